@@ -1,0 +1,192 @@
+"""Tags music with genre, mood, danceability and voice by listening to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from beets import config as beets_config
+from beets import plugins, ui
+from beets.util import displayable_path
+from confuse import ConfigError
+from mediafile import MediaFile
+
+from . import fields, options
+from .errors import SoundtagsError
+
+if TYPE_CHECKING:
+    from optparse import Values
+
+    from beets.dbcore.types import Type
+    from beets.importer import ImportSession, ImportTask
+    from beets.library import Item, Library
+
+    from .tagging import Tagger
+
+
+# Options of `beet soundtags`: flags, and how optparse takes them.
+COMMAND_OPTIONS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+    (
+        ("-p", "--pretend"),
+        {
+            "action": "store_true",
+            "help": "show what would change, but change nothing",
+        },
+    ),
+    (
+        ("-f", "--force"),
+        {
+            "action": "store_true",
+            "help": "analyse what is up to date, too, and replace moods that"
+            " were there before the first analysis",
+        },
+    ),
+    (
+        ("-w", "--write"),
+        {"action": "store_true", "help": "write tags to files"},
+    ),
+    (
+        ("-W", "--nowrite"),
+        {
+            "dest": "write",
+            "action": "store_false",
+            "help": "do not write tags to files",
+        },
+    ),
+    (
+        ("-q", "--quiet"),
+        {"action": "store_true", "help": "say only what went wrong"},
+    ),
+    (
+        ("-j", "--jobs"),
+        {
+            "type": "int",
+            "metavar": "N",
+            "help": "analyse so many files at a time",
+        },
+    ),
+    (
+        ("-m", "--model"),
+        {
+            "dest": "models",
+            "action": "append",
+            "metavar": "ID",
+            "help": "run this model instead of the configured ones"
+            " (repeatable)",
+        },
+    ),
+]
+
+
+class SoundtagsPlugin(plugins.BeetsPlugin):
+    """Declares fields, configuration, commands and hooks; the rest is lazy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config.add(options.DEFAULTS)
+        self._tagger: Tagger | None = None
+        self._disabled = False
+        # Tags that files of imported items are to have, by item id.
+        self._pending: dict[int | None, dict[str, Any]] = {}
+        self._declare_file_tags()
+        if self.config["auto"].get(bool):
+            self.import_stages = [self.imported]
+            self.register_listener("import_task_files", self.files_in_place)
+
+    @property
+    def item_types(self) -> dict[str, Type]:
+        """Our types, but for fields that another plugin has a type for.
+
+        Two plugins with types of their own for one field would stop beets.
+        """
+        others = {
+            name
+            for plugin in plugins.find_plugins()
+            if plugin is not self
+            for name in getattr(plugin, "item_types", {})
+        }
+        types = fields.item_types()
+        return {name: types[name] for name in types.keys() - others}
+
+    def commands(self) -> list[ui.Subcommand]:
+        command = ui.Subcommand(
+            "soundtags",
+            help="tag music with genre, mood, danceability and voice",
+        )
+        for flags, settings in COMMAND_OPTIONS:
+            command.parser.add_option(*flags, **settings)
+        command.func = self._command
+        return [command]
+
+    def _command(self, lib: Library, opts: Values, query: list[str]) -> None:
+        from .command import run
+
+        run(lib, self.config, self._log, opts, query)
+
+    def _declare_file_tags(self) -> None:
+        # Where files are never written, fields live in the library alone,
+        # and `beet update` must not look for them in files.
+        if not beets_config["import"]["write"].get(bool):
+            return
+        try:
+            names = options.file_tags(self.config, fields.item_types())
+        except ConfigError as exc:
+            self._log.error("{}", exc)
+            return
+        for name in names:
+            if name not in MediaFile.__dict__:
+                self.add_media_field(name, fields.media_field(name))
+
+    def imported(self, _session: ImportSession, task: ImportTask) -> None:
+        """Analyse the items of a task; their files are not ours to write yet.
+
+        Paths can depend on the fields, so this comes before files move.
+        """
+        tagger = self._import_tagger()
+        if tagger is None:
+            return
+        items = [
+            item
+            for item in task.imported_items()
+            if not tagger.is_current(item)
+        ]
+        for item, outcome in tagger.analyse(items):
+            if isinstance(outcome, SoundtagsError):
+                self._warn(item, outcome)
+            else:
+                self._pending[item.id] = tagger.apply(item, outcome.fields)
+                item.store()
+        if task.is_album and task.album:
+            tagger.update_album(task.album)
+
+    def files_in_place(self, task: ImportTask, **_kwargs: Any) -> None:
+        """Write what beets has not: it writes no tags of as-is imports."""
+        from .tagging import write_item
+
+        for item in task.imported_items():
+            tags = self._pending.pop(item.id, None)
+            if tags is None or not ui.should_write():
+                continue
+            # Beets has just put the file there, newer than it said.
+            item.mtime = item.current_mtime()
+            try:
+                write_item(item, tags)
+            except SoundtagsError as exc:
+                self._warn(item, exc)
+            else:
+                item.store()
+
+    def _import_tagger(self) -> Tagger | None:
+        """Return the tagger, made once; None if that is not possible."""
+        from .tagging import make_tagger
+
+        if self._tagger is None and not self._disabled:
+            try:
+                self._tagger = make_tagger(self.config, self._log)
+            except (ConfigError, SoundtagsError) as exc:
+                # The import goes on: music first, tags later.
+                self._disabled = True
+                self._log.error("importing without analysis: {}", exc)
+        return self._tagger
+
+    def _warn(self, item: Item, error: SoundtagsError) -> None:
+        self._log.warning("{}: {}", displayable_path(item.path), error)

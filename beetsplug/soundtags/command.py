@@ -1,0 +1,192 @@
+"""The command `beet soundtags`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+from beets import ui
+from beets.exceptions import UserError
+from beets.util import displayable_path
+
+from .errors import SoundtagsError, UnwritableTags
+from .tagging import make_tagger, write_item
+
+if TYPE_CHECKING:
+    from optparse import Values
+
+    from beets.library import Item, Library
+    from confuse import ConfigView
+    from rich.progress import Progress
+
+    from .analysis import Analysis
+    from .pipeline import Outcome
+    from .tagging import Tagger
+
+
+def run(
+    lib: Library, config: ConfigView, log: Any, opts: Values, query: list[str]
+) -> None:
+    """Carry out the command.
+
+    Raises
+    ------
+    beets.exceptions.UserError
+        If nothing could be done at all.
+    """
+    if opts.jobs is not None and opts.jobs < 1:
+        raise UserError(f"--jobs: {opts.jobs} is not 1 or more")
+    try:
+        tagger = make_tagger(config, log, opts.models, opts.jobs, opts.force)
+    except SoundtagsError as exc:
+        raise UserError(str(exc)) from exc
+    Run(lib, tagger, opts, log).go(list(lib.items(query)))
+
+
+class Run:
+    """One run of the command over some items."""
+
+    def __init__(
+        self, lib: Library, tagger: Tagger, opts: Values, log: Any
+    ) -> None:
+        self.lib = lib
+        self.tagger = tagger
+        self.opts = opts
+        self.log = log
+        self.write = ui.should_write(opts.write)
+        self.done = 0
+        self.seconds = 0.0  # of audio
+        self.failures: Counter[str] = Counter()
+        self.albums: set[int] = set()
+        self.progress: Progress | None = None
+
+    def go(self, items: list[Item]) -> None:
+        """Analyse what is not up to date, and say what came of it."""
+        stale = [
+            item
+            for item in items
+            if self.opts.force or not self.tagger.is_current(item)
+        ]
+        started = time.monotonic()
+        try:
+            with self._progress(len(stale)) as progress:
+                self.progress = progress
+                task = progress and progress.add_task(
+                    "analysing", total=len(stale)
+                )
+                for item, outcome in self.tagger.analyse(stale):
+                    self._take(item, outcome)
+                    if progress:
+                        progress.advance(task)
+        finally:
+            self.progress = None
+            self._update_albums()
+            took = time.monotonic() - started
+            self._summarise(len(items) - len(stale), took)
+        if stale and not self.done:
+            raise UserError("no track could be analysed")
+
+    def _progress(self, total: int) -> Any:
+        """Return a progress bar, on a terminal."""
+        if self.opts.quiet or not total or not sys.stdout.isatty():
+            return nullcontext()
+        from rich import progress
+
+        return progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("ETA"),
+            progress.TimeRemainingColumn(),
+            transient=True,
+        )
+
+    def _take(self, item: Item, outcome: Outcome) -> None:
+        """Apply, store and write the outcome of one item, or report it."""
+        fresh = self.lib.get_item(cast("int", item.id))
+        if fresh is None:
+            self._fail(item, "removed from the library meanwhile")
+        elif isinstance(outcome, SoundtagsError):
+            self._fail(item, str(outcome), outcome.__cause__)
+        else:
+            try:
+                self._tag(fresh, outcome)
+            except UnwritableTags as exc:
+                self._fail(item, str(exc))
+
+    def _tag(self, item: Item, analysis: Analysis) -> None:
+        tags = self.tagger.apply(item, analysis.fields)
+        if self.opts.pretend:
+            if not self.opts.quiet:
+                self._aside(lambda: ui.show_model_changes(item, always=True))
+        else:
+            if self.write:
+                write_item(item, tags)
+            item.store()
+            if item.album_id:
+                self.albums.add(item.album_id)
+            if not self.opts.quiet and not sys.stdout.isatty():
+                ui.print_(describe(item))
+        self.done += 1
+        self.seconds += analysis.seconds
+
+    def _fail(
+        self, item: Item, reason: str, cause: BaseException | None = None
+    ) -> None:
+        self.failures[reason] += 1
+        path = displayable_path(item.path)
+        self._aside(lambda: self.log.error("{}: {}", path, reason))
+        if cause:
+            self.log.debug("{}", cause, exc_info=cause)
+
+    def _aside(self, say: Any) -> None:
+        """Print something while the progress bar is out of the way."""
+        if self.progress is None:
+            say()
+            return
+        self.progress.stop()
+        say()
+        self.progress.start()
+
+    def _update_albums(self) -> None:
+        for album_id in sorted(self.albums):
+            album = self.lib.get_album(album_id)
+            if album:
+                self.tagger.update_album(album)
+
+    def _summarise(self, skipped: int, took: float) -> None:
+        if self.opts.quiet:
+            return
+        verb = "would be tagged" if self.opts.pretend else "tagged"
+        parts = [
+            f"{self.done} {verb}",
+            f"{skipped} already up to date",
+            f"{sum(self.failures.values())} failed",
+        ]
+        line = ", ".join(parts)
+        if self.done:
+            speed = self.seconds / max(took, 1e-3)
+            line += (
+                f"; {self.seconds / 60:.1f} min of music in {took:.1f} s,"
+                f" {speed:.0f} x real time"
+            )
+        ui.print_(line)
+        for reason, count in self.failures.most_common():
+            ui.print_(f"  {count} x {reason}")
+
+
+def describe(item: Item) -> str:
+    """Return an item and what was found, in one line."""
+    found = [
+        ", ".join(item.get("genres") or []),
+        ", ".join(item.get("mood") or []),
+        item.get("voice_instrumental") or "",
+    ]
+    danceability = item.get("danceability")
+    if danceability is not None:
+        found.append(f"danceability {danceability:.2f}")
+    return f"{item}: {' | '.join(part for part in found if part)}"

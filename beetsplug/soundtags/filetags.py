@@ -1,0 +1,60 @@
+"""Fields to a file's own tags, and nothing else in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import mediafile
+
+from .errors import UnwritableTags
+from .fields import media_field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .decoding import Path
+
+GENRES = "genres"  # a field of beets' own, stored as beets does
+
+
+def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
+    """Write fields to a file's tags, if any of them is different there.
+
+    Parameters
+    ----------
+    path
+        The file, as the operating system wants it.
+    values
+        Field to value; None or nothing removes the tag.
+    id3v23
+        Whether to keep to ID3v2.3 in MP3 files.
+
+    Returns
+    -------
+    bool
+        Whether the file was written.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file cannot be opened, tagged or saved.
+    """
+    try:
+        file = mediafile.MediaFile(path, id3v23=id3v23)
+        changed = False
+        for name, value in values.items():
+            field = _descriptor(name)
+            if (field.__get__(file) or None) != (value or None):
+                field.__set__(file, value)
+                changed = True
+        if changed:
+            file.save()
+    except (mediafile.UnreadableFileError, OSError) as exc:
+        raise UnwritableTags(f"tags not written: {exc}") from exc
+    return changed
+
+
+def _descriptor(name: str) -> mediafile.MediaField:
+    if name == GENRES:
+        return mediafile.MediaFile.__dict__[GENRES]
+    return media_field(name)

@@ -1,0 +1,153 @@
+"""The configuration: defaults, and values checked as they are read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from confuse import ConfigValueError
+
+from .plan import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from confuse import ConfigView
+
+DEFAULTS: dict[str, Any] = {
+    "auto": True,
+    "models": "auto",
+    "model_dir": "soundtags-models",
+    "genre": "fill",
+    "max_genres": 3,
+    "mood_threshold": 0.5,
+    "max_moods": 5,
+    "max_tags": 5,
+    "file_tags": ["mood", "danceability", "voice_instrumental"],
+    "patches": 32,
+    "resampler": "soxr",
+    "jobs": "auto",
+    "session_memory": "2GB",
+    "source": "https://essentia.upf.edu/models/",
+}
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def settings(config: ConfigView) -> Settings:
+    """Read what decides about results.
+
+    Raises
+    ------
+    confuse.ConfigError
+        If a value is not allowed, with the option, the value and what is.
+    """
+    from .resampling import RESAMPLERS
+
+    return Settings(
+        patches=_count_or(config["patches"], "all", least=1),
+        resampler=_choice(config["resampler"], RESAMPLERS),
+        mood_threshold=_checked(
+            config["mood_threshold"], "a number from 0 to 1", _is_share
+        ),
+        max_moods=_count(config["max_moods"]),
+        max_genres=_count(config["max_genres"]),
+        max_tags=_count(config["max_tags"]),
+    )
+
+
+def models(config: ConfigView) -> list[str] | None:
+    """Read which models to run; None for the best of what is installed."""
+    value = config["models"].get()
+    if value == "auto":
+        return None
+    if isinstance(value, str):
+        return value.split()
+    names: list[str] = _checked(
+        config["models"], "'auto' or a list of ids", _is_names
+    )
+    return names
+
+
+def model_dir(config: ConfigView) -> Path:
+    """Read the model folder, relative to the configuration's."""
+    return Path(config["model_dir"].as_filename())
+
+
+def genre_policy(config: ConfigView) -> str:
+    """Read what is done with ``genres``: fill, replace or never."""
+    return _choice(config["genre"], ("fill", "replace", "never"))
+
+
+def file_tags(config: ConfigView, allowed: Collection[str]) -> list[str]:
+    """Read which fields are written to files."""
+    names = config["file_tags"].as_str_seq()
+    for name in names:
+        if name not in allowed:
+            raise _refused(config["file_tags"], name, _either(allowed))
+    return list(dict.fromkeys(names))
+
+
+def jobs(config: ConfigView) -> int | None:
+    """Read how many files to analyse at a time; None for one per core."""
+    return _count_or(config["jobs"], "auto", least=1)
+
+
+def session_memory(config: ConfigView) -> int:
+    """Read how many bytes open sessions may take."""
+    view = config["session_memory"]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", str(view.get()))
+    if match is None:
+        raise _refused(view, view.get(), "a size such as 500MB or 2GB")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def _choice(view: ConfigView, allowed: Collection[str]) -> str:
+    return str(_checked(view, _either(allowed), lambda value: value in allowed))
+
+
+def _either(allowed: Collection[str]) -> str:
+    return f"one of: {', '.join(allowed)}"
+
+
+def _count(view: ConfigView) -> int:
+    return int(_checked(view, "a whole number from 0", _is_count))
+
+
+def _count_or(view: ConfigView, word: str, least: int) -> int | None:
+    if view.get() == word:
+        return None
+    allowed = f"'{word}' or a whole number from {least}"
+    return int(_checked(view, allowed, lambda v: _is_count(v) and v >= least))
+
+
+def _checked(
+    view: ConfigView, allowed: str, accepts: Callable[[Any], bool]
+) -> Any:
+    value = view.get()
+    if isinstance(value, str) and re.fullmatch(r"\d+", value):
+        value = int(value)  # from the command line
+    try:
+        if accepts(value):
+            return value
+    except TypeError:
+        pass  # a list or a mapping where a plain value belongs
+    raise _refused(view, value, allowed)
+
+
+def _refused(view: ConfigView, value: Any, allowed: str) -> ConfigValueError:
+    return ConfigValueError(f"{view.name}: {value!r} is not {allowed}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value <= 1
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)

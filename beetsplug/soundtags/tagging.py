@@ -1,0 +1,167 @@
+"""Analyses to the library and to files: what command and import share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beets import config as beets_config
+from beets.util import syspath
+
+from . import options
+from .fields import PLAN, item_types
+from .filetags import GENRES, write_tags
+from .pipeline import analyse_all
+from .plan import make_plan
+from .quiet import quiet
+from .sessions import SessionPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from logging import Logger
+
+    from beets.library import Album, Item
+    from confuse import ConfigView
+
+    from .pipeline import Outcome
+    from .plan import Plan
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """Tags items of a library by one plan.
+
+    Attributes
+    ----------
+    plan
+        Which models run on which patches.
+    pool
+        Where sessions come from.
+    jobs
+        Files at a time; None for one per core.
+    genre
+        What is done with ``genres``: fill, replace or never.
+    file_tags
+        Fields that are written to files, besides ``genres``.
+    force
+        Whether to replace what somebody else put into ``mood``.
+    logger
+        Where messages of the run arrive.
+    """
+
+    plan: Plan
+    pool: SessionPool
+    jobs: int | None
+    genre: str
+    file_tags: list[str]
+    force: bool
+    logger: Logger
+
+    def is_current(self, item: Item) -> bool:
+        """Whether an item has been analysed by this very plan."""
+        return bool(item.get(PLAN) == self.plan.digest)
+
+    def analyse(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
+        """Analyse the files of items, several at a time, in order."""
+        # A path is resolved against the library's folder in this thread
+        # only, so it is read here, not where the file is opened.
+        tracks = ((item, syspath(item.path)) for item in items)
+        enabled = beets_config["verbose"].get(int) < 2
+        with quiet(self.logger, enabled):
+            yield from analyse_all(tracks, self.plan, self.pool, self.jobs)
+
+    def apply(self, item: Item, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Put the fields of an analysis onto an item, without storing it.
+
+        Returns
+        -------
+        dict
+            The tags that its file should have from now on.
+        """
+        wanted = dict(fields)
+        genres = wanted.pop(GENRES, None)
+        if item.get("mood") and not item.get(PLAN) and not self.force:
+            # A mood from before the first analysis is somebody else's.
+            wanted.pop("mood", None)
+        for name, value in wanted.items():
+            item[name] = value
+        tags = {name: item.get(name) for name in self.file_tags}
+        if genres and self._may_set_genres(item):
+            item.genres = tags[GENRES] = genres
+        return tags
+
+    def update_album(self, album: Album) -> None:
+        """Give an album the commonest genres of its tracks."""
+        if not self._may_set_genres(album):
+            return
+        counts = Counter(
+            genre for item in album.items() for genre in item.genres
+        )
+        most = counts.most_common(self.plan.settings.max_genres)
+        genres = [genre for genre, _ in most]
+        if genres and genres != album.genres:
+            album.genres = genres
+            album.store(inherit=False)
+
+    def _may_set_genres(self, model: Item | Album) -> bool:
+        empty = self.genre == "fill" and not model.genres
+        return empty or self.genre == "replace"
+
+
+def make_tagger(
+    config: ConfigView,
+    logger: Logger,
+    names: list[str] | None = None,
+    jobs: int | None = None,
+    force: bool = False,
+) -> Tagger:
+    """Read the configuration and settle how to tag.
+
+    Parameters
+    ----------
+    config
+        The plugin's part of the configuration.
+    logger
+        Where messages of the run arrive.
+    names, jobs, force
+        What the command line says instead of the configuration.
+
+    Raises
+    ------
+    confuse.ConfigError
+        If a value is not allowed.
+    SoundtagsError
+        If a model that was asked for is not there or cannot be used.
+    """
+    plan = make_plan(
+        names or options.models(config),
+        options.model_dir(config),
+        options.settings(config),
+        lambda message: logger.warning("{}", message),
+    )
+    return Tagger(
+        plan=plan,
+        pool=SessionPool(options.session_memory(config)),
+        jobs=jobs or options.jobs(config),
+        genre=options.genre_policy(config),
+        file_tags=options.file_tags(config, item_types()),
+        force=force,
+        logger=logger,
+    )
+
+
+def write_item(item: Item, tags: Mapping[str, Any]) -> None:
+    """Write tags to an item's file and keep its modification time in step.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file is not to be written; the item is then left alone.
+    """
+    # A file that is newer than the library has somebody else's changes,
+    # which `beet update` must still find.
+    in_step = item.current_mtime() <= item.mtime
+    id3v23 = beets_config["id3v23"].get(bool)
+    if write_tags(syspath(item.path), tags, id3v23) and in_step:
+        item.mtime = item.current_mtime()
