@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -139,6 +138,13 @@ def rules_digest() -> str:
     """Return the digest of the rules and of how classes are named."""
     names = ("targets.json", "rules.json")
     content = b"".join((data_folder() / name).read_bytes() for name in names)
+    return sha256(content)
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hexadecimal digits."""
+    import hashlib  # costs more than all else that beets would load for us
+
     return hashlib.sha256(content).hexdigest()
 
 
@@ -219,7 +225,7 @@ def read_model(graph: Path) -> Model:
         return Model(
             id=graph.stem,
             graph=graph,
-            sha256=hashlib.sha256(graph.read_bytes()).hexdigest(),
+            sha256=sha256(graph.read_bytes()),
             target=_target_of(classes, path),
             classes=classes,
             input=metadata["schema"]["inputs"][0]["name"],

@@ -86,7 +86,7 @@ class Run:
             self._update_albums()
             took = time.monotonic() - started
             self._summarise(len(items) - len(stale), took)
-        if stale and not self.done:
+        if self.failures and not self.done and len(stale) == len(items):
             raise UserError("no track could be analysed")
 
     def _progress(self, total: int) -> Any:

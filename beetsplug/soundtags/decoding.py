@@ -19,6 +19,7 @@ Path = bytes | str  # as the operating system wants it
 BLOCK = 1 << 18  # samples per channel
 # Beyond full scale by 40 dB: no music, and its square would overflow.
 PEAK = 100.0
+ANTIPHASE = 1e-3  # what a mix may keep of its channels' peak
 
 
 @dataclass
@@ -141,6 +142,6 @@ def _downmix(block: np.ndarray) -> np.ndarray:
         block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
     block = np.clip(block, -PEAK, PEAK)
     mono = block.mean(axis=1, dtype=np.float32)
-    if not mono.any() and block.any():
-        mono = block[:, 0]  # channels in antiphase cancel out
+    if np.abs(mono).max() < ANTIPHASE * np.abs(block).max():
+        mono = block[:, 0]  # the channels cancel each other out
     return np.ascontiguousarray(mono, dtype=np.float32)

@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confuse import ConfigValueError
-
-from .plan import Settings
+from confuse import ConfigValueError, Filename
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from confuse import ConfigView
+
+    from .plan import Settings
 
 DEFAULTS: dict[str, Any] = {
     "auto": True,
@@ -43,6 +43,7 @@ def settings(config: ConfigView) -> Settings:
     confuse.ConfigError
         If a value is not allowed, with the option, the value and what is.
     """
+    from .plan import Settings
     from .resampling import RESAMPLERS
 
     return Settings(
@@ -72,7 +73,7 @@ def models(config: ConfigView) -> list[str] | None:
 
 def model_dir(config: ConfigView) -> Path:
     """Read the model folder, relative to the configuration's."""
-    return Path(config["model_dir"].as_filename())
+    return Path(config["model_dir"].get(Filename(in_app_dir=True)))
 
 
 def genre_policy(config: ConfigView) -> str:

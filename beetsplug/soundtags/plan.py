@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -76,7 +75,7 @@ class Plan:
             asdict(self.settings),
             catalogue.rules_digest(),
         ]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+        return catalogue.sha256(json.dumps(content).encode())[:12]
 
 
 def make_plan(

@@ -1,0 +1,298 @@
+"""Measure how well the rules agree with classifiers, and find thresholds.
+
+    python benchmarks/rule_agreement.py MODELS MUSIC
+
+MODELS is a folder with official classifiers (``.pb`` and ``.json``), MUSIC one
+with the tracks named in HEARD. Each rule about a score is held against the
+mean of all classifiers of its target, over whole tracks and over segments of
+30 s; where no classifier is at hand, against what a listener hears. Printed
+are the agreement at the threshold in use, that of always giving the commoner
+answer, the rank correlation, and the thresholds that would agree best.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from beetsplug.soundtags import catalogue, plan, rules, scores
+from beetsplug.soundtags.activations import activations
+from beetsplug.soundtags.decoding import decode
+from beetsplug.soundtags.labels import label
+from beetsplug.soundtags.mel import mel_bands
+from beetsplug.soundtags.patches import cut_patches
+from beetsplug.soundtags.resampling import resample
+from beetsplug.soundtags.sessions import SessionPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATCHES = 60
+SEGMENT = 10  # patches
+TAGGERS = ["msd-musicnn-1", "mtt-musicnn-1"]
+
+# What the names of the tracks say: sung or spoken, electronic, for a party.
+HEARD = {
+    "voice_instrumental": {
+        "metal_female_vocals": True,
+        "pop_female_vocals_11s": True,
+        "pop_male_vocals": True,
+        "speech_female_8khz": True,
+        "ambient": False,
+        "chiptune": False,
+        "folk_celtic": False,
+        "jazz": False,
+        "orchestral": False,
+        "trance": False,
+    },
+    "mood_electronic": {
+        "ambient": True,
+        "chiptune": True,
+        "hip_hop": True,
+        "trance": True,
+        "folk_celtic": False,
+        "metal_female_vocals": False,
+        "orchestral": False,
+        "pop_female_vocals_11s": False,
+        "pop_male_vocals": False,
+        "rock": False,
+        "speech_female_8khz": False,
+    },
+}
+NO_PARTY = "mood_party"  # nothing among the tracks is party music
+
+# Mood clusters stand in for mood_sad: the third is "poignant, wistful…".
+CLUSTERS, SAD = Path(sys.argv[1]) / "moods_mirex-msd-musicnn-1.pb", 2
+
+# Genres of the rules that fit a class of a genre classifier.
+FITTING = {
+    "alternative": {"Rock", "Indie", "Punk"},
+    "blues": {"Blues"},
+    "classical": {"Classical", "Opera", "Choral"},
+    "dance": {"Electronic", "House", "Techno"},
+    "electronic": {"Electronic", "House", "Techno", "Ambient", "Chillout"},
+    "folk and country": {"Folk", "Country"},
+    "funk, soul and r&b": {"Funk", "Soul", "R&B"},
+    "hip hop": {"Hip Hop"},
+    "jazz": {"Jazz"},
+    "pop": {"Pop", "Indie"},
+    "rap and hip hop": {"Hip Hop"},
+    "rhythm and blues": {"R&B", "Soul", "Funk"},
+    "rock": {"Rock", "Metal", "Punk", "Indie"},
+    "speech": set(),
+}
+
+
+class Track:
+    """Activations of all models over one track, per patch."""
+
+    def __init__(self, file: Path, models: plan.Plan, pool: SessionPool):
+        bands = mel_bands(resample(decode(str(file))))
+        self.name = file.stem
+        self.models = models.models
+        patches = cut_patches(bands, PATCHES)
+        self.activations = activations(patches, models, pool)
+        self.sad = sad_cluster(models.backbones[0], patches, pool)
+        count = len(patches)
+        self.whole = slice(0, count)
+        self.segments = [
+            slice(start, start + SEGMENT)
+            for start in range(0, count - SEGMENT + 1, SEGMENT)
+        ] or [self.whole]
+
+    def means(self, part: slice) -> dict[str, scores.Means]:
+        """Return the means of each model by itself over a part."""
+        return {
+            model.id: scores.track_means(
+                {model.id: self.activations[model.id][part]}, [model]
+            )
+            for model in self.models
+        }
+
+
+def sad_cluster(
+    backbone: catalogue.Model, patches: np.ndarray, pool: SessionPool
+) -> np.ndarray:
+    """Return the share of the sad cluster in every patch."""
+    schema = json.loads(CLUSTERS.with_suffix(".json").read_text())["schema"]
+    (embedding,) = pool.run(
+        backbone.graph, [str(backbone.embedding)], backbone.input, patches
+    )
+    (clusters,) = pool.run(
+        CLUSTERS,
+        [schema["outputs"][0]["name"]],
+        schema["inputs"][0]["name"],
+        embedding,
+    )
+    return clusters[:, SAD]
+
+
+def read_models(folder: Path) -> list[str]:
+    """Return the taggers and all classifiers in a folder that we can run."""
+    names = list(TAGGERS)
+    for graph in sorted(folder.glob("*.pb")):
+        try:
+            model = catalogue.read_model(graph)
+        except catalogue.UnusableModel:
+            continue
+        if model.backbone in (None, TAGGERS[0]) and model.id not in names:
+            names.append(model.id)
+    return names
+
+
+def tags_of(means: dict[str, scores.Means]) -> scores.Means:
+    return {name: tags for m in TAGGERS for name, tags in means[m].items()}
+
+
+def odds(target: str, tags: scores.Means) -> float:
+    """Return strength for over strength against, the threshold left out."""
+    positive = catalogue.targets()[target].positive or "voice"
+    classes = catalogue.rules()[target]
+    strengths = rules.strengths(classes, tags)
+    (negative,) = set(strengths) - {positive}
+    return strengths[positive] * threshold(target) / strengths[negative]
+
+
+def threshold(target: str) -> float:
+    positive = catalogue.targets()[target].positive or "voice"
+    return catalogue.rules()[target][positive].threshold
+
+
+def consensus(target: str, means: dict[str, scores.Means]) -> float | None:
+    """Return the mean score of all classifiers of a target."""
+    positive = catalogue.targets()[target].positive or "voice"
+    answers = [
+        scores.share(of_model[target], positive)
+        for of_model in means.values()
+        if target in of_model
+    ]
+    return float(np.mean(answers)) if answers else None
+
+
+def heard(target: str, track: Track, _: slice) -> float | None:
+    if target == NO_PARTY:
+        return 0.0
+    answer = HEARD.get(target, {}).get(track.name)
+    return None if answer is None else float(answer)
+
+
+def classified(target: str, track: Track, part: slice) -> float | None:
+    return consensus(target, track.means(part))
+
+
+def clustered(target: str, track: Track, part: slice) -> float | None:
+    return float(track.sad[part].mean()) if target == "mood_sad" else None
+
+
+JUDGES = {
+    "classifiers": classified,
+    "a listener": heard,
+    "clusters": clustered,
+}
+
+
+def pairs(
+    target: str,
+    score: Callable[[str, Track, slice], float | None],
+    tracks: list[Track],
+    parts: Callable[[Track], list[slice]],
+) -> np.ndarray:
+    """Return the odds of a rule and a judge's score, part by part."""
+    return np.array(
+        [
+            (odds(target, tags_of(track.means(part))), judged)
+            for track in tracks
+            for part in parts(track)
+            if (judged := score(target, track, part)) is not None
+        ]
+    )
+
+
+def agreement(pairs: np.ndarray, at: float) -> float:
+    return float(np.mean((pairs[:, 0] >= at) == (pairs[:, 1] >= 0.5)))
+
+
+def best_thresholds(*views: np.ndarray) -> tuple[float, float, float]:
+    """Return the middle and ends of the range that agrees best."""
+    grid = np.geomspace(0.05, 20, 241)
+    totals = np.array([sum(agreement(v, at) for v in views) for at in grid])
+    best = grid[totals >= totals.max() - 1e-9]
+    return float(np.exp(np.log(best).mean())), best[0], best[-1]
+
+
+def rank_correlation(pairs: np.ndarray) -> float:
+    ranks = pairs.argsort(axis=0).argsort(axis=0)
+    return float(np.corrcoef(ranks.T)[0, 1])
+
+
+def row(target: str, against: str, *views: np.ndarray) -> str:
+    in_use = threshold(target)
+    agreements = [agreement(view, in_use) for view in views]
+    last = views[-1]
+    share = float(np.mean(last[:, 1] >= 0.5))
+    middle, low, high = best_thresholds(*views)
+    cells = " / ".join(f"{value:.0%}" for value in agreements)
+    return (
+        f"{target:20} {against:12} {in_use:5.2f}  {cells:12}"
+        f" {max(share, 1 - share):5.0%} {rank_correlation(last):6.2f}"
+        f"   {middle:.2f} ({low:.2f} to {high:.2f})"
+    )
+
+
+def print_genres(tracks: list[Track], settings: plan.Settings) -> None:
+    print("\ngenres by the rules, and the top classes of genre classifiers")
+    fits = {}
+    for track in tracks:
+        means = track.means(track.whole)
+        genres = label(tags_of(means), settings)["genres"]
+        cells = []
+        for model in track.models:
+            name = model.target
+            if not name.startswith("genre_"):
+                continue
+            classes = means[model.id][name]
+            top = max(classes, key=lambda each: classes[each])
+            readable = catalogue.targets()[name].classes[top]
+            fitting = bool(FITTING[readable] & set(genres))
+            fits.setdefault(model.id, []).append(fitting)
+            cells.append(f"{readable}{'' if fitting else ' (no)'}")
+        print(f"{track.name:22} {', '.join(genres):32} {'; '.join(cells)}")
+    for name, fitting in fits.items():
+        print(f"{name}: {sum(fitting)} of {len(fitting)} fit")
+
+
+def main() -> None:
+    folder, music = Path(sys.argv[1]), Path(sys.argv[2])
+    settings = plan.Settings()
+    models = plan.make_plan(read_models(folder), folder, settings, print)
+    pool = SessionPool(2 * 10**9)
+    tracks = [
+        Track(file, models, pool)
+        for file in sorted(music.iterdir())
+        if file.suffix != ".md"
+    ]
+
+    print(
+        "rule                 against  threshold  agreement    always"
+        "  rank   best thresholds"
+    )
+    for target in catalogue.rules():
+        if target == rules.GENRES:
+            continue
+        for against, score in JUDGES.items():
+            whole = pairs(target, score, tracks, lambda t: [t.whole])
+            parts = pairs(target, score, tracks, lambda t: t.segments)
+            if len(whole):
+                print(row(target, against, whole, parts))
+    print_genres(tracks, settings)
+
+
+if __name__ == "__main__":
+    main()
