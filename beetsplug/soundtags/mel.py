@@ -45,7 +45,7 @@ def mel_bands(signal: Signal) -> np.ndarray:
     padded = np.zeros((count - 1) * HOP + FRAME, np.float32)
     padded[FRAME // 2 : FRAME // 2 + len(samples)] = samples
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
-    bank = filter_bank(signal.flat_edge)
+    bank = filter_bank(signal.edge)
     bands = np.empty((count, BANDS), np.float32)
     for start in range(0, count, BLOCK):
         block = frames[start : start + BLOCK] * window()
@@ -62,13 +62,14 @@ def window() -> np.ndarray:
 
 
 @cache
-def filter_bank(band_edge: bool) -> np.ndarray:
+def filter_bank(edge: float | None) -> np.ndarray:
     """Return the triangles that sum power spectra into mel bands.
 
     Parameters
     ----------
-    band_edge
-        Whether to fold the band-edge gain into the triangles.
+    edge
+        End of the band in Hz, to fold the band-edge gain into the triangles;
+        None to leave it out.
 
     Returns
     -------
@@ -86,23 +87,30 @@ def filter_bank(band_edge: bool) -> np.ndarray:
     rising = (hz - low) / (centre - low)
     falling = (high - hz) / (high - centre)
     bank = np.maximum(0, np.minimum(rising, falling)) * 2 / (high - low)
-    if band_edge:
-        bank *= band_edge_gain()[:, None]
+    if edge is not None:
+        bank *= band_edge_gain(edge)[:, None]
     folded: np.ndarray = bank.astype(np.float32)
     return folded
 
 
-@cache
-def band_edge_gain() -> np.ndarray:
+def band_edge_gain(edge: float) -> np.ndarray:
     """Return the power gain per bin, shape (257,).
 
-    The models were trained behind a resampler that rolls off below 8 kHz,
-    where soxr's passes all: without the gain whole genres flip.
+    The models were trained behind a resampler that rolls off below the end
+    of the band, where soxr's passes all: without the gain whole genres flip.
+    The roll-off was measured below 8 kHz, for sources of 22.05 kHz and more.
+    It scales: below 16 kHz, the band ends at half the source's rate.
+
+    Parameters
+    ----------
+    edge
+        End of the band in Hz.
     """
     text = files(__package__).joinpath("band_edge_gain.csv").read_text()
     table = np.loadtxt(text.splitlines(), delimiter=",", skiprows=1)
-    gain: np.ndarray = table[:, 2]
-    return gain
+    _, hz, gain = table.T
+    scaled: np.ndarray = np.interp(hz * RATE / 2 / edge, hz, gain, right=1.0)
+    return scaled
 
 
 def _mel_from_hz(hz: float) -> float:

@@ -25,14 +25,13 @@ class Signal:
     ----------
     samples
         Mono float32 samples of shape (samples,).
-    flat_edge
-        Whether the resampler left the band below 8 kHz flat, where the one
-        the models were trained behind rolls off; the front end then applies
-        the band-edge gain.
+    edge
+        Where the band ends, in Hz, if the resampler left it flat up to there
+        and the front end has to apply the band-edge gain; None if not.
     """
 
     samples: np.ndarray
-    flat_edge: bool
+    edge: float | None
 
     @property
     def seconds(self) -> float:
@@ -54,13 +53,16 @@ def resample(audio: Audio, resampler: str = "soxr") -> Signal:
     UnreadableAudio
         If nothing is left, as of a file with too few samples.
     """
+    edge = None
     if audio.rate == RATE:
         samples = _join(audio.blocks)
     else:
         samples = RESAMPLERS[resampler](audio)
+        if resampler == "soxr":
+            edge = min(audio.rate, RATE) / 2
     if not len(samples):
         raise UnreadableAudio("too short: no sample is left at 16 kHz")
-    return Signal(samples, resampler == "soxr" and audio.rate > RATE)
+    return Signal(samples, edge)
 
 
 def _soxr(audio: Audio) -> np.ndarray:

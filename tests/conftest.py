@@ -1,0 +1,135 @@
+"""What the tests share: beet as a user runs it, and audio they make."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(ROOT / "demo"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real music, models and reference outputs, where they are at hand."""
+    if not SHARED.is_dir():
+        pytest.skip("no ../shared here: real music and models are not at hand")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the three pieces of the demonstration."""
+    import synthesise
+
+    folder = tmp_path_factory.mktemp("pieces")
+    synthesise.write(folder)
+    return folder
+
+
+def noise(seconds: float = 4.0, rate: int = 44100, seed: int = 0) -> np.ndarray:
+    """Return stereo noise with a beat, shape (samples, 2), float32."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * rate)) / rate
+    beat = np.exp(-8 * (time % 0.5))
+    tone = np.sin(2 * np.pi * 220 * time)
+    mono = 0.3 * tone + 0.3 * beat * rng.standard_normal(len(time))
+    return np.stack([mono, 0.8 * mono], axis=1).clip(-1, 1).astype(np.float32)
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Path:
+    """A short FLAC file with a title and an artist."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return write_track(folder / "track.flac")
+
+
+def write_track(path: Path, title: str = "Title", seed: int = 0) -> Path:
+    import mediafile
+
+    soundfile.write(path, noise(seed=seed), 44100)
+    file = mediafile.MediaFile(path)
+    file.update({"title": title, "artist": "Artist", "album": "Album"})
+    file.save()
+    return path
+
+
+@dataclass
+class Beet:
+    """beet with a library of its own, as a process of its own."""
+
+    folder: Path
+
+    def configure(self, **changes: Any) -> None:
+        """Write the configuration; `changes` replace whole sections."""
+        config = {
+            "directory": str(self.folder / "music"),
+            "library": str(self.folder / "library.db"),
+            "plugins": ["soundtags"],
+            "soundtags": {"patches": 2, "jobs": 1},
+            "import": {"quiet": True, "copy": True, "write": True},
+            "ui": {"color": False},
+            **changes,
+        }
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def environment(self) -> dict[str, str]:
+        environment = {**os.environ, "BEETSDIR": str(self.folder)}
+        # Users have not set it, so neither do these processes.
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        return environment
+
+    def __call__(
+        self, *args: str | Path, status: int = 0, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "beets", *map(str, args)],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            **options,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    def items(self, *query: str) -> list[dict[str, Any]]:
+        """Return items as the library's export knows them."""
+        done = self("export", "-f", "json", "-l", "-i", "*,id,mtime", *query)
+        return json.loads(done.stdout) if done.stdout.strip() else []
+
+    def ls(self, template: str, *query: str) -> list[str]:
+        return self("ls", "-f", template, *query).stdout.splitlines()
+
+
+@pytest.fixture
+def beet(tmp_path: Path) -> Beet:
+    """Return beet with our plugin, on an empty library."""
+    folder = tmp_path / "beets"
+    folder.mkdir()
+    made = Beet(folder)
+    made.configure()
+    return made
+
+
+def copy_into(folder: Path, *files: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder)
+    return folder

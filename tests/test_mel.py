@@ -1,0 +1,101 @@
+"""The front end, by its definition and against the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from beetsplug.soundtags.mel import band_edge_gain, mel_bands
+from beetsplug.soundtags.resampling import Signal
+
+RATE, FRAME, HOP, BANDS = 16000, 512, 256, 96
+
+
+def by_definition(samples: np.ndarray, index: int) -> np.ndarray:
+    """Compute one frame in double precision, term by term."""
+    padded = np.concatenate([np.zeros(256), samples, np.zeros(1024)])
+    n = np.arange(FRAME)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * n / (FRAME - 1))
+    frame = padded[index * HOP : index * HOP + FRAME] * window
+    k = np.arange(FRAME // 2 + 1)
+    power = np.abs(np.exp(-2j * np.pi * np.outer(k, n) / FRAME) @ frame) ** 2
+
+    def mel(hz: float) -> float:
+        if hz < 1000:
+            return 3 * hz / 200
+        return 15 + 27 * np.log(hz / 1000) / np.log(6.4)
+
+    def hz(mel: float) -> float:
+        return 200 * mel / 3 if mel < 15 else 1000 * 6.4 ** ((mel - 15) / 27)
+
+    corners = [hz(mel(8000) * i / (BANDS + 1)) for i in range(BANDS + 2)]
+    bands = []
+    for low, centre, high in zip(corners, corners[1:], corners[2:]):
+        weights = [
+            max(
+                0, min((f - low) / (centre - low), (high - f) / (high - centre))
+            )
+            for f in k * RATE / FRAME
+        ]
+        bands.append(np.dot(weights, power) * 2 / (high - low))
+    return np.log10(1 + 10000 * np.array(bands))
+
+
+@pytest.fixture(scope="module")
+def signal() -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return (0.2 * rng.standard_normal(RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("index", [0, 1, 30, 62])
+def test_frames_follow_the_definition(signal: np.ndarray, index: int):
+    bands = mel_bands(Signal(signal, edge=None))
+    assert bands[index] == pytest.approx(by_definition(signal, index), abs=5e-4)
+
+
+def test_one_frame_every_256_samples_to_behind_the_end(signal: np.ndarray):
+    assert mel_bands(Signal(signal, None)).shape == (64, BANDS)
+    assert mel_bands(Signal(signal[:1], None)).shape == (2, BANDS)
+    assert mel_bands(Signal(signal[:257], None)).shape == (3, BANDS)
+
+
+def test_the_first_frame_is_centred_on_the_first_sample():
+    click = np.zeros(2048, np.float32)
+    click[0] = 1
+    bands = mel_bands(Signal(click, None))
+    assert bands[0].min() > 1  # the window is at its top there
+    assert bands[1].max() < 1e-3  # and all but closed one hop on
+
+
+def test_band_edge_gain_touches_only_the_edge(signal: np.ndarray):
+    flat = mel_bands(Signal(signal, edge=8000))
+    plain = mel_bands(Signal(signal, edge=None))
+    assert np.array_equal(flat[:, :80], plain[:, :80])
+    # At the edge, soxr lets through 100 times (20 dB) what the models know.
+    assert (plain - flat)[:, -5:].max() > 1
+
+
+def test_band_edge_gain_is_what_was_measured():
+    gain = band_edge_gain(8000)
+    assert gain.shape == (257,)
+    assert np.all(gain[:200] == 1)  # below 6.25 kHz
+    assert gain[240:250].max() < 0.06  # 7.5 to 7.8 kHz
+    assert gain.min() > 0.01
+    assert gain[-1] == 0.111275
+
+
+def test_band_edge_gain_scales_with_the_band():
+    # Of 8 kHz sources the band ends at 4 kHz; above, nothing is left to damp.
+    gain = band_edge_gain(4000)
+    assert gain[:129] == pytest.approx(band_edge_gain(8000)[::2])
+    assert np.all(gain[129:] == 1)
+
+
+def test_agrees_with_the_reference(shared):
+    for file in sorted((shared / "reference").glob("*.npz")):
+        reference = np.load(file)
+        bands = mel_bands(Signal(reference["samples_head"], edge=None))
+        expected = reference["musicnn_mel_head"]
+        assert bands.shape == expected.shape
+        difference = np.abs(bands - expected).max()
+        assert difference <= 2e-4, file.name
