@@ -180,14 +180,9 @@ def find(names: Iterable[str], folder: Path) -> list[Model]:
         If its metadata does not describe a model we can run.
     """
     graphs = installed(folder)
-    aliases = {
-        alias: graph
-        for graph in graphs.values()
-        for alias in _read_json(graph.with_suffix(".json")).get("aliases", ())
-    }
     found = []
     for name in names:
-        graph = graphs.get(name) or aliases.get(name)
+        graph = graphs.get(name) or _find_alias(name, graphs.values())
         if graph is None:
             raise UnknownModel(
                 f"no model {name} here; installed are: {', '.join(graphs)}."
@@ -195,6 +190,16 @@ def find(names: Iterable[str], folder: Path) -> list[Model]:
             )
         found.append(read_model(graph))
     return found
+
+
+def _find_alias(name: str, graphs: Iterable[Path]) -> Path | None:
+    for graph in graphs:
+        try:
+            if name in _read_json(graph.with_suffix(".json"))["aliases"]:
+                return graph
+        except (KeyError, TypeError, UnusableModel):
+            continue  # no aliases
+    return None
 
 
 def read_model(graph: Path) -> Model:

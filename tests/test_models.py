@@ -1,0 +1,269 @@
+"""Models: found, read, chosen and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beetsplug.soundtags import catalogue, plan, sessions
+from beetsplug.soundtags.activations import activations
+from beetsplug.soundtags.errors import UnknownModel, UnusableModel
+from beetsplug.soundtags.sessions import SessionPool
+
+EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
+NOWHERE = Path("does-not-exist")
+
+
+def write_model(
+    folder: Path,
+    name: str,
+    classes: list[str],
+    logits: list[float],
+    backbone: str | None = None,
+    accuracy: float = 0.5,
+    size: int = 0,
+) -> Path:
+    """Write a model whose activations are always the same.
+
+    `size` more floats make the graph as large as a test wants it.
+    """
+    tf = sessions.tensorflow()
+    shape = (None, 200) if backbone else (None, 187, 96)
+    with tf.Graph().as_default() as graph:
+        fed = tf.placeholder(tf.float32, shape, name="model/Placeholder")
+        rows = tf.zeros_like(tf.reshape(fed, [tf.shape(fed)[0], -1])[:, :1])
+        padding = tf.constant(np.zeros(size, np.float32))
+        constant = tf.constant([logits], tf.float32) + tf.reduce_sum(padding)
+        tf.sigmoid(rows + constant, name="model/Sigmoid")
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}.pb"
+        path.write_bytes(graph.as_graph_def().SerializeToString())
+    inference = {"algorithm": "TensorflowPredictMusiCNN"}
+    if backbone:
+        inference = {
+            "algorithm": "TensorflowPredict2D",
+            "embedding_model": {"model_name": backbone},
+        }
+    metadata = {
+        "classes": classes,
+        "dataset": {"metrics": {"accuracy": accuracy}},
+        "schema": {
+            "inputs": [{"name": "model/Placeholder"}],
+            "outputs": [
+                {"name": "model/Sigmoid", "output_purpose": "predictions"}
+            ],
+        },
+        "inference": inference,
+    }
+    path.with_suffix(".json").write_text(json.dumps(metadata))
+    return path
+
+
+def patches(count: int = 2) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.gamma(1.5, 0.9, (count, 187, 96)).astype(np.float32)
+
+
+def make(names, folder: Path = NOWHERE) -> plan.Plan:
+    warnings: list[str] = []
+    made = plan.make_plan(names, folder, plan.Settings(), warnings.append)
+    assert not warnings
+    return made
+
+
+def test_the_four_taggers_are_there_and_run():
+    assert sorted(catalogue.installed(NOWHERE)) == EMBEDDED
+    values = activations(patches(5), make(EMBEDDED), SessionPool(10**9))
+    for name in EMBEDDED:
+        assert values[name].shape == (5, 50)
+        assert 0 < values[name].min() < values[name].max() < 1
+
+
+def test_names_of_the_announcement_work_too():
+    by_alias = make(["MSD_musicnn_frozen_small", "MTT_vgg_frozen_small"])
+    assert [m.id for m in by_alias.models] == ["msd-musicnn-1", "mtt-vgg-1"]
+
+
+def test_activations_of_a_patch_do_not_depend_on_its_batch():
+    pool, models = SessionPool(10**9), make(["msd-musicnn-1"])
+    many = activations(patches(9), models, pool)["msd-musicnn-1"]
+    for index, patch in enumerate(patches(9)):
+        one = activations(patch[None], models, pool)["msd-musicnn-1"]
+        assert many[index] == pytest.approx(one[0], abs=1e-5)
+
+
+def test_graphs_are_upstreams(shared):
+    theirs = shared / "models" / "msd-musicnn-1.pb"
+    ours = catalogue.installed(NOWHERE)["msd-musicnn-1"]
+    pool = SessionPool(10**9)
+    nodes = ["model/Sigmoid", "model/dense_1/BiasAdd", "model/dense/BiasAdd"]
+    pair = [
+        pool.run(graph, nodes, "model/Placeholder", patches(8))
+        for graph in (ours, theirs)
+    ]
+    for mine, reference in zip(*pair):
+        assert np.abs(mine - reference).max() <= 1e-5
+
+
+def test_classes_are_in_the_order_of_the_metadata(tmp_path):
+    # 0.88 for the second class, which is the positive one.
+    write_model(tmp_path, "x", ["non_party", "party"], [-2.0, 2.0])
+    made = make(["x"], tmp_path)
+    values = activations(patches(), made, SessionPool(10**9))
+    from beetsplug.soundtags.labels import label
+    from beetsplug.soundtags.scores import track_means
+
+    fields = label(track_means(values, made.models), plan.Settings())
+    assert fields["mood_party"] == pytest.approx(0.8808, abs=1e-4)
+    assert fields["mood"] == ["party"]
+
+
+def test_auto_takes_heads_first_then_the_best_accuracy(tmp_path):
+    happy, sad = ["happy", "non_happy"], ["non_sad", "sad"]
+    write_model(tmp_path, "happy-a", happy, [0, 0], accuracy=0.7)
+    write_model(tmp_path, "happy-b", happy, [0, 0], accuracy=0.9)
+    write_model(tmp_path, "sad-a", sad, [0, 0], accuracy=0.9)
+    write_model(tmp_path, "sad-b", sad, [0, 0], "msd-musicnn-1", 0.8)
+    made = make(None, tmp_path)
+    assert {m.target: m.id for m in made.models} == {
+        "msd": "msd-musicnn-1",
+        "mtt": "mtt-musicnn-1",
+        "mood_happy": "happy-b",
+        "mood_sad": "sad-b",
+    }
+    assert [m.id for m in made.backbones] == ["msd-musicnn-1"]
+
+
+def test_heads_run_on_the_backbones_embedding(shared):
+    name = "danceability-msd-musicnn-1"
+    made = make([name], shared / "models")
+    values = activations(patches(3), made, SessionPool(10**9))
+    assert list(values) == [name]
+    assert values[name].sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+def test_auto_leaves_out_what_cannot_be_used_and_says_so(tmp_path):
+    write_model(tmp_path, "a", ["one", "other"], [0, 0])
+    write_model(tmp_path, "b", ["happy", "non_happy"], [0, 0], "missing-1")
+    (tmp_path / "c.pb").write_bytes(b"")
+    (tmp_path / "c.json").write_text("{")
+    (tmp_path / "d.pb").write_bytes(b"")
+    (tmp_path / "d.json").write_text('{"classes": []}')
+    (tmp_path / "no-json.pb").write_bytes(b"")
+    said: list[str] = []
+    made = plan.make_plan(None, tmp_path, plan.Settings(), said.append)
+    assert [m.id for m in made.models] == ["msd-musicnn-1", "mtt-musicnn-1"]
+    assert len(said) == 4
+    assert "a.json: no known target has its classes" in said
+    assert "b: needs missing-1, which is not here" in said
+    assert any("c.json: not JSON" in line for line in said)
+    assert any("d.json: not in the form" in line for line in said)
+
+
+def test_unknown_and_unusable_models_are_named(tmp_path):
+    with pytest.raises(UnknownModel, match="no model nonsense here.*msd-vgg-1"):
+        make(["nonsense"])
+    path = write_model(tmp_path, "x", ["happy", "non_happy"], [0, 0])
+    path.write_bytes(b"this is not a graph")
+    with pytest.raises(UnusableModel, match=r"x\.pb: not a TensorFlow graph"):
+        activations(patches(), make(["x"], tmp_path), SessionPool(10**9))
+
+
+@pytest.mark.parametrize("what", ["model/Sigmoid", "model/Placeholder"])
+def test_missing_nodes_are_named(tmp_path, what):
+    path = write_model(tmp_path, "x", ["happy", "non_happy"], [0, 0])
+    metadata = path.with_suffix(".json")
+    metadata.write_text(metadata.read_text().replace(what, "model/Other"))
+    with pytest.raises(UnusableModel, match=r"x\.pb: .*model/Other"):
+        activations(patches(), make(["x"], tmp_path), SessionPool(10**9))
+
+
+def test_the_digest_knows_models_and_settings(tmp_path):
+    path = write_model(tmp_path, "x", ["happy", "non_happy"], [0, 0])
+    digests = {
+        make(["x"], tmp_path).digest,
+        make(["msd-musicnn-1"], tmp_path).digest,
+        make(["x", "msd-musicnn-1"], tmp_path).digest,
+        plan.make_plan(
+            ["x"], tmp_path, plan.Settings(patches=None), print
+        ).digest,
+        plan.make_plan(
+            ["x"], tmp_path, plan.Settings(mood_threshold=0.6), print
+        ).digest,
+    }
+    assert len(digests) == 5
+    assert make(["x"], tmp_path).digest in digests
+    os.utime(path, (0, 0))
+    assert make(["x"], tmp_path).digest in digests
+    write_model(tmp_path, "x", ["happy", "non_happy"], [0, 1])
+    assert make(["x"], tmp_path).digest not in digests
+
+
+class CountingLoader:
+    """Loads graphs and keeps count; knows which sessions were closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.loaded: list[str] = []
+        self.closed: list[str] = []
+        self.load = sessions._load
+        monkeypatch.setattr(sessions, "_load", self)
+
+    def __call__(self, graph: Path):
+        self.loaded.append(graph.stem)
+        session = self.load(graph)
+        close = session.close
+
+        def closing() -> None:
+            self.closed.append(graph.stem)
+            session.close = close  # for TensorFlow closes once more
+            close()
+
+        session.close = closing
+        return session
+
+
+def test_threads_share_one_session_per_graph(tmp_path, monkeypatch):
+    loader = CountingLoader(monkeypatch)
+    write_model(tmp_path, "x", ["happy", "non_happy"], [0, 1])
+    made, pool = make(["x"], tmp_path), SessionPool(10**9)
+    results: list[np.ndarray] = []
+
+    def work() -> None:
+        results.append(activations(patches(9), made, pool)["x"])
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    assert all(np.array_equal(result, results[0]) for result in results)
+    assert loader.loaded == ["x"]
+
+
+def test_beyond_the_memory_the_least_recently_used_closes(
+    tmp_path, monkeypatch
+):
+    loader = CountingLoader(monkeypatch)
+    classes = ["happy", "non_happy"]
+    for name in "abc":
+        write_model(tmp_path, name, classes, [0, 1], size=250_000)
+    pool = SessionPool(7 * 10**6)  # two graphs of 1 MB, at thrice their size
+    for name in "abacbaa":
+        activations(patches(), make([name], tmp_path), pool)
+    # c takes b's place, b takes a's, a takes c's.
+    assert loader.loaded == ["a", "b", "c", "b", "a"]
+    assert loader.closed == ["b", "a", "c"]
+    pool.close()
+    assert sorted(loader.closed[3:]) == ["a", "b"]
+
+
+def test_one_session_larger_than_the_memory_still_runs(tmp_path):
+    write_model(tmp_path, "x", ["happy", "non_happy"], [0, 1])
+    values = activations(patches(), make(["x"], tmp_path), SessionPool(1))
+    assert values["x"].shape == (2, 2)

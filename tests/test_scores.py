@@ -1,0 +1,198 @@
+"""Activations to scores, estimates and names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beetsplug.soundtags import catalogue
+from beetsplug.soundtags.catalogue import Model
+from beetsplug.soundtags.labels import label
+from beetsplug.soundtags.plan import Settings
+from beetsplug.soundtags.rules import estimates, genre_strengths
+from beetsplug.soundtags.scores import share, track_means
+
+
+def model(name: str, target: str, *classes: str) -> Model:
+    return Model(
+        id=name,
+        graph=Path(f"{name}.pb"),
+        sha256="0" * 64,
+        target=target,
+        classes=classes,
+        input="in",
+        output="out",
+        embedding=None,
+        backbone=None,
+        metrics=(),
+    )
+
+
+def tags(**strong: float) -> dict[str, dict[str, float]]:
+    """Return means of both auto-taggers: all faint but the named tags."""
+    means = {
+        name: dict.fromkeys(catalogue.targets()[name].classes, 0.01)
+        for name in ("msd", "mtt")
+    }
+    for tag, mean in strong.items():
+        vocabulary, name = tag.split("_", 1)
+        assert name.replace("_", " ") in means[vocabulary]
+        means[vocabulary][name.replace("_", " ")] = mean
+    return means
+
+
+def test_means_are_over_patches_in_the_order_of_each_model():
+    one = model("one", "mood_party", "non_party", "party")
+    other = model("other", "mood_party", "party", "non_party")
+    means = track_means(
+        {
+            "one": np.array([[0.2, 0.8], [0.4, 1.0]]),
+            "other": np.array([[0.5, 0.1]]),
+        },
+        [one, other],
+    )
+    assert means == {
+        "mood_party": {
+            "non_party": pytest.approx((0.3 + 0.1) / 2),
+            "party": pytest.approx((0.9 + 0.5) / 2),
+        }
+    }
+
+
+def test_a_share_is_rounded_once_and_a_true_zero_stays():
+    assert share({"yes": 0.2, "no": 0.4}, "yes") == 0.3333
+    assert share({"yes": 0.0, "no": 0.4}, "yes") == 0.0
+    assert share({"yes": 0.0, "no": 0.0}, "yes") is None
+
+
+@pytest.mark.parametrize(
+    ("target", "positive"),
+    [
+        ("danceability", "danceable"),
+        ("mood_party", "party"),
+        ("mood_relaxed", "relaxed"),
+        ("mood_sad", "sad"),
+        ("mood_happy", "happy"),
+        ("mood_acoustic", "acoustic"),
+        ("mood_aggressive", "aggressive"),
+        ("mood_electronic", "electronic"),
+    ],
+)
+def test_scores_are_of_the_positive_class(target: str, positive: str):
+    classes = catalogue.targets()[target].classes
+    (negative,) = set(classes) - {positive}
+    fields = label({target: {negative: 0.1, positive: 0.9}}, Settings())
+    assert fields[target] == 0.9
+
+
+def test_text_fields_hold_the_readable_top_class_and_its_share():
+    means = {"genre_rosamerica": {"cla": 0.1, "rhy": 0.3, "roc": 0.1}}
+    fields = label(means, Settings())
+    assert fields["genre_rosamerica"] == "rhythm and blues"
+    assert fields["genre_rosamerica_score"] == 0.6
+    assert fields["genres"] == ["Rhythm And Blues"]
+
+
+def test_gender_only_where_there_is_a_voice():
+    means = {
+        "gender": {"female": 0.9, "male": 0.1},
+        "voice_instrumental": {"instrumental": 0.1, "voice": 0.9},
+    }
+    assert label(means, Settings())["gender"] == "female"
+    means["voice_instrumental"] = {"instrumental": 0.9, "voice": 0.1}
+    fields = label(means, Settings())
+    assert fields["gender"] is None
+    assert fields["gender_score"] is None
+
+
+def test_moods_strongest_first_within_the_limits():
+    means = {
+        "mood_happy": {"happy": 0.6, "non_happy": 0.4},
+        "mood_party": {"party": 0.9, "non_party": 0.1},
+        "mood_sad": {"sad": 0.5, "non_sad": 0.5},
+        "mood_relaxed": {"relaxed": 0.4, "non_relaxed": 0.6},
+    }
+    settings = Settings()
+    assert label(means, settings)["mood"] == ["party", "happy", "sad"]
+    assert label(means, replace(settings, max_moods=1))["mood"] == ["party"]
+    strict = replace(settings, mood_threshold=0.55)
+    assert label(means, strict)["mood"] == ["party", "happy"]
+    assert label(means, replace(settings, mood_threshold=1))["mood"] == []
+
+
+def test_what_was_not_asked_for_is_left_alone():
+    means = {"danceability": {"danceable": 0.5, "not_danceable": 0.5}}
+    assert label(means, Settings()) == {"danceability": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("strong", "expected"),
+    [
+        ({"msd_jazz": 0.5}, {"genres": ["Jazz"]}),
+        (
+            {"mtt_strings": 0.4, "mtt_classical": 0.4, "msd_jazz": 0.2},
+            {"genres": ["Classical"], "voice_instrumental": None},
+        ),
+        (
+            {"mtt_no_vocals": 0.4, "msd_instrumental": 0.3},
+            {"voice_instrumental": "instrumental"},
+        ),
+        (
+            {"mtt_vocals": 0.4, "mtt_singing": 0.3},
+            {"voice_instrumental": "voice"},
+        ),
+        ({"msd_rock": 0.4, "mtt_rock": 0.3}, {"genres": ["Rock"]}),
+    ],
+)
+def test_rules_estimate_from_both_vocabularies(strong, expected):
+    fields = label(tags(**strong), Settings())
+    for name, value in expected.items():
+        assert value is None or fields[name] == value
+
+
+def test_a_dance_track_dances_and_a_slow_piece_does_not():
+    dance = label(tags(msd_dance=0.5, mtt_techno=0.6, mtt_beat=0.5), Settings())
+    slow = label(tags(mtt_slow=0.5, mtt_quiet=0.4, mtt_soft=0.3), Settings())
+    assert dance["danceability"] > 0.8 > 0.2 > slow["danceability"]
+    assert "party" in dance["mood"]
+    assert "relaxed" in slow["mood"]
+
+
+def test_the_likeliest_genre_is_given_even_if_none_holds():
+    assert len(label(tags(), Settings())["genres"]) == 1
+
+
+def test_a_classifier_comes_before_the_rule():
+    means = tags(msd_dance=0.9)
+    means["danceability"] = {"danceable": 0.1, "not_danceable": 0.9}
+    assert label(means, Settings())["danceability"] == 0.1
+
+
+def test_rules_need_every_vocabulary_they_name():
+    only_one = {"msd": tags()["msd"]}
+    assert estimates(only_one) == {}
+    assert genre_strengths(only_one) == {}
+    assert "danceability" not in label(only_one, Settings())
+
+
+def test_tags_are_pooled_under_readable_names():
+    means = tags(mtt_female_vocal=0.3, mtt_woman=0.4, msd_ambient=0.35)
+    means["msd"]["Hip-Hop"] = 0.2
+    fields = label(means, replace(Settings(), max_tags=3))
+    assert fields["soundtags"] == ["female vocals", "ambient", "hip hop"]
+
+
+def test_rules_name_only_tags_and_classes_there_are():
+    targets = catalogue.targets()
+    for target, rules in catalogue.rules().items():
+        if target != "genres":
+            assert set(rules) == set(targets[target].classes)
+        for rule in rules.values():
+            assert rule.threshold > 0
+            assert len(set(rule.tags)) == len(rule.tags)
+            for tag in rule.tags:
+                vocabulary, name = tag.split(":", 1)
+                assert name in targets[vocabulary].classes, tag
