@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+SEPARATOR = "\\\u2400"  # between the values of a list in the database
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(ROOT / "demo"))
@@ -109,20 +112,43 @@ class Beet:
         assert done.returncode == status, done.stdout + done.stderr
         return done
 
-    def items(self, *query: str) -> list[dict[str, Any]]:
-        """Return items as the library's export knows them."""
-        done = self("export", "-f", "json", "-l", "-i", "*,id,mtime", *query)
-        return json.loads(done.stdout) if done.stdout.strip() else []
+    def items(self, query: str = "") -> list[dict[str, Any]]:
+        """Return items as they stand in the database, beets left out."""
+        ids = {int(line) for line in self.ls("$id", query)}
+        database = sqlite3.connect(self.folder / "library.db")
+        database.row_factory = sqlite3.Row
+        with contextlib.closing(database):
+            rows = database.execute("SELECT * FROM items ORDER BY title")
+            items = [dict(row) for row in rows if row["id"] in ids]
+            for item in items:
+                item.update(
+                    database.execute(
+                        "SELECT key, value FROM item_attributes"
+                        " WHERE entity_id = ?",
+                        (item["id"],),
+                    ).fetchall()
+                )
+                # Files below the library's folder have relative paths.
+                relative = os.fsdecode(item["path"])
+                item["path"] = str(self.folder / "music" / relative)
+        return [{key: _plain(key, item[key]) for key in item} for item in items]
 
     def ls(self, template: str, *query: str) -> list[str]:
         return self("ls", "-f", template, *query).stdout.splitlines()
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key in ("mood", "soundtags", "genres"):
+        return value.split(SEPARATOR) if value else []
+    is_score = isinstance(value, str) and re.fullmatch(r"[01]\.\d+", value)
+    return float(value) if is_score else value
 
 
 @pytest.fixture
 def beet(tmp_path: Path) -> Beet:
     """Return beet with our plugin, on an empty library."""
     folder = tmp_path / "beets"
-    folder.mkdir()
+    (folder / "music").mkdir(parents=True)
     made = Beet(folder)
     made.configure()
     return made

@@ -166,7 +166,9 @@ def test_auto_leaves_out_what_cannot_be_used_and_says_so(tmp_path):
 
 
 def test_unknown_and_unusable_models_are_named(tmp_path):
-    with pytest.raises(UnknownModel, match="no model nonsense here.*msd-vgg-1"):
+    with pytest.raises(
+        UnknownModel, match=r"no model nonsense here.*msd-vgg-1"
+    ):
         make(["nonsense"])
     path = write_model(tmp_path, "x", ["happy", "non_happy"], [0, 0])
     path.write_bytes(b"this is not a graph")

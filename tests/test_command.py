@@ -1,0 +1,268 @@
+"""The command `beet soundtags`, as its users meet it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import mutagen
+import pytest
+from conftest import Beet, write_track
+
+OURS = ("mood", "danceability", "voice_instrumental")
+
+
+@pytest.fixture
+def library(beet: Beet, track: Path) -> Beet:
+    """A library of two tracks that were never analysed."""
+    write_track(track.with_name("other.flac"), "Other", seed=1)
+    beet.configure(soundtags={"auto": False, "patches": 2})
+    beet("import", "-A", track.parent)
+    assert not beet.items("soundtags_plan::.")
+    return beet
+
+
+def tags(beet: Beet) -> list[dict]:
+    return [dict(mutagen.File(item["path"])) for item in beet.items()]
+
+
+def test_tags_what_is_not_yet_tagged_and_nothing_twice(library: Beet):
+    done = library("soundtags", "title:Other")
+    assert done.stderr == ""
+    line, summary = done.stdout.splitlines()
+    assert line.startswith("Artist - Album - Other: ")
+    assert "danceability 0." in line
+    assert re.fullmatch(
+        r"1 tagged, 0 already up to date, 0 failed; 0\.1 min of music in"
+        r" [\d.]+ s, \d+ x real time",
+        summary,
+    )
+    done = library("soundtags")
+    assert "Title: " in done.stdout
+    assert "Other: " not in done.stdout
+    assert "1 tagged, 1 already up to date, 0 failed" in done.stdout
+    done = library("soundtags")
+    assert done.stdout == "0 tagged, 2 already up to date, 0 failed\n"
+    for item, file in zip(library.items(), tags(library)):
+        assert file["danceability"] == [f"{item['danceability']:.4f}"]
+        assert file["voice_instrumental"] == [item["voice_instrumental"]]
+        assert file["genre"] == item["genres"]
+    assert library("update").stdout == ""
+
+
+def test_force_and_changed_settings_analyse_again(library: Beet):
+    library("soundtags")
+    assert "2 tagged, 0 already" in library("soundtags", "-f").stdout
+    library.configure(soundtags={"patches": 3})
+    assert "2 tagged, 0 already" in library("soundtags").stdout
+    # Where results do not depend on a setting, nothing becomes stale.
+    library.configure(soundtags={"patches": 3, "jobs": 2, "genre": "never"})
+    assert "0 tagged, 2 already" in library("soundtags").stdout
+
+
+def test_pretend_shows_every_change_and_changes_nothing(library: Beet):
+    items, files = library.items(), tags(library)
+    done = library("soundtags", "--pretend", "title:Other")
+    assert "Artist - Album - Other" in done.stdout
+    for name in (*OURS, "genres", "soundtags", "mood_happy", "soundtags_plan"):
+        assert re.search(rf"^  {name}: ", done.stdout, re.MULTILINE), name
+    assert "1 would be tagged" in done.stdout
+    assert library.items() == items
+    assert tags(library) == files
+
+    library("soundtags")
+    old = library.ls("$danceability", "title:Other")[0]
+    library("modify", "-yW", "danceability=0.5", "title:Other")
+    done = library("soundtags", "-pf", "title:Other")
+    assert f"  danceability: 0.5000 -> {old}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flag", "write", "written"),
+    [([], True, True), (["-W"], True, False), (["-w"], False, True)],
+)
+def test_files_are_written_as_asked(
+    library: Beet, flag: list[str], write: bool, written: bool
+):
+    library.configure(**{"import": {"write": write}})
+    library("soundtags", *flag, "-q")
+    for item, file in zip(library.items(), tags(library)):
+        assert item["danceability"] is not None
+        assert ("danceability" in file) is written
+
+
+def test_quiet_says_nothing(library: Beet):
+    done = library("soundtags", "-q")
+    assert done.stdout + done.stderr == ""
+
+
+def test_any_field_can_be_a_file_tag(library: Beet):
+    library.configure(
+        soundtags={
+            "patches": 2,
+            "file_tags": [
+                "soundtags",
+                "mood_happy",
+                "voice_instrumental_score",
+            ],
+        }
+    )
+    library("soundtags")
+    for item, file in zip(library.items(), tags(library)):
+        assert file["soundtags"] == item["soundtags"]
+        assert len(item["soundtags"]) == 5
+        for name in ("mood_happy", "voice_instrumental_score"):
+            assert file[name] == [f"{item[name]:.4f}"]
+        assert "danceability" not in file
+    assert library("update").stdout == ""
+
+
+def test_models_of_the_command_line_run_alone(library: Beet):
+    library("soundtags", "-m", "msd-vgg-1", "-m", "mtt-vgg-1", "title:Other")
+    library("soundtags", "title:Title")
+    plans = library.ls("$soundtags_plan")
+    assert len(set(plans)) == 2
+    library("soundtags", "-f", "-m", "msd-musicnn-1", "title:Other")
+    assert library.ls("$danceability", "title:Other") != ["$danceability"]
+
+
+def test_one_bad_file_does_not_stop_the_rest(library: Beet):
+    broken = Path(library.ls("$path", "title:Other")[0])
+    broken.write_bytes(b"no music")
+    done = library("soundtags")
+    assert "1 tagged, 0 already up to date, 1 failed" in done.stdout
+    assert done.stdout.endswith("  1 x no audio in it that can be decoded\n")
+    assert done.stderr == (
+        f"soundtags: {broken}: no audio in it that can be decoded\n"
+    )
+    assert broken.read_bytes() == b"no music"
+    # Still missing, still no reason to fail.
+    done = library("soundtags")
+    assert "0 tagged, 1 already up to date, 1 failed" in done.stdout
+
+
+def test_nothing_done_at_all_is_a_failure(library: Beet):
+    for path in library.ls("$path"):
+        Path(path).unlink()
+    done = library("soundtags", status=1)
+    assert done.stderr.count("No such file") == 2
+    assert done.stderr.endswith("error: no track could be analysed\n")
+    assert library("soundtags", "title:none").stdout.startswith("0 tagged")
+
+
+def test_files_that_cannot_be_written_are_not_claimed(library: Beet):
+    if os.name == "nt" or os.geteuid() == 0:
+        pytest.skip("this user may write everything")
+    path = Path(library.ls("$path", "title:Other")[0])
+    path.chmod(0o444)
+    done = library("soundtags")
+    assert "tags not written" in done.stderr
+    assert not library.items("title:Other")[0].get("soundtags_plan")
+    path.chmod(0o644)
+    assert "1 tagged, 1 already" in library("soundtags").stdout
+
+
+def test_changes_made_outside_are_still_found_by_update(library: Beet):
+    item = library.items("title:Other")[0]
+    file = mutagen.File(item["path"])
+    file["composer"] = ["Somebody"]
+    file.save()
+    later = os.path.getmtime(item["path"]) + 10
+    os.utime(item["path"], (later, later))
+    library("soundtags")
+    assert "composers" in library("update").stdout
+    assert library.ls("$composers", "title:Other") == ["Somebody"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("patches", "many", "'all' or a whole number from 1"),
+        ("patches", 0, "'all' or a whole number from 1"),
+        ("resampler", "sox", "one of: soxr, resampy"),
+        ("mood_threshold", 1.5, "a number from 0 to 1"),
+        ("max_moods", -1, "a whole number from 0"),
+        ("genre", "yes please", "one of: fill, replace, never"),
+        ("file_tags", ["moods"], "one of: mood, soundtags, danceability"),
+        ("jobs", 0, "'auto' or a whole number from 1"),
+        ("session_memory", "much", "a size such as 500MB or 2GB"),
+        ("models", 3, "'auto' or a list of ids"),
+    ],
+)
+def test_bad_values_are_named(library: Beet, option, value, allowed):
+    library.configure(soundtags={option: value})
+    done = library("soundtags", status=1)
+    line = done.stderr.splitlines()[-1]
+    shown = value[0] if isinstance(value, list) else value
+    assert f"soundtags.{option}: {shown!r} is not {allowed}" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_models_are_named(library: Beet):
+    done = library("soundtags", "-m", "nonsense", status=1)
+    assert done.stderr.startswith("error: no model nonsense here; installed")
+    assert str(library.folder / "soundtags-models") in done.stderr
+
+
+def test_resampy_gives_nearly_the_same(library: Beet):
+    library("soundtags")
+    soxr = library.items()
+    library.configure(soundtags={"patches": 2, "resampler": "resampy"})
+    assert "2 tagged" in library("soundtags").stdout
+    for one, other in zip(soxr, library.items()):
+        assert one["danceability"] == pytest.approx(
+            other["danceability"], abs=0.1
+        )
+
+
+def test_jobs_do_not_change_results(library: Beet):
+    library("soundtags", "-j", "1")
+    one = library.items()
+    library("soundtags", "-f", "-j", "4")
+    for before, after in zip(one, library.items()):
+        for name in ("mood", "soundtags", "genres", "soundtags_plan"):
+            assert before[name] == after[name]
+        assert before["danceability"] == pytest.approx(
+            after["danceability"], abs=1e-4
+        )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_a_terminal_gets_a_bar_and_nothing_of_tensorflow(library: Beet):
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "beets", "soundtags"],
+            {**library.environment(), "TERM": "xterm", "COLUMNS": "100"},
+        )
+    said = b""
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        said += part
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    text = said.decode()
+    assert status == 0
+    assert "analysing" in text
+    assert "ETA" in text
+    assert "2/2" in text
+    assert "2 tagged, 0 already up to date, 0 failed" in text
+    for noise in ("oneDNN", "absl", "I0000", "cuda", "WARNING"):
+        assert noise not in text
+
+
+def test_native_noise_is_there_only_when_asked_for(library: Beet):
+    assert library("soundtags").stderr == ""
+    loud = library("-vv", "soundtags", "-f").stderr
+    assert "Sending event" in loud
+    assert re.search(r"oneDNN|absl|cpu_feature", loud)

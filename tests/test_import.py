@@ -1,0 +1,197 @@
+"""The import hook, in every way that people import."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import mediafile
+import mutagen
+import pytest
+from conftest import Beet, write_track
+
+PLUGINS = Path(__file__).parent / "plugins" / "beetsplug"
+ANSWERS = {"plugins": ["soundtags", "answers"], "pluginpath": [str(PLUGINS)]}
+
+
+def check_library_and_file(beet: Beet) -> dict:
+    """Check that one item is analysed, in the library as in its file."""
+    (item,) = beet.items()
+    tags = mutagen.File(item["path"])
+    assert item["soundtags_plan"]
+    assert tags["danceability"] == [f"{item['danceability']:.4f}"]
+    assert tags["voice_instrumental"] == [item["voice_instrumental"]]
+    assert tags.get("mood", []) == item["mood"]
+    assert tags["genre"] == item["genres"]
+    assert tags["title"] == ["Title"]
+    assert beet("update").stdout == ""
+    assert beet.items() == [item]
+    return item
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+@pytest.mark.parametrize("autotag", [True, False])
+@pytest.mark.parametrize("singletons", [True, False])
+@pytest.mark.parametrize("way", ["copy", "move", "in place"])
+def test_values_land_in_library_and_file(
+    beet: Beet, track: Path, way: str, singletons, autotag, threaded
+):
+    beet.configure(
+        **{
+            **ANSWERS,
+            "threaded": threaded,
+            "import": {
+                "quiet": True,
+                "copy": way == "copy",
+                "move": way == "move",
+                "autotag": autotag,
+                "singletons": singletons,
+            },
+        }
+    )
+    before = track.read_bytes()
+    beet("import", track.parent)
+    item = check_library_and_file(beet)
+    if way == "copy":
+        assert track.read_bytes() == before
+    if way == "move":
+        assert not track.exists()
+    if way == "in place":
+        assert item["path"] == str(track)
+    # The answers have an id, so we know that they were applied.
+    assert bool(item.get("mb_trackid")) is autotag
+
+
+@pytest.mark.parametrize("setting", ["fill", "replace", "never"])
+def test_genres_follow_their_policy(beet: Beet, track: Path, setting: str):
+    other = write_track(track.with_name("other.flac"), "Other", seed=1)
+    file = mediafile.MediaFile(other)
+    file.genres = ["Polka"]
+    file.save()
+    beet.configure(soundtags={"patches": 2, "genre": setting})
+    beet("import", "-A", track.parent)
+    lines = dict(
+        line.split("|") for line in beet.ls("$title|$genres", "title+")
+    )
+    album = beet("ls", "-a", "-f", "$genres").stdout.strip()
+    if setting == "never":
+        assert lines == {"Title": "", "Other": "Polka"}
+        assert "genre" not in mutagen.File(track)
+    else:
+        assert lines["Title"]
+        assert (lines["Other"] == "Polka") is (setting == "fill")
+        assert lines["Title"].split("; ")[0] in album
+
+
+def test_paths_can_depend_on_what_was_heard(beet: Beet, track: Path):
+    beet.configure(paths={"default": "$voice_instrumental/$title"})
+    beet("import", "-A", track.parent)
+    (item,) = beet.items()
+    assert Path(item["path"]).parent.name == item["voice_instrumental"]
+
+
+def test_tracks_that_cannot_be_analysed_are_imported_all_the_same(
+    beet: Beet, track: Path
+):
+    # A header with tags but no sound.
+    silent = track.with_name("broken.flac")
+    write_track(silent, "Broken")
+    silent.write_bytes(silent.read_bytes()[:9000])
+    done = beet("import", "-A", track.parent)
+    items = {item["title"]: item for item in beet.items()}
+    assert items["Title"]["soundtags_plan"]
+    assert "soundtags_plan" not in items["Broken"]
+    (line,) = [li for li in done.stderr.splitlines() if "soundtags" in li]
+    assert "broken.flac: no audio in it that can be decoded" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_auto_off_leaves_imports_alone(beet: Beet, track: Path):
+    beet.configure(soundtags={"auto": False})
+    beet("import", "-A", track.parent)
+    (item,) = beet.items()
+    assert "soundtags_plan" not in item
+    assert "mood" not in mutagen.File(item["path"])
+
+
+@pytest.mark.parametrize("autotag", [True, False])
+def test_write_off_keeps_to_the_library(beet: Beet, track: Path, autotag: bool):
+    beet.configure(
+        **{
+            **ANSWERS,
+            "import": {"quiet": True, "write": False, "autotag": autotag},
+        }
+    )
+    before = track.read_bytes()
+    beet("import", track.parent)
+    (item,) = beet.items()
+    assert item["soundtags_plan"]
+    assert Path(item["path"]).read_bytes() == before
+    # A newer file must not take the library's values away.
+    Path(item["path"]).touch()
+    beet("update")
+    assert beet.ls("$danceability") == [f"{item['danceability']:.4f}"]
+
+
+def test_a_bad_configuration_never_stops_an_import(beet: Beet, track: Path):
+    beet.configure(soundtags={"models": ["nonsense"]})
+    done = beet("import", "-A", track.parent)
+    assert "importing without analysis: no model nonsense" in done.stderr
+    assert len(beet.items()) == 1
+
+
+def test_what_is_up_to_date_is_not_analysed_again(beet: Beet, track: Path):
+    beet("import", "-A", track.parent)
+    (before,) = beet.items()
+    # Without the audio a second analysis could not succeed.
+    kept = Path(before["path"])
+    done = beet("import", "-A", "-L", "title:Title")
+    (after,) = beet.items()
+    assert "no audio" not in done.stderr
+    for name in ("mood", "danceability", "soundtags", "soundtags_plan"):
+        assert after[name] == before[name]
+    assert kept.exists()
+
+
+def test_foreign_moods_survive_the_import(beet: Beet, track: Path):
+    file = mutagen.File(track)
+    file["mood"] = ["wistful"]
+    file.save()
+    beet("import", "-A", track.parent)
+    assert beet.ls("$mood") == ["wistful"]
+    (item,) = beet.items()
+    assert mutagen.File(item["path"])["mood"] == ["wistful"]
+    beet("soundtags", "-f")  # by now it has been analysed
+    assert beet.ls("$mood") != ["wistful"]
+
+
+def test_unanalysed_files_get_no_empty_tags(beet: Beet, track: Path):
+    beet.configure(**{**ANSWERS, "soundtags": {"auto": False}})
+    beet("import", track.parent)
+    (item,) = beet.items()
+    tags = mutagen.File(item["path"])
+    assert item["mb_trackid"]
+    assert not {"mood", "danceability", "voice_instrumental"} & set(tags.keys())
+
+
+def test_demo_pieces_sound_like_what_they_are(beet: Beet, pieces: Path):
+    beet.configure(soundtags={})
+    beet("import", "-A", shutil.copytree(pieces, beet.folder / "in"))
+    found = {item["title"]: item for item in beet.items()}
+    techno, pads, riff = (found[title] for title in TITLES)
+    assert {"Electronic", "Techno", "House"} & set(techno["genres"])
+    assert techno["danceability"] > 0.7 > 0.4 > pads["danceability"]
+    assert "relaxed" in pads["mood"]
+    assert {"Rock", "Metal", "Punk"} & set(riff["genres"])
+    assert "relaxed" not in riff["mood"]
+    assert techno["voice_instrumental"] == "instrumental"
+    assert pads["voice_instrumental"] == "instrumental"
+
+
+def _titles() -> list[str]:
+    import synthesise
+
+    return [synthesise.PIECES[name][0] for name in ("techno", "pads", "riff")]
+
+
+TITLES = _titles()
