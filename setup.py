@@ -40,8 +40,8 @@ setup(
         "pooch",
     ],
     extras_require={
-        "test": ["pytest", "hypothesis"],
-        "lint": ["ruff", "mypy"],
+        "test": ["build", "pytest", "pyyaml"],
+        "lint": ["mypy", "ruff"],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

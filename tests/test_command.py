@@ -67,7 +67,7 @@ def test_pretend_shows_every_change_and_changes_nothing(library: Beet):
     done = library("soundtags", "--pretend", "title:Other")
     assert "Artist - Album - Other" in done.stdout
     for name in (*OURS, "genres", "soundtags", "mood_happy", "soundtags_plan"):
-        assert re.search(rf"^  {name}: ", done.stdout, re.MULTILINE), name
+        assert re.search(rf"^  {name}:", done.stdout, re.MULTILINE), name
     assert "1 would be tagged" in done.stdout
     assert library.items() == items
     assert tags(library) == files

@@ -80,7 +80,9 @@ def test_genres_follow_their_policy(beet: Beet, track: Path, setting: str):
     else:
         assert lines["Title"]
         assert (lines["Other"] == "Polka") is (setting == "fill")
-        assert lines["Title"].split("; ")[0] in album
+        # Beets gives an album what its tracks had; that counts as filled.
+        ours = lines["Title"].split("; ")[0]
+        assert ("Polka" if setting == "fill" else ours) in album
 
 
 def test_paths_can_depend_on_what_was_heard(beet: Beet, track: Path):
@@ -177,6 +179,7 @@ def test_unanalysed_files_get_no_empty_tags(beet: Beet, track: Path):
 def test_demo_pieces_sound_like_what_they_are(beet: Beet, pieces: Path):
     beet.configure(soundtags={})
     beet("import", "-A", shutil.copytree(pieces, beet.folder / "in"))
+    assert "Electronic" in beet("ls", "-a", "-f", "$genres").stdout
     found = {item["title"]: item for item in beet.items()}
     techno, pads, riff = (found[title] for title in TITLES)
     assert {"Electronic", "Techno", "House"} & set(techno["genres"])

@@ -28,10 +28,8 @@ class _Diversion:
             write_through=True,
         )
         self._handlers: list[tuple[StreamHandler[Any], Any]] = []
-        for handler in logger.handlers:
-            if isinstance(handler, StreamHandler) and _is_stderr(
-                handler.stream
-            ):
+        for handler in _handlers(logger):
+            if _is_stderr(handler.stream):
                 self._handlers.append(
                     (handler, handler.setStream(self._stream))
                 )
@@ -50,6 +48,15 @@ class _Diversion:
         if sys.stderr is self._stream:
             sys.stderr = self._python
         os.close(self._saved)
+
+
+def _handlers(logger: Logger | None) -> Iterator[StreamHandler[Any]]:
+    """Yield the handlers that a logger's messages reach."""
+    while logger:
+        for handler in logger.handlers:
+            if isinstance(handler, StreamHandler):
+                yield handler
+        logger = logger.parent
 
 
 def _is_stderr(stream: Any) -> bool:
@@ -75,7 +82,7 @@ def quiet(logger: Logger, enabled: bool = True) -> Iterator[None]:
     Parameters
     ----------
     logger
-        The logger whose messages to the terminal must still arrive.
+        The logger whose messages must still arrive.
     enabled
         False to let everything through.
     """

@@ -1,0 +1,73 @@
+"""Native code is silenced, Python is not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import logging, os, sys
+sys.path.insert(0, {root!r})
+from beetsplug.soundtags.quiet import quiet
+
+parent = logging.getLogger("app")
+parent.addHandler(logging.StreamHandler())
+logger = parent.getChild("part")
+
+def native(text):
+    os.write(2, text)
+
+native(b"native before\\n")
+with quiet(logger, enabled={enabled}):
+    native(b"native inside\\n")
+    logger.warning("logged inside")
+    print("printed inside", file=sys.stderr)
+    with quiet(logger, enabled={enabled}):
+        native(b"native nested\\n")
+    native(b"native inside\\n")
+    logger.warning("logged inside")
+native(b"native after\\n")
+logger.warning("logged after")
+print("printed after", file=sys.stderr)
+"""
+ROOT = str(Path(__file__).parent.parent)
+
+
+def said(enabled: bool) -> list[str]:
+    script = SCRIPT.format(root=ROOT, enabled=enabled)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stderr.splitlines()
+
+
+def test_native_messages_vanish_and_others_arrive():
+    assert said(enabled=True) == [
+        "native before",
+        "logged inside",
+        "printed inside",
+        "logged inside",
+        "native after",
+        "logged after",
+        "printed after",
+    ]
+
+
+def test_everything_arrives_when_not_enabled():
+    assert said(enabled=False).count("native inside") == 2
+
+
+def test_streams_that_are_no_files_do_no_harm(monkeypatch):
+    from beetsplug.soundtags.quiet import quiet
+
+    monkeypatch.setattr(sys, "stderr", None)
+    before = os.fstat(2)
+    with quiet(logging.getLogger("nowhere")):
+        assert not os.path.samestat(os.fstat(2), before)
+    assert os.path.samestat(os.fstat(2), before)
