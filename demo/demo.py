@@ -9,20 +9,26 @@ import sys
 from pathlib import Path
 
 import synthesise
-from beets.util import displayable_path
 
 LIBRARY = Path(__file__).resolve().parent / "library"
-CONFIG = """\
-directory: {folder}/music
-library: {folder}/library.db
+MUSIC = LIBRARY / "music"
+# The copies are imported where they lie, so they keep their names.
+CONFIG = f"""\
+directory: {MUSIC}
+library: {LIBRARY}/library.db
 plugins: [soundtags]
-import: {{copy: yes, write: yes, autotag: no, quiet: yes}}
+import: {{copy: no, write: yes, autotag: no, quiet: yes}}
 """
-COLUMNS = (
-    "$title | $genres | $mood | $danceability | $voice_instrumental"
-    " ($voice_instrumental_score) | $soundtags"
-)
-HEADINGS = "title | genres | mood | danceability | voice | soundtags"
+CELLS = [
+    "$path",
+    "$title",
+    "$genres",
+    "$mood",
+    "$danceability",
+    "$voice_instrumental",
+    "$soundtags",
+]
+HEADINGS = ["track", "genres", "mood", "danceability", "voice", "soundtags"]
 QUERIES = [
     ["mood:relaxed"],
     ["danceability:0.5..", "danceability-"],
@@ -31,44 +37,50 @@ QUERIES = [
 ]
 
 
-def beet(*args: str, title: str = "") -> str:
-    """Run beet on the throw-away library, show the command, return lines."""
-    print(f"\n$ beet {title or ' '.join(args)}", flush=True)
-    command = [sys.executable, "-m", "beets", *args]
-    environment = {**os.environ, "BEETSDIR": str(LIBRARY)}
+def beet(*args: str, title: list[str] | None = None) -> list[list[str]]:
+    """Run beet on the throw-away library; return lines of cells."""
+    print("\n$ beet", *(title or args), flush=True)
     done = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "beets", *args],
+        env={**os.environ, "BEETSDIR": str(LIBRARY)},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    return done.stdout
+    return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-def table(lines: list[str]) -> None:
-    """Print rows of cells separated by bars, in columns."""
-    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths))
-        print("  ".join(cells).rstrip())
+def tracks(*query: str) -> list[list[str]]:
+    """List tracks by title, or by file name if they have none."""
+    lines = beet("ls", "-f", "\t".join(CELLS), *query, title=["ls", *query])
+    return [[title or Path(path).name, *cells] for path, title, *cells in lines]
+
+
+def copy_files(source: Path) -> None:
+    """Copy files, but not their permissions: these are to be written."""
+    for file in filter(Path.is_file, source.rglob("*")):
+        target = MUSIC / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
 
 
 def main() -> None:
     shutil.rmtree(LIBRARY, ignore_errors=True)
-    (LIBRARY / "music").mkdir(parents=True)
-    (LIBRARY / "config.yaml").write_text(CONFIG.format(folder=LIBRARY))
+    LIBRARY.mkdir()
+    (LIBRARY / "config.yaml").write_text(CONFIG)
     if len(sys.argv) > 1:
-        music = Path(sys.argv[1]).resolve()
+        copy_files(Path(sys.argv[1]))
     else:
-        music = LIBRARY / "pieces"
-        for path in synthesise.write(music):
-            print(f"synthesised {displayable_path(os.fsencode(path))}")
-    beet("import", str(music))
-    # Untagged files have no title; the file's name serves then.
-    name = "%if{$title,$title,%right{$path,30}}"
-    lines = beet("ls", "-f", COLUMNS.replace("$title", name), title="ls")
-    table([HEADINGS, *lines.splitlines()])
+        synthesise.write(MUSIC)
+    beet("import", str(MUSIC), title=["import", "music"])
+    rows = [HEADINGS, *tracks()]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths))
+        print("  ".join(cells).rstrip())
     for query in QUERIES:
-        title = " ".join(["ls", *query])
-        print(beet("ls", "-f", name, *query, title=title), end="")
+        for name, *_ in tracks(*query) or [["(none)"]]:
+            print(name)
     print(f"\nThe library is in {LIBRARY}: look at its files' tags.")
 
 

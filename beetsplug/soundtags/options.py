@@ -29,7 +29,6 @@ DEFAULTS: dict[str, Any] = {
     "resampler": "soxr",
     "jobs": "auto",
     "session_memory": "2GB",
-    "source": "https://essentia.upf.edu/models/",
 }
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
