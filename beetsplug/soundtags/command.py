@@ -43,7 +43,10 @@ def run(
         tagger = make_tagger(config, log, opts.models, opts.jobs, opts.force)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
-    Run(lib, tagger, opts, log).go(list(lib.items(query)))
+    try:
+        Run(lib, tagger, opts, log).go(list(lib.items(query)))
+    finally:
+        tagger.pool.close()
 
 
 class Run:

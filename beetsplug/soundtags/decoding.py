@@ -113,7 +113,10 @@ def _av_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
     # An open file, never a name: names like "concat:a|b.mp3" are protocols.
     try:
-        with open(path, "rb") as file, av.open(file) as container:
+        with (
+            open(path, "rb") as file,
+            av.open(file, metadata_errors="ignore") as container,
+        ):
             if not container.streams.audio:
                 return
             stream = container.streams.audio[0]

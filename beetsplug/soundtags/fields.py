@@ -9,13 +9,12 @@ from beets.dbcore import types
 from beets.dbcore.query import NumericQuery
 
 from .catalogue import SCORE, TEXT, targets
+from .scores import DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from beets.dbcore import Model
-
-DECIMALS = 4
 
 LISTS = ("mood", "soundtags")
 PLAN = "soundtags_plan"

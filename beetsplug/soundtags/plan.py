@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from . import catalogue
@@ -61,7 +62,7 @@ class Plan:
     backbones: tuple[Model, ...]
     settings: Settings
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Short digest: a track with another one is stale."""
         used = sorted(
