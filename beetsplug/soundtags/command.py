@@ -192,4 +192,5 @@ def describe(item: Item) -> str:
     danceability = item.get("danceability")
     if danceability is not None:
         found.append(f"danceability {danceability:.2f}")
-    return f"{item}: {' | '.join(part for part in found if part)}"
+    name = str(item) if item.title else displayable_path(item.path)
+    return f"{name}: {' | '.join(part for part in found if part)}"
