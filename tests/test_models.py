@@ -7,10 +7,11 @@ import os
 import threading
 from pathlib import Path
 
+import confuse
 import numpy as np
 import pytest
 
-from beetsplug.soundtags import catalogue, plan, sessions
+from beetsplug.soundtags import catalogue, options, plan, sessions
 from beetsplug.soundtags.activations import activations
 from beetsplug.soundtags.errors import UnknownModel, UnusableModel
 from beetsplug.soundtags.sessions import SessionPool
@@ -204,6 +205,11 @@ def test_the_digest_knows_models_and_settings(tmp_path):
     assert make(["x"], tmp_path).digest in digests
     write_model(tmp_path, "x", ["happy", "non_happy"], [0, 1])
     assert make(["x"], tmp_path).digest not in digests
+
+
+def test_settings_default_to_what_the_configuration_does():
+    view = confuse.RootView([confuse.ConfigSource.of(options.DEFAULTS)])
+    assert options.settings(view) == plan.Settings()
 
 
 class CountingLoader:

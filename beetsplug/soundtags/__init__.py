@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
@@ -83,8 +84,6 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     def __init__(self) -> None:
         super().__init__()
         self.config.add(options.DEFAULTS)
-        self._tagger: Tagger | None = None
-        self._disabled = False
         # Tags that files of imported items are to have, by item id.
         self._pending: dict[int | None, dict[str, Any]] = {}
         self._declare_file_tags()
@@ -141,7 +140,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
         Paths can depend on the fields, so this comes before files move.
         """
-        tagger = self._import_tagger()
+        tagger = self._import_tagger
         if tagger is None:
             return
         items = [
@@ -175,18 +174,17 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             else:
                 item.store()
 
+    @cached_property
     def _import_tagger(self) -> Tagger | None:
-        """Return the tagger, made once; None if that is not possible."""
+        """The tagger of imports; None if there cannot be one."""
         from .tagging import make_tagger
 
-        if self._tagger is None and not self._disabled:
-            try:
-                self._tagger = make_tagger(self.config, self._log)
-            except (ConfigError, SoundtagsError) as exc:
-                # The import goes on: music first, tags later.
-                self._disabled = True
-                self._log.error("importing without analysis: {}", exc)
-        return self._tagger
+        try:
+            return make_tagger(self.config, self._log)
+        except (ConfigError, SoundtagsError) as exc:
+            # The import goes on: music first, tags later.
+            self._log.error("importing without analysis: {}", exc)
+            return None
 
     def _warn(self, item: Item, error: SoundtagsError) -> None:
         self._log.warning("{}: {}", displayable_path(item.path), error)
