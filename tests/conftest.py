@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -70,6 +71,22 @@ def write_track(path: Path, title: str = "Title", seed: int = 0) -> Path:
     file.update({"title": title, "artist": "Artist", "album": "Album"})
     file.save()
     return path
+
+
+def encode(path: Path, codec: str, container: str) -> None:
+    """Encode the test noise with FFmpeg's encoders, as PyAV carries them."""
+    samples = np.ascontiguousarray(noise().T)
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=44100, layout="stereo")
+        stream.bit_rate = 128_000
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
+        frame.sample_rate = 44100
+        resampler = av.AudioResampler(
+            stream.format, "stereo", 44100, stream.frame_size or None
+        )
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mutagen
 import pytest
-from conftest import Beet, write_track
+from conftest import Beet, encode, write_track
 
 OURS = ("mood", "danceability", "voice_instrumental")
 
@@ -152,14 +152,30 @@ def test_nothing_done_at_all_is_a_failure(library: Beet):
     assert library("soundtags", "title:none").stdout.startswith("0 tagged")
 
 
-def test_files_that_cannot_be_written_are_not_claimed(library: Beet):
+def test_tags_that_cannot_be_written_are_not_claimed(library: Beet, tmp_path):
+    # Sound in a format that has no tags, under the name of one that does.
+    path = Path(library.ls("$path", "title:Other")[0])
+    encode(tmp_path / "sound.ac3", "ac3", "ac3")
+    path.write_bytes((tmp_path / "sound.ac3").read_bytes())
+    content = path.read_bytes()
+    done = library("soundtags")
+    assert "1 tagged, 0 already up to date, 1 failed" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"soundtags: {path}: tags not written: ")
+    item = library.items("title:Other")[0]
+    assert "soundtags_plan" not in item
+    assert not item["genres"]
+    assert path.read_bytes() == content
+    # It can still be tagged in the library alone.
+    assert "1 tagged, 1 already" in library("soundtags", "-W").stdout
+
+
+def test_read_only_files_are_not_claimed(library: Beet):
     if os.name == "nt" or os.geteuid() == 0:
         pytest.skip("this user may write everything")
     path = Path(library.ls("$path", "title:Other")[0])
     path.chmod(0o444)
-    done = library("soundtags")
-    assert "tags not written" in done.stderr
-    assert not library.items("title:Other")[0].get("soundtags_plan")
+    assert "tags not written" in library("soundtags").stderr
     path.chmod(0o644)
     assert "1 tagged, 1 already" in library("soundtags").stdout
 

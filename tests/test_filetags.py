@@ -7,33 +7,16 @@ import struct
 from pathlib import Path
 from zlib import crc32
 
-import av
 import mediafile
 import mutagen
 import numpy as np
 import pytest
 import soundfile
-from conftest import Beet, noise
+from conftest import Beet, encode, noise
 
 from beetsplug.soundtags.decoding import decode
 
 FREEFORM = "----:com.apple.iTunes:"
-
-
-def encode(path: Path, codec: str, container: str) -> None:
-    """Encode the test noise with FFmpeg's encoders, as PyAV carries them."""
-    samples = np.ascontiguousarray(noise().T)
-    with av.open(str(path), "w", format=container) as out:
-        stream = out.add_stream(codec, rate=44100, layout="stereo")
-        stream.bit_rate = 128_000
-        frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
-        frame.sample_rate = 44100
-        resampler = av.AudioResampler(
-            stream.format, "stereo", 44100, stream.frame_size or None
-        )
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            out.mux(stream.encode(part))
-        out.mux(stream.encode(None))
 
 
 # How each format is made. Nothing encodes ape; one is at hand in ../shared.

@@ -50,7 +50,9 @@ def test_values_land_in_library_and_file(
         }
     )
     before = track.read_bytes()
-    beet("import", track.parent)
+    done = beet("import", track.parent)
+    for noise in ("oneDNN", "absl", "I0000", "Traceback"):
+        assert noise not in done.stderr
     item = check_library_and_file(beet)
     if way == "copy":
         assert track.read_bytes() == before

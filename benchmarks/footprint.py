@@ -1,0 +1,76 @@
+"""Measure what the plugin costs at start-up, and in memory at work.
+
+    python benchmarks/footprint.py MUSIC
+
+Prints how much longer ``beet version`` takes with the plugin enabled (median
+of ten pairs, run in turn), and the peak memory of ``beet soundtags`` over a
+throw-away library with copies of the tracks in MUSIC.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PAIRS = 10
+CONFIG = """\
+directory: {folder}/music
+library: {folder}/library.db
+plugins: [{plugins}]
+import: {{copy: yes, write: yes, autotag: no, quiet: yes}}
+soundtags: {{auto: no}}
+"""
+
+
+def make_library(folder: Path, plugins: str) -> Path:
+    (folder / "music").mkdir(parents=True)
+    text = CONFIG.format(folder=folder, plugins=plugins)
+    (folder / "config.yaml").write_text(text)
+    return folder
+
+
+def beet(library: Path, *args: str) -> tuple[float, float]:
+    """Run beet; return seconds and its peak memory in MB."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "beets", *args],
+        env={**os.environ, "BEETSDIR": str(library)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        sys.exit(f"beet {' '.join(args)} failed")
+    # Linux counts in KB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return seconds, usage.ru_maxrss * unit / 1e6
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        without = make_library(Path(temporary) / "without", "")
+        enabled = make_library(Path(temporary) / "enabled", "soundtags")
+        for library in (without, enabled):
+            beet(library, "version")  # not counted: it writes byte code
+        costs = [
+            -beet(without, "version")[0] + beet(enabled, "version")[0]
+            for _ in range(PAIRS)
+        ]
+        print(
+            f"beet version: {statistics.median(costs) * 1000:+.0f} ms with the"
+            f" plugin (median of {PAIRS} pairs, from {min(costs) * 1000:+.0f}"
+            f" to {max(costs) * 1000:+.0f})"
+        )
+        beet(enabled, "import", sys.argv[1])
+        seconds, peak = beet(enabled, "soundtags")
+        print(f"beet soundtags: {peak:.0f} MB at its peak, {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
