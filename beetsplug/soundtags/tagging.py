@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,14 +92,15 @@ class Tagger:
         return tags
 
     def update_album(self, album: Album) -> None:
-        """Give an album the commonest genres of its tracks."""
+        """Give an album the genres most common among its tracks."""
         if not self._may_set_genres(album):
             return
-        counts = Counter(
-            genre for item in album.items() for genre in item.genres
-        )
-        most = counts.most_common(self.plan.settings.max_genres)
-        genres = [genre for genre, _ in most]
+        votes: dict[str, float] = defaultdict(float)
+        for item in album.items():
+            for place, genre in enumerate(item.genres, start=1):
+                votes[genre] += 1 / place
+        ordered = sorted(votes, key=lambda genre: -votes[genre])
+        genres = ordered[: self.plan.settings.max_genres]
         if genres and genres != album.genres:
             album.genres = genres
             album.store(inherit=False)
