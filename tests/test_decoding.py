@@ -117,6 +117,14 @@ def test_fifos_are_not_waited_for(tmp_path):
 
 def test_all_formats_of_real_life(shared):
     for path in sorted((shared / "audio" / "formats").iterdir()):
+        if path.suffix == ".ape":
+            continue  # see below
         rate, mono = read(path)
         assert 0.05 < len(mono) / rate < 60, path.name
         assert 0.01 < np.abs(mono).max() < 4, path.name
+
+
+def test_what_can_be_salvaged_of_a_damaged_ape_file(ape):
+    rate, mono = read(ape)
+    assert rate == 44100
+    assert len(mono) == 7 * 4608

@@ -19,7 +19,7 @@ from beetsplug.soundtags.decoding import decode
 FREEFORM = "----:com.apple.iTunes:"
 
 
-# How each format is made. Nothing encodes ape; one is at hand in ../shared.
+# How each format is made.
 MADE = {
     "mp3": lambda path: soundfile.write(path, noise(), 44100),
     "flac": lambda path: soundfile.write(path, noise(), 44100),
@@ -96,8 +96,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder.mkdir()
     path = folder / f"track.{kind}"
     if kind == "ape":
-        shared = request.getfixturevalue("shared")
-        shutil.copy(shared / "audio" / "formats" / "ape.ape", path)
+        shutil.copy(request.getfixturevalue("ape"), path)
     else:
         MADE[kind](path)
     tags = mediafile.MediaFile(path)
