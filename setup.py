@@ -33,7 +33,7 @@ setup(
         "tensorflow>=2.16",
         "soundfile>=0.13",
         "resampy>=0.4.3",
-        "mediafile>=0.16",
+        "mediafile>=0.17",
         "soxr>=0.5",
         "av>=14",
         "rich",

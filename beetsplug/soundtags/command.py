@@ -140,7 +140,8 @@ class Run:
     def _fail(
         self, item: Item, reason: str, cause: BaseException | None = None
     ) -> None:
-        self.failures[reason] += 1
+        # Details, which differ from file to file, follow a colon.
+        self.failures[reason.split(": ")[0]] += 1
         path = displayable_path(item.path)
         self._aside(lambda: self.log.error("{}: {}", path, reason))
         if cause:

@@ -49,8 +49,10 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
                 changed = True
         if changed:
             file.save()
-    except (mediafile.UnreadableFileError, OSError) as exc:
-        raise UnwritableTags(f"tags not written: {exc}") from exc
+    except mediafile.UnreadableFileError as exc:
+        raise UnwritableTags(f"tags not written: {exc.message}") from exc
+    except OSError as exc:
+        raise UnwritableTags(f"tags not written: {exc.strerror}") from exc
     return changed
 
 

@@ -67,6 +67,14 @@ def _is_stderr(stream: Any) -> bool:
         return False
 
 
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 _lock = threading.Lock()
 _users = 0
 _diversion: _Diversion | None = None
@@ -87,7 +95,7 @@ def quiet(logger: Logger, enabled: bool = True) -> Iterator[None]:
         False to let everything through.
     """
     global _users, _diversion
-    if not enabled:
+    if not enabled or not _is_open(STDERR):
         yield
         return
     with _lock:
