@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
-from conftest import noise
+from conftest import encode, noise
 
 from beetsplug.soundtags.decoding import decode
 from beetsplug.soundtags.errors import UnreadableAudio
@@ -70,6 +71,16 @@ def test_what_libsndfile_cannot_read_is_tried_with_ffmpeg(av_only):
     rate, mono = read(av_only)
     assert rate == RATE
     assert len(mono) / RATE == pytest.approx(4, abs=0.2)
+
+
+def test_tags_that_are_not_utf8(tmp_path):
+    path = tmp_path / "a.wv"
+    encode(path, "wavpack", "wv")
+    file = mutagen.File(path)
+    file["Title"] = "UUUU"
+    file.save()
+    path.write_bytes(path.read_bytes().replace(b"UUUU", b"\xff\xfe\xff\xfe"))
+    assert len(read(path)[1]) == 4 * RATE
 
 
 def test_names_that_are_not_utf8(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -113,10 +113,7 @@ def _av_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
     # An open file, never a name: names like "concat:a|b.mp3" are protocols.
     try:
-        with (
-            open(path, "rb") as file,
-            av.open(file, metadata_errors="ignore") as container,
-        ):
+        with open(path, "rb") as file, _av_open(file) as container:
             if not container.streams.audio:
                 return
             stream = container.streams.audio[0]
@@ -127,6 +124,17 @@ def _av_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                         yield part.sample_rate, part.to_ndarray().T
     except (av.FFmpegError, OSError, ValueError):
         return
+
+
+def _av_open(file: BinaryIO) -> Any:
+    import av
+
+    try:
+        return av.open(file)
+    except UnicodeDecodeError:
+        # Before version 19, PyAV insists on tags in UTF-8 if not told better.
+        file.seek(0)
+        return av.open(file, metadata_errors="ignore")
 
 
 def _decode_packet(packet: Any) -> list[Any]:
