@@ -117,13 +117,14 @@ def test_our_graph_has_the_tags_that_upstream_lists(shared):
 
 
 def test_vgg_agrees_with_musicnn_about_real_music(shared, pool):
-    # No reference output of the VGGs is at hand. Trained on the same tags by
-    # the same people, they must at least rank them alike.
+    # No reference output of the VGGs is at hand. Trained on the same tags,
+    # they must rank them alike; with the pools of the other VGG, the MSD one
+    # comes to 0.69 on this track.
     names = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
     models = plan.make_plan(names, Path("none"), plan.Settings(), print)
-    path = os.fspath(shared / "audio" / "music" / "jazz.ogg")
+    path = os.fspath(shared / "audio" / "music" / "folk_celtic.ogg")
     values = run(resample(decode(path)), models, pool)
     means = {name: value.mean(axis=0) for name, value in values.items()}
     for dataset in ("msd", "mtt"):
         pair = [means[f"{dataset}-musicnn-1"], means[f"{dataset}-vgg-1"]]
-        assert np.corrcoef(pair)[0, 1] > 0.8
+        assert np.corrcoef(pair)[0, 1] > 0.9
