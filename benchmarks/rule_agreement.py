@@ -6,8 +6,9 @@ MODELS is a folder with official classifiers (``.pb`` and ``.json``), MUSIC one
 with the tracks named in HEARD. Each rule about a score is held against the
 mean of all classifiers of its target, over whole tracks and over segments of
 ten patches; where no classifier is at hand, against what a listener hears.
-Printed are the agreement at the threshold in use, that of always giving the commoner
-answer, the rank correlation, and the thresholds that would agree best.
+Printed are the agreement at the threshold in use, that of always giving the
+commoner answer, the rank correlation, and the thresholds that would agree
+best.
 """
 
 from __future__ import annotations
