@@ -261,7 +261,7 @@ def test_beyond_the_memory_the_least_recently_used_closes(
     classes = ["happy", "non_happy"]
     for name in "abc":
         write_model(tmp_path, name, classes, [0, 1], size=250_000)
-    pool = SessionPool(7 * 10**6)  # two graphs of 1 MB, at thrice their size
+    pool = SessionPool(11 * 10**6)  # two graphs of 1 MB, five times
     for name in "abacbaa":
         activations(patches(), make([name], tmp_path), pool)
     # c takes b's place, b takes a's, a takes c's.
