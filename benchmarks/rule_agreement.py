@@ -154,27 +154,17 @@ def tags_of(means: dict[str, scores.Means]) -> scores.Means:
 
 def odds(target: str, tags: scores.Means) -> float:
     """Return strength for over strength against, the threshold left out."""
-    positive = catalogue.targets()[target].positive or "voice"
-    classes = catalogue.rules()[target]
-    strengths = rules.strengths(classes, tags)
-    (negative,) = set(strengths) - {positive}
-    return strengths[positive] * threshold(target) / strengths[negative]
+    strengths = rules.strengths(catalogue.rules()[target], tags)
+    (negative,) = set(strengths) - {positive(target)}
+    return strengths[positive(target)] * threshold(target) / strengths[negative]
+
+
+def positive(target: str) -> str:
+    return catalogue.targets()[target].positive or "voice"
 
 
 def threshold(target: str) -> float:
-    positive = catalogue.targets()[target].positive or "voice"
-    return catalogue.rules()[target][positive].threshold
-
-
-def consensus(target: str, means: dict[str, scores.Means]) -> float | None:
-    """Return the mean score of all classifiers of a target."""
-    positive = catalogue.targets()[target].positive or "voice"
-    answers = [
-        scores.share(of_model[target], positive)
-        for of_model in means.values()
-        if target in of_model
-    ]
-    return float(np.mean(answers)) if answers else None
+    return catalogue.rules()[target][positive(target)].threshold
 
 
 def heard(target: str, track: Track, _: slice) -> float | None:
@@ -185,7 +175,13 @@ def heard(target: str, track: Track, _: slice) -> float | None:
 
 
 def classified(target: str, track: Track, part: slice) -> float | None:
-    return consensus(target, track.means(part))
+    """Return the mean score of all classifiers of a target."""
+    answers = [
+        scores.share(of_model[target], positive(target))
+        for of_model in track.means(part).values()
+        if target in of_model
+    ]
+    return float(np.mean(answers)) if answers else None
 
 
 def clustered(target: str, track: Track, part: slice) -> float | None:
