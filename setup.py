@@ -19,7 +19,11 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     platforms="any",
     python_requires=">=3.10",
-    packages=["beetsplug.soundtags", "beetsplug.soundtags.models"],
+    packages=[
+        "beetsplug.soundtags",
+        "beetsplug.soundtags.commands",
+        "beetsplug.soundtags.models",
+    ],
     # The models lie at the top of the checkout; a wheel carries them inside.
     package_dir={"beetsplug.soundtags.models": "models"},
     package_data={

@@ -13,7 +13,6 @@ best.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -23,14 +22,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from beetsplug.soundtags import catalogue, plan, rules, scores
+from beetsplug.soundtags import catalogue, installed, plan, rules, scores
 from beetsplug.soundtags.activations import activations
-from beetsplug.soundtags.decoding import decode
+from beetsplug.soundtags.analysis import features
+from beetsplug.soundtags.errors import UnusableModel
 from beetsplug.soundtags.labels import label
-from beetsplug.soundtags.mel import mel_bands
-from beetsplug.soundtags.patches import cut_patches
-from beetsplug.soundtags.resampling import resample
 from beetsplug.soundtags.sessions import SessionPool
+from beetsplug.soundtags.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +68,7 @@ HEARD = {
 NO_PARTY = "mood_party"  # nothing among the tracks is party music
 
 # Mood clusters stand in for mood_sad: the third is "poignant, wistful…".
-CLUSTERS, SAD = Path(sys.argv[1]) / "moods_mirex-msd-musicnn-1.pb", 2
+CLUSTERS, SAD = "moods_mirex-msd-musicnn-1", 2
 
 # Genres of the rules that fit a class of a genre classifier.
 FITTING = {
@@ -95,13 +93,11 @@ class Track:
     """Activations of all models over one track, per patch."""
 
     def __init__(self, file: Path, models: plan.Plan, pool: SessionPool):
-        bands = mel_bands(resample(decode(str(file))))
         self.name = file.stem
         self.models = models.models
-        patches = cut_patches(bands, PATCHES)
-        self.activations = activations(patches, models, pool)
-        self.sad = sad_cluster(models.backbones[0], patches, pool)
-        count = len(patches)
+        patches = features(str(file), models).patches
+        (self.activations,) = activations([patches], models, pool)
+        count = len(self.activations[TAGGERS[0]])
         self.whole = slice(0, count)
         self.segments = [
             slice(start, start + SEGMENT)
@@ -110,29 +106,12 @@ class Track:
 
     def means(self, part: slice) -> dict[str, scores.Means]:
         """Return the means of each model by itself over a part."""
+        cut = {name: rows[part] for name, rows in self.activations.items()}
+        answers = scores.model_means(cut, self.models)
         return {
-            model.id: scores.track_means(
-                {model.id: self.activations[model.id][part]}, [model]
-            )
+            model.id: scores.target_means(answers, [model])
             for model in self.models
         }
-
-
-def sad_cluster(
-    backbone: catalogue.Model, patches: np.ndarray, pool: SessionPool
-) -> np.ndarray:
-    """Return the share of the sad cluster in every patch."""
-    schema = json.loads(CLUSTERS.with_suffix(".json").read_text())["schema"]
-    (embedding,) = pool.run(
-        backbone.graph, [str(backbone.embedding)], backbone.input, patches
-    )
-    (clusters,) = pool.run(
-        CLUSTERS,
-        [schema["outputs"][0]["name"]],
-        schema["inputs"][0]["name"],
-        embedding,
-    )
-    return clusters[:, SAD]
 
 
 def read_models(folder: Path) -> list[str]:
@@ -140,10 +119,11 @@ def read_models(folder: Path) -> list[str]:
     names = list(TAGGERS)
     for graph in sorted(folder.glob("*.pb")):
         try:
-            model = catalogue.read_model(graph)
-        except catalogue.UnusableModel:
+            model = installed.read_model(graph)
+        except UnusableModel:
             continue
-        if model.backbone in (None, TAGGERS[0]) and model.id not in names:
+        on = model.metadata.backbone
+        if on in (None, TAGGERS[0]) and model.id not in names:
             names.append(model.id)
     return names
 
@@ -185,7 +165,9 @@ def classified(target: str, track: Track, part: slice) -> float | None:
 
 
 def clustered(target: str, track: Track, part: slice) -> float | None:
-    return float(track.sad[part].mean()) if target == "mood_sad" else None
+    if target != "mood_sad":
+        return None
+    return float(track.activations[CLUSTERS][part, SAD].mean())
 
 
 JUDGES = {
@@ -243,16 +225,18 @@ def row(target: str, against: str, *views: np.ndarray) -> str:
     )
 
 
-def print_genres(tracks: list[Track], settings: plan.Settings) -> None:
+def print_genres(tracks: list[Track], models: plan.Plan) -> None:
     print("\ngenres by the rules, and the top classes of genre classifiers")
     fits = {}
     for track in tracks:
         means = track.means(track.whole)
-        genres = label(tags_of(means), settings)["genres"]
+        genres = label(tags_of(means), {}, models.targets, models.settings)[
+            "genres"
+        ]
         cells = []
         for model in track.models:
             name = model.target
-            if not name.startswith("genre_"):
+            if not str(name).startswith("genre_"):
                 continue
             classes = means[model.id][name]
             top = max(classes, key=lambda each: classes[each])
@@ -267,7 +251,7 @@ def print_genres(tracks: list[Track], settings: plan.Settings) -> None:
 
 def main() -> None:
     folder, music = Path(sys.argv[1]), Path(sys.argv[2])
-    settings = plan.Settings()
+    settings = Settings(patches=PATCHES)
     models = plan.make_plan(read_models(folder), folder, settings, print)
     pool = SessionPool(2 * 10**9)
     tracks = [
@@ -288,7 +272,7 @@ def main() -> None:
             parts = pairs(target, score, tracks, lambda t: t.segments)
             if len(whole):
                 print(row(target, against, whole, parts))
-    print_genres(tracks, settings)
+    print_genres(tracks, models)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from beetsplug.soundtags import catalogue
-from beetsplug.soundtags.catalogue import Model
-from beetsplug.soundtags.labels import label
-from beetsplug.soundtags.plan import Settings
+from beetsplug.soundtags.installed import Model
+from beetsplug.soundtags.labels import label as label_with
+from beetsplug.soundtags.metadata import Metadata
 from beetsplug.soundtags.rules import estimates, genre_strengths
-from beetsplug.soundtags.scores import share, track_means
+from beetsplug.soundtags.scores import model_means, share, target_means
+from beetsplug.soundtags.settings import Settings
+
+SETTINGS = Settings()
 
 
 def model(name: str, target: str, *classes: str) -> Model:
@@ -22,13 +25,21 @@ def model(name: str, target: str, *classes: str) -> Model:
         graph=Path(f"{name}.pb"),
         sha256="0" * 64,
         target=target,
-        classes=classes,
-        input="in",
-        output="out",
-        embedding=None,
-        backbone=None,
-        metrics=(),
+        metadata=Metadata(
+            classes=classes,
+            algorithm="TensorflowPredictMusiCNN",
+            backbone=None,
+            input="in",
+            outputs=(("out", "predictions"),),
+            multi_label=False,
+            regression=False,
+            metrics=(),
+        ),
     )
+
+
+def label(means: dict, settings: Settings = SETTINGS) -> dict:
+    return label_with(means, estimates(means), catalogue.targets(), settings)
 
 
 def tags(**strong: float) -> dict[str, dict[str, float]]:
@@ -47,14 +58,15 @@ def tags(**strong: float) -> dict[str, dict[str, float]]:
 def test_means_are_over_patches_in_the_order_of_each_model():
     one = model("one", "mood_party", "non_party", "party")
     other = model("other", "mood_party", "party", "non_party")
-    means = track_means(
+    answers = model_means(
         {
             "one": np.array([[0.2, 0.8], [0.4, 1.0]]),
             "other": np.array([[0.5, 0.1]]),
         },
         [one, other],
     )
-    assert means == {
+    assert answers["other"] == {"party": 0.5, "non_party": 0.1}
+    assert target_means(answers, [one, other]) == {
         "mood_party": {
             "non_party": pytest.approx((0.3 + 0.1) / 2),
             "party": pytest.approx((0.9 + 0.5) / 2),
@@ -84,13 +96,13 @@ def test_a_share_is_rounded_once_and_a_true_zero_stays():
 def test_scores_are_of_the_positive_class(target: str, positive: str):
     classes = catalogue.targets()[target].classes
     (negative,) = set(classes) - {positive}
-    fields = label({target: {negative: 0.1, positive: 0.9}}, Settings())
+    fields = label({target: {negative: 0.1, positive: 0.9}})
     assert fields[target] == 0.9
 
 
 def test_text_fields_hold_the_readable_top_class_and_its_share():
     means = {"genre_rosamerica": {"cla": 0.1, "rhy": 0.3, "roc": 0.1}}
-    fields = label(means, Settings())
+    fields = label(means)
     assert fields["genre_rosamerica"] == "rhythm and blues"
     assert fields["genre_rosamerica_score"] == 0.6
     assert fields["genres"] == ["Rhythm And Blues"]
@@ -101,9 +113,9 @@ def test_gender_only_where_there_is_a_voice():
         "gender": {"female": 0.9, "male": 0.1},
         "voice_instrumental": {"instrumental": 0.1, "voice": 0.9},
     }
-    assert label(means, Settings())["gender"] == "female"
+    assert label(means)["gender"] == "female"
     means["voice_instrumental"] = {"instrumental": 0.9, "voice": 0.1}
-    fields = label(means, Settings())
+    fields = label(means)
     assert fields["gender"] is None
     assert fields["gender_score"] is None
 
@@ -115,7 +127,7 @@ def test_moods_strongest_first_within_the_limits():
         "mood_sad": {"sad": 0.5, "non_sad": 0.5},
         "mood_relaxed": {"relaxed": 0.4, "non_relaxed": 0.6},
     }
-    settings = Settings()
+    settings = SETTINGS
     assert label(means, settings)["mood"] == ["party", "happy", "sad"]
     assert label(means, replace(settings, max_moods=1))["mood"] == ["party"]
     strict = replace(settings, mood_threshold=0.55)
@@ -125,7 +137,7 @@ def test_moods_strongest_first_within_the_limits():
 
 def test_what_was_not_asked_for_is_left_alone():
     means = {"danceability": {"danceable": 0.5, "not_danceable": 0.5}}
-    assert label(means, Settings()) == {"danceability": 0.5}
+    assert label(means) == {"danceability": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -148,40 +160,40 @@ def test_what_was_not_asked_for_is_left_alone():
     ],
 )
 def test_rules_estimate_from_both_vocabularies(strong, expected):
-    fields = label(tags(**strong), Settings())
+    fields = label(tags(**strong))
     for name, value in expected.items():
         assert value is None or fields[name] == value
 
 
 def test_a_dance_track_dances_and_a_slow_piece_does_not():
-    dance = label(tags(msd_dance=0.5, mtt_techno=0.6, mtt_beat=0.5), Settings())
-    slow = label(tags(mtt_slow=0.5, mtt_quiet=0.4, mtt_soft=0.3), Settings())
+    dance = label(tags(msd_dance=0.5, mtt_techno=0.6, mtt_beat=0.5))
+    slow = label(tags(mtt_slow=0.5, mtt_quiet=0.4, mtt_soft=0.3))
     assert dance["danceability"] > 0.8 > 0.2 > slow["danceability"]
     assert "party" in dance["mood"]
     assert "relaxed" in slow["mood"]
 
 
 def test_the_likeliest_genre_is_given_even_if_none_holds():
-    assert len(label(tags(), Settings())["genres"]) == 1
+    assert len(label(tags())["genres"]) == 1
 
 
 def test_a_classifier_comes_before_the_rule():
     means = tags(msd_dance=0.9)
     means["danceability"] = {"danceable": 0.1, "not_danceable": 0.9}
-    assert label(means, Settings())["danceability"] == 0.1
+    assert label(means)["danceability"] == 0.1
 
 
 def test_rules_need_every_vocabulary_they_name():
     only_one = {"msd": tags()["msd"]}
     assert estimates(only_one) == {}
     assert genre_strengths(only_one) == {}
-    assert "danceability" not in label(only_one, Settings())
+    assert "danceability" not in label(only_one)
 
 
 def test_tags_are_pooled_under_readable_names():
     means = tags(mtt_female_vocal=0.3, mtt_woman=0.4, msd_ambient=0.35)
     means["msd"]["Hip-Hop"] = 0.2
-    fields = label(means, replace(Settings(), max_tags=3))
+    fields = label(means, replace(SETTINGS, max_tags=3))
     assert fields["soundtags"] == ["female vocals", "ambient", "hip hop"]
 
 

@@ -11,7 +11,8 @@ from beets.util import displayable_path
 from confuse import ConfigError
 from mediafile import MediaFile
 
-from . import fields, options
+from . import fields, installed, options
+from .commands import COMMANDS
 from .errors import SoundtagsError
 
 if TYPE_CHECKING:
@@ -21,61 +22,8 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
+    from .commands import Command
     from .tagging import Tagger
-
-
-# Options of `beet soundtags`: flags, and how optparse takes them.
-COMMAND_OPTIONS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
-    (
-        ("-p", "--pretend"),
-        {
-            "action": "store_true",
-            "help": "show what would change, but change nothing",
-        },
-    ),
-    (
-        ("-f", "--force"),
-        {
-            "action": "store_true",
-            "help": "analyse what is up to date, too, and replace moods that"
-            " were there before the first analysis",
-        },
-    ),
-    (
-        ("-w", "--write"),
-        {"action": "store_true", "help": "write tags to files"},
-    ),
-    (
-        ("-W", "--nowrite"),
-        {
-            "dest": "write",
-            "action": "store_false",
-            "help": "do not write tags to files",
-        },
-    ),
-    (
-        ("-q", "--quiet"),
-        {"action": "store_true", "help": "say only what went wrong"},
-    ),
-    (
-        ("-j", "--jobs"),
-        {
-            "type": "int",
-            "metavar": "N",
-            "help": "analyse so many files at a time",
-        },
-    ),
-    (
-        ("-m", "--model"),
-        {
-            "dest": "models",
-            "action": "append",
-            "metavar": "ID",
-            "help": "run this model instead of the configured ones"
-            " (repeatable)",
-        },
-    ),
-]
 
 
 class SoundtagsPlugin(plugins.BeetsPlugin):
@@ -103,23 +51,32 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             if plugin is not self
             for name in getattr(plugin, "item_types", {})
         }
-        types = fields.item_types()
-        return {name: types[name] for name in types.keys() - others}
+        return {
+            name: kind
+            for name, kind in self._types.items()
+            if name not in others
+        }
+
+    @cached_property
+    def _types(self) -> dict[str, Type]:
+        folder = options.model_dir(self.config)
+        return fields.item_types(installed.targets(folder).values())
 
     def commands(self) -> list[ui.Subcommand]:
-        command = ui.Subcommand(
-            "soundtags",
-            help="tag music with genre, mood, danceability and voice",
+        return [self._subcommand(command) for command in COMMANDS]
+
+    def _subcommand(self, command: Command) -> ui.Subcommand:
+        def run(lib: Library, opts: Values, args: list[str]) -> None:
+            command.run(lib, self.config, self._log, opts, args)
+
+        parser = ui.CommonOptionsParser(
+            usage=f"%prog {command.usage}", description=command.description
         )
-        for flags, settings in COMMAND_OPTIONS:
-            command.parser.add_option(*flags, **settings)
-        command.func = self._command
-        return [command]
-
-    def _command(self, lib: Library, opts: Values, query: list[str]) -> None:
-        from .command import run
-
-        run(lib, self.config, self._log, opts, query)
+        for flags, settings in command.options:
+            parser.add_option(*flags, **settings)
+        made = ui.Subcommand(command.name, parser, command.help)
+        made.func = run
+        return made
 
     def _declare_file_tags(self) -> None:
         # Where files are never written, fields live in the library alone,
@@ -127,13 +84,14 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         if not beets_config["import"]["write"].get(bool):
             return
         try:
-            names = options.file_tags(self.config, fields.item_types())
+            names = options.file_tags(self.config, self._types)
         except ConfigError as exc:
             self._log.error("{}", exc)
             return
         for name in names:
             if name not in MediaFile.__dict__:
-                self.add_media_field(name, fields.media_field(name))
+                kind = fields.kind_of(self._types[name])
+                self.add_media_field(name, fields.media_field(name, kind))
 
     def imported(self, _session: ImportSession, task: ImportTask) -> None:
         """Analyse the items of a task; their files are not ours to write yet.
@@ -180,7 +138,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         from .tagging import make_tagger
 
         try:
-            return make_tagger(self.config, self._log)
+            return make_tagger(self.config, self._log).checked()
         except (ConfigError, SoundtagsError) as exc:
             # The import goes on: music first, tags later.
             self._log.error("importing without analysis: {}", exc)

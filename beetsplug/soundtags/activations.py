@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from .errors import UnusableModel
+from .patches import FRONT_ENDS
+from .sessions import Job
 
 if TYPE_CHECKING:
-    from .catalogue import Model
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
+    from .installed import Model
     from .plan import Plan
     from .sessions import SessionPool
 
-# Patches per call: more take memory (about 40 MB each) and no less time.
-BATCH = 4
-
 
 def activations(
-    patches: np.ndarray, plan: Plan, pool: SessionPool
-) -> dict[str, np.ndarray]:
-    """Run all models of a plan over the patches of a track.
+    tracks: Sequence[Mapping[str, np.ndarray]], plan: Plan, pool: SessionPool
+) -> list[dict[str, np.ndarray]]:
+    """Run all models of a plan over the patches of some tracks.
+
+    All tracks go through one model before the next one is needed, so that
+    models that do not fit into memory together are loaded once for all.
 
     Parameters
     ----------
-    patches
-        Shape (patches, 187, 96).
+    tracks
+        Per track, front end to patches of shape (patches, frames, bands).
     plan
         The models and the backbones that they need.
     pool
@@ -31,55 +37,63 @@ def activations(
 
     Returns
     -------
-    dict
-        Model id to activations of shape (patches, classes).
+    list
+        Per track, model id to activations of shape (patches, classes).
 
     Raises
     ------
     UnusableModel
         If a graph cannot be run.
     """
-    wanted = _wanted_nodes(plan)
-    nodes = {
-        model: _run_in_batches(model, wanted[model], patches, pool)
-        for model in wanted
-    }
-    embeddings = {
-        model.id: values[model.embedding]
-        for model, values in nodes.items()
-        if model.embedding in values
-    }
-    result = {}
-    for model in plan.models:
-        if model.backbone:
-            source = embeddings[model.backbone]
-            (result[model.id],) = pool.run(
-                model.graph, [model.output], model.input, source
-            )
-        else:
-            result[model.id] = nodes[model][model.output]
-    return result
+    results: list[dict[str, np.ndarray]] = [{} for _ in tracks]
+    for model in plan.fed:
+        heads = plan.heads(model)
+        wanted = job_of(model, plan)
+        embeddings = []
+        for patches, result in zip(tracks, results):
+            values = pool.run(wanted, patches[model.metadata.algorithm])
+            if model in plan.models:
+                result[model.id] = _per_class(model, values)
+            if heads:
+                embeddings.append(values[str(model.metadata.embedding)])
+        for head in heads:
+            for embedding, result in zip(embeddings, results):
+                values = pool.run(job_of(head, plan), embedding)
+                result[head.id] = _per_class(head, values)
+    return results
 
 
-def _wanted_nodes(plan: Plan) -> dict[Model, list[str]]:
-    """Return which nodes are wanted of the models that patches are fed to."""
-    wanted = {
-        model: [model.output] for model in plan.models if not model.backbone
-    }
-    for model in plan.backbones:
-        wanted.setdefault(model, []).append(str(model.embedding))
-    return wanted
+def job_of(model: Model, plan: Plan) -> Job:
+    """Return which nodes of a model are wanted."""
+    outputs = []
+    if model in plan.models:
+        outputs.append(str(model.metadata.predictions))
+    if model in plan.backbones:
+        outputs.append(str(model.metadata.embedding))
+    return job(model, *outputs)
 
 
-def _run_in_batches(
-    model: Model, nodes: list[str], patches: np.ndarray, pool: SessionPool
-) -> dict[str, np.ndarray]:
-    batches = [
-        pool.run(
-            model.graph, nodes, model.input, patches[start : start + BATCH]
-        )
-        for start in range(0, len(patches), BATCH)
+def job(model: Model, *outputs: str) -> Job:
+    """Return a job for some nodes of a model."""
+    kind = FRONT_ENDS.get(model.metadata.algorithm)  # none of heads
+    batch = kind.batch if kind else None
+    return Job(model.graph, model.metadata.input, outputs, batch)
+
+
+def jobs(plan: Plan) -> list[Job]:
+    """Return what is wanted of all models of a plan."""
+    return [
+        job_of(model, plan)
+        for fed in plan.fed
+        for model in (fed, *plan.heads(fed))
     ]
-    return {
-        node: np.concatenate(parts) for node, parts in zip(nodes, zip(*batches))
-    }
+
+
+def _per_class(model: Model, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    found = values[str(model.metadata.predictions)]
+    if found.shape[1:] != (len(model.metadata.classes),):
+        raise UnusableModel(
+            f"{model.id}: gives {found.shape[1:]} values for"
+            f" {len(model.metadata.classes)} classes"
+        )
+    return found

@@ -1,23 +1,29 @@
-"""What is known of models, targets and rules: data, and where it lies."""
+"""What is published and known: models, targets, rules; all of it data."""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnknownModel, UnusableModel
+from .metadata import Metadata, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-# Upstream's names of what computes a model's input.
-MEL_INPUT = "TensorflowPredictMusiCNN"
-EMBEDDING_INPUT = "TensorflowPredict2D"
+# Kinds of targets.
+SCORE, TEXT, TAGS, LIST, STYLES, NUMBERS = (
+    "score",
+    "text",
+    "tags",
+    "list",
+    "styles",
+    "numbers",
+)
 
-SCORE, TEXT, TAGS = "score", "text", "tags"  # kinds of targets
+SPLIT = "---"  # between the genre and the style in a class's name
 
 
 @dataclass(frozen=True)
@@ -30,9 +36,12 @@ class Target:
         Also the name of the library field.
     kind
         ``score`` (probability of the positive class), ``text`` (the top
-        class) or ``tags`` (the vocabulary of an auto-tagger).
+        class), ``tags`` (the vocabulary of an auto-tagger, pooled with
+        others), ``list`` (the top classes), ``styles`` (classes are styles
+        of a genre) or ``numbers`` (a number for each class).
     classes
-        Class, as in models' metadata, to its name for people.
+        Class, as in models' metadata, to its name for people; if ``numbers``,
+        to its field.
     positive
         The class whose probability a ``score`` is.
     """
@@ -66,41 +75,55 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A frozen graph and what its metadata says of it.
+class File:
+    """A file that can be fetched.
+
+    Attributes
+    ----------
+    path
+        Below the source.
+    sha256, size
+        Its digest and its bytes, where they are known.
+    """
+
+    path: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model that upstream has published.
 
     Attributes
     ----------
     id
-        The file's name without its ending.
-    graph
-        The file.
-    sha256
-        Digest of the file.
+        Upstream's current base name.
+    aliases
+        Its other names, among them the announcement's.
+    family
+        The architecture and what it was trained on, as in the id.
     target
-        Name of the target whose classes the model has.
-    classes
-        In the order of the model's output.
-    input, output
-        Nodes of the graph: what is fed, and the activations.
-    embedding
-        The node with the embedding that heads start from, if it has one.
-    backbone
-        Id of the model whose embedding is the input; None if patches are.
-    metrics
-        Published figures, best first by importance.
+        Name of the target; None for extractors without classes.
+    announced
+        Parameters and accuracy (for auto-taggers, ROC-AUC and PR-AUC) as in
+        the announcement's tables; empty if the model came later.
+    licence
+        Of the weights.
+    metadata
+        What it takes and gives.
+    files
+        Where it may be, in the order in which to try.
     """
 
     id: str
-    graph: Path
-    sha256: str
-    target: str
-    classes: tuple[str, ...]
-    input: str
-    output: str
-    embedding: str | None
-    backbone: str | None
-    metrics: tuple[float, ...]
+    aliases: tuple[str, ...]
+    family: str
+    target: str | None
+    announced: Mapping[str, Any]
+    licence: str
+    metadata: Metadata
+    files: tuple[File, ...]
 
 
 def data_folder() -> Path:
@@ -114,12 +137,72 @@ def data_folder() -> Path:
 
 
 @cache
+def published() -> dict[str, Published]:
+    """Return all models of the catalogue by id."""
+    return {
+        name: Published(
+            id=name,
+            metadata=_metadata(entry.pop("metadata")),
+            files=tuple(File(**file) for file in entry.pop("files")),
+            aliases=tuple(entry.pop("aliases")),
+            **entry,
+        )
+        for name, entry in _data("catalogue.json").items()
+    }
+
+
+@cache
+def aliases() -> dict[str, str]:
+    """Return the other names of models, each with the id it stands for."""
+    return {
+        alias: model.id
+        for model in published().values()
+        for alias in model.aliases
+    }
+
+
+@cache
+def groups() -> dict[str, list[str]]:
+    """Return the ids of the models in each group that has a name.
+
+    Groups are the heads, the models of the announcement, those of a target
+    and those of a family.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for model in published().values():
+        found[model.family].append(model.id)
+        if model.target:
+            found[model.target].append(model.id)
+        if model.metadata.backbone:
+            found["heads"].append(model.id)
+        if model.announced:
+            found["announcement"].append(model.id)
+    return dict(found)
+
+
+@cache
 def targets() -> dict[str, Target]:
     """Return all targets by name."""
-    return {
-        name: Target(name=name, **entry)
-        for name, entry in _read_json(data_folder() / "targets.json").items()
+    classes = {
+        model.target: model.metadata.classes for model in published().values()
     }
+    return {
+        name: Target(
+            name=name,
+            kind=entry["kind"],
+            positive=entry.get("positive"),
+            classes={
+                each: entry["readable"].get(each, readable(each))
+                for each in classes[name]
+            },
+        )
+        for name, entry in _data("targets.json").items()
+    }
+
+
+def readable(name: str) -> str:
+    """Return a class's name for people, where nobody has written one."""
+    return name.replace("_", " ")
 
 
 @cache
@@ -130,141 +213,24 @@ def rules() -> dict[str, dict[str, Rule]]:
             name: Rule(tuple(entry["tags"]), entry["threshold"])
             for name, entry in classes.items()
         }
-        for target, classes in _read_json(data_folder() / "rules.json").items()
+        for target, classes in _data("rules.json").items()
     }
 
 
 def rules_digest() -> str:
     """Return the digest of the rules and of how classes are named."""
-    names = ("targets.json", "rules.json")
-    content = b"".join((data_folder() / name).read_bytes() for name in names)
-    return sha256(content)
-
-
-def sha256(content: bytes) -> str:
-    """Return the SHA-256 of some bytes, in hexadecimal digits."""
     import hashlib  # costs more than all else that beets would load for us
 
+    names = ("targets.json", "rules.json")
+    content = b"".join((data_folder() / name).read_bytes() for name in names)
     return hashlib.sha256(content).hexdigest()
 
 
-def installed(folder: Path) -> dict[str, Path]:
-    """Return the graphs that can be used, embedded ones included.
-
-    Parameters
-    ----------
-    folder
-        The user's model folder, which need not exist.
-
-    Returns
-    -------
-    dict
-        Model id to graph, for every ``.pb`` with a ``.json`` beside it.
-    """
-    graphs = [*data_folder().glob("*.pb"), *folder.glob("*.pb")]
-    return {
-        graph.stem: graph
-        for graph in sorted(graphs, key=lambda path: path.stem)
-        if graph.with_suffix(".json").is_file()
-    }
+def _metadata(entry: dict[str, Any]) -> Metadata:
+    for name in ("outputs", "metrics"):
+        entry[name] = tuple(entry[name].items())
+    return Metadata(**{**entry, "classes": tuple(entry["classes"])})
 
 
-def find(names: Iterable[str], folder: Path) -> list[Model]:
-    """Read the models that the user named.
-
-    Raises
-    ------
-    UnknownModel
-        If there is none of that name.
-    UnusableModel
-        If its metadata does not describe a model we can run.
-    """
-    graphs = installed(folder)
-    found = []
-    for name in names:
-        graph = graphs.get(name) or _find_alias(name, graphs.values())
-        if graph is None:
-            raise UnknownModel(
-                f"no model {name} here; installed are: {', '.join(graphs)}."
-                f" Put {name}.pb and {name}.json into {folder}"
-            )
-        found.append(read_model(graph))
-    return found
-
-
-def _find_alias(name: str, graphs: Iterable[Path]) -> Path | None:
-    for graph in graphs:
-        try:
-            if name in _read_json(graph.with_suffix(".json"))["aliases"]:
-                return graph
-        except (KeyError, TypeError, UnusableModel):
-            continue  # no aliases
-    return None
-
-
-def read_model(graph: Path) -> Model:
-    """Read the metadata beside a graph, in the form upstream publishes.
-
-    Raises
-    ------
-    UnusableModel
-        If it cannot be read or does not describe a model we can run.
-    """
-    path = graph.with_suffix(".json")
-    try:
-        metadata = _read_json(path)
-        inference = metadata["inference"]
-        purposes = {
-            output["output_purpose"]: output["name"]
-            for output in metadata["schema"]["outputs"]
-        }
-        classes = tuple(metadata["classes"])
-        backbone = None
-        if inference["algorithm"] == EMBEDDING_INPUT:
-            backbone = inference["embedding_model"]["model_name"]
-        elif inference["algorithm"] != MEL_INPUT:
-            raise UnusableModel(
-                f"{path.name}: needs the front end {inference['algorithm']},"
-                " which is not supported"
-            )
-        return Model(
-            id=graph.stem,
-            graph=graph,
-            sha256=sha256(graph.read_bytes()),
-            target=_target_of(classes, path),
-            classes=classes,
-            input=metadata["schema"]["inputs"][0]["name"],
-            output=purposes["predictions"],
-            embedding=purposes.get("embeddings"),
-            backbone=backbone,
-            metrics=_metrics(metadata),
-        )
-    except (KeyError, IndexError, TypeError, AttributeError) as exc:
-        raise UnusableModel(
-            f"{path.name}: not in the form upstream publishes: {exc!r}"
-        ) from exc
-    except OSError as exc:
-        raise UnusableModel(f"{graph}: {exc.strerror}") from exc
-
-
-def _target_of(classes: tuple[str, ...], path: Path) -> str:
-    # File names vary; the set of classes is what makes a target.
-    for target in targets().values():
-        if set(target.classes) == set(classes):
-            return target.name
-    raise UnusableModel(f"{path.name}: no known target has its classes")
-
-
-def _metrics(metadata: dict[str, Any]) -> tuple[float, ...]:
-    metrics = metadata.get("dataset", {}).get("metrics", {}).values()
-    return tuple(m for m in metrics if isinstance(m, float))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise UnusableModel(f"{path}: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise UnusableModel(f"{path}: not JSON: {exc}") from exc
-    return content
+def _data(name: str) -> dict[str, Any]:
+    return read_json(data_folder() / name)

@@ -29,3 +29,31 @@ class UnexpectedFailure(SoundtagsError):
 
 class NoTensorFlow(SoundtagsError):
     """TensorFlow is not installed, or does not load on this machine."""
+
+
+class UnreachableSource(SoundtagsError):
+    """A source of models that cannot be reached, or breaks off."""
+
+
+class NotPublished(SoundtagsError):
+    """A model file that the source does not have."""
+
+
+class WrongDigest(SoundtagsError):
+    """A model file that is another than the one that is known."""
+
+
+class NotAModel(SoundtagsError):
+    """What a source has in a model's place: a web page, or far too much."""
+
+
+class InsecureSource(SoundtagsError):
+    """A source, or where it leads, that anybody could have tampered with."""
+
+
+class NoSpace(SoundtagsError):
+    """The disk with the model folder is full."""
+
+
+class UnwritableFolder(SoundtagsError):
+    """A model folder that cannot be made or written to."""

@@ -8,29 +8,32 @@ import mediafile
 from beets.dbcore import types
 from beets.dbcore.query import NumericQuery
 
-from .catalogue import SCORE, TEXT, targets
+from .catalogue import LIST, NUMBERS, SCORE, STYLES, TEXT
+from .labels import STYLE, TAGS_FIELD
 from .scores import DECIMALS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from beets.dbcore import Model
 
-LISTS = ("mood", "soundtags")
+    from .catalogue import Target
+
+LISTS = ("mood", TAGS_FIELD)
 PLAN = "soundtags_plan"
 
 
-class ScoreQuery(NumericQuery):
-    """A numeric query that tracks without a score never match."""
+class NumberQuery(NumericQuery):
+    """A numeric query that tracks without the number never match."""
 
     def match(self, obj: Model) -> bool:
         return obj.get(self.field_name) is not None and super().match(obj)
 
 
-class Score(types.NullFloat):
-    """A probability; None where nothing was analysed, while 0.0 is 0.0."""
+class Number(types.NullFloat):
+    """A number; None where nothing was analysed, while 0.0 is 0.0."""
 
-    query = ScoreQuery
+    query = NumberQuery
 
     def format(self, value: float | None) -> str:
         return "" if value is None else f"{value:.{self.digits}f}"
@@ -42,20 +45,42 @@ class Score(types.NullFloat):
             return None
 
 
-SCORE_TYPE = Score(DECIMALS)
+class Names(types.DelimitedString):
+    """Several names; formats as nothing, not as an error, where none are."""
+
+    def format(self, value: list[str] | None) -> str:
+        return super().format(value or [])
 
 
-def item_types() -> dict[str, types.Type]:
+NUMBER = Number(DECIMALS)
+LIST_OF_NAMES = Names(types.MULTI_VALUE_DSV.db_delimiter)
+
+
+def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:
     """Return the type of every field."""
-    result: dict[str, types.Type] = dict.fromkeys(LISTS, types.MULTI_VALUE_DSV)
-    for name, target in targets().items():
+    result: dict[str, types.Type] = dict.fromkeys(LISTS, LIST_OF_NAMES)
+    for target in targets:
+        name = target.name
         if target.kind == SCORE:
-            result[name] = SCORE_TYPE
+            result[name] = NUMBER
         elif target.kind == TEXT:
             result[name] = types.STRING
-            result[f"{name}_score"] = SCORE_TYPE
+            result[f"{name}_score"] = NUMBER
+        elif target.kind == LIST:
+            result[name] = LIST_OF_NAMES
+        elif target.kind == STYLES:
+            result[name] = result[name + STYLE] = LIST_OF_NAMES
+        elif target.kind == NUMBERS:
+            result.update(dict.fromkeys(target.classes.values(), NUMBER))
     result[PLAN] = types.STRING
     return result
+
+
+def kind_of(field: types.Type) -> type:
+    """Return of what kind the values of a field are: list, float or str."""
+    if field is LIST_OF_NAMES:
+        return list
+    return float if field is NUMBER else str
 
 
 class _Tag(mediafile.MediaField):
@@ -96,9 +121,16 @@ class _APEList(mediafile.ListStorageStyle):
     ]
 
 
-def media_field(name: str) -> mediafile.MediaField:
-    """Return how a field is stored in files, in every format there is."""
-    kind = item_types()[name]
+def media_field(name: str, kind: type) -> mediafile.MediaField:
+    """Return how a field is stored in files, in every format there is.
+
+    Parameters
+    ----------
+    name
+        The field.
+    kind
+        Of its values: list, float or str.
+    """
     if name == "mood":
         return _ListTag(
             mediafile.MP3ListStorageStyle("TMOO"),
@@ -110,7 +142,7 @@ def media_field(name: str) -> mediafile.MediaField:
             mediafile.ASFStorageStyle("WM/Mood"),
         )
     tag = name.upper()
-    if name in LISTS:
+    if kind is list:
         return _ListTag(
             mediafile.MP3ListDescStorageStyle(tag, split_v23=True),
             mediafile.MP4ListStorageStyle(f"----:com.apple.iTunes:{tag}"),
@@ -124,5 +156,5 @@ def media_field(name: str) -> mediafile.MediaField:
         ),
         mediafile.StorageStyle(tag, float_places=DECIMALS),
         mediafile.ASFStorageStyle(tag, float_places=DECIMALS),
-        out_type=float if kind is SCORE_TYPE else str,
+        out_type=kind,
     )

@@ -8,13 +8,12 @@ import mediafile
 
 from .errors import UnwritableTags
 from .fields import media_field
+from .rules import GENRES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .decoding import Path
-
-GENRES = "genres"  # a field of beets' own, stored as beets does
 
 
 def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
@@ -43,8 +42,8 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
         file = mediafile.MediaFile(path, id3v23=id3v23)
         changed = False
         for name, value in values.items():
-            field = _descriptor(name)
-            if (field.__get__(file) or None) != (value or None):
+            field = _descriptor(name, value)
+            if _held(field.__get__(file)) != _held(value):
                 field.__set__(file, value)
                 changed = True
         if changed:
@@ -56,7 +55,13 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     return changed
 
 
-def _descriptor(name: str) -> mediafile.MediaField:
-    if name == GENRES:
+def _held(value: Any) -> Any:
+    """Return a value; None for nothing, which no tag is the same as."""
+    return None if value in ("", []) else value
+
+
+def _descriptor(name: str, value: Any) -> mediafile.MediaField:
+    if name == GENRES:  # stored as beets does
         return mediafile.MediaFile.__dict__[GENRES]
-    return media_field(name)
+    # To remove a tag, any kind will do.
+    return media_field(name, str if value is None else type(value))

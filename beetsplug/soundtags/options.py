@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from confuse import ConfigValueError, Filename
+
+from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from confuse import ConfigView
 
-    from .plan import Settings
-
 DEFAULTS: dict[str, Any] = {
     "auto": True,
     "models": "auto",
     "model_dir": "soundtags-models",
+    "source": "https://essentia.upf.edu/models/",
     "genre": "fill",
-    "max_genres": 3,
-    "mood_threshold": 0.5,
-    "max_moods": 5,
-    "max_tags": 5,
     "file_tags": ["mood", "danceability", "voice_instrumental"],
-    "patches": 32,
-    "resampler": "soxr",
     "jobs": "auto",
     "session_memory": "2GB",
+    **asdict(Settings()),
 }
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -42,7 +39,6 @@ def settings(config: ConfigView) -> Settings:
     confuse.ConfigError
         If a value is not allowed, with the option, the value and what is.
     """
-    from .plan import Settings
     from .resampling import RESAMPLERS
 
     return Settings(
@@ -51,6 +47,16 @@ def settings(config: ConfigView) -> Settings:
         mood_threshold=_checked(
             config["mood_threshold"], "a number from 0 to 1", _is_share
         ),
+        thresholds={
+            name: _checked(view, "a number from 0", _is_amount)
+            for name, view in _entries(config["thresholds"])
+        },
+        genre_sources=config["genre_sources"].as_str_seq(),
+        never_genres=config["never_genres"].as_str_seq(),
+        labels={
+            name: _checked(view, "a name, or null for none", _is_label)
+            for name, view in _entries(config["labels"])
+        },
         max_moods=_count(config["max_moods"]),
         max_genres=_count(config["max_genres"]),
         max_tags=_count(config["max_tags"]),
@@ -103,6 +109,18 @@ def session_memory(config: ConfigView) -> int:
     return int(float(match[1]) * UNITS[match[2]])
 
 
+def source(config: ConfigView) -> str:
+    """Read where models are fetched from: a URL or a folder."""
+    return str(config["source"].as_str())
+
+
+def _entries(view: ConfigView) -> list[tuple[str, ConfigView]]:
+    """Return the entries of a mapping, which may have none."""
+    if not isinstance(view.get(), dict):
+        raise _refused(view, view.get(), "a mapping")
+    return [(str(name), view[name]) for name in view.keys()]  # noqa: SIM118
+
+
 def _choice(view: ConfigView, allowed: Collection[str]) -> str:
     return str(_checked(view, _either(allowed), lambda value: value in allowed))
 
@@ -144,9 +162,17 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_share(value: Any) -> bool:
+def _is_amount(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 <= value <= 1
+    return number and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    return _is_amount(value) and value <= 1
+
+
+def _is_label(value: Any) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _is_names(value: Any) -> bool:

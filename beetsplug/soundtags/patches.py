@@ -2,13 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-PATCH = 187  # frames, 3 s
-HOP = 93  # frames between patches when all are wanted
+from .mel import INPUTS, MUSICNN, VGGISH
+from .resampling import RATE
 
 
-def cut_patches(bands: np.ndarray, limit: int | None) -> np.ndarray:
+@dataclass(frozen=True)
+class FrontEnd:
+    """What a model sees at a time.
+
+    Attributes
+    ----------
+    mel
+        The kind of mel bands, a key of :data:`mel.INPUTS`.
+    frames
+        Length of a patch.
+    hop
+        Frames between patches when all are wanted.
+    batch
+        Patches per call of a model. More would take memory (40 MB each for
+        MusiCNN) and no less time.
+    """
+
+    mel: str
+    frames: int
+    hop: int
+    batch: int
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return RATE / INPUTS[self.mel].hop
+
+
+# By the names of Essentia's algorithms, as in the models' metadata.
+FRONT_ENDS = {
+    "TensorflowPredictMusiCNN": FrontEnd(MUSICNN, 187, 93, batch=4),
+    "TensorflowPredictVGGish": FrontEnd(VGGISH, 96, 93, batch=16),
+    "TensorflowPredictEffnetDiscogs": FrontEnd(MUSICNN, 128, 62, batch=16),
+}
+
+
+def patch_starts(frames: int, kind: FrontEnd, limit: int | None) -> np.ndarray:
+    """Return the frames at which patches begin.
+
+    Parameters
+    ----------
+    frames
+        How many frames there are.
+    kind
+        What the model sees.
+    limit
+        At most this many patches, evenly spread from the first frame to the
+        last. None gives every patch, half overlapping (nearly end to end for
+        VGGish), an incomplete last one left out, as the reference does; so
+        does a limit they keep to.
+    """
+    last = max(0, frames - kind.frames)
+    starts = np.arange(0, last + 1, kind.hop)
+    if limit is not None and limit < len(starts):
+        starts = np.linspace(0, last, limit).round().astype(int)
+    return starts
+
+
+def cut_patches(
+    bands: np.ndarray, kind: FrontEnd, starts: np.ndarray
+) -> np.ndarray:
     """Cut mel bands into patches.
 
     Parameters
@@ -16,20 +78,16 @@ def cut_patches(bands: np.ndarray, limit: int | None) -> np.ndarray:
     bands
         Shape (frames, bands). Fewer frames than a patch has are repeated
         until they fill one, as when the models were trained.
-    limit
-        At most this many patches, evenly spread from the first frame to the
-        last. None gives every patch, half overlapping, an incomplete last
-        one left out, as the reference does; so does a limit they keep to.
+    kind
+        What the model sees.
+    starts
+        Frames at which patches begin, as of :func:`patch_starts`.
 
     Returns
     -------
     numpy.ndarray
-        Shape (patches, 187, bands).
+        Shape (patches, frames of a patch, bands).
     """
-    if len(bands) < PATCH:
-        bands = bands[np.arange(PATCH) % len(bands)]
-    last = len(bands) - PATCH
-    starts = np.arange(0, last + 1, HOP)
-    if limit is not None and limit < len(starts):
-        starts = np.linspace(0, last, limit).round().astype(int)
-    return np.stack([bands[start : start + PATCH] for start in starts])
+    if len(bands) < kind.frames:
+        bands = bands[np.arange(kind.frames) % len(bands)]
+    return np.stack([bands[start : start + kind.frames] for start in starts])

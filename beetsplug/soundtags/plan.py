@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import catalogue
+from . import catalogue, installed
 from .errors import UnknownModel, UnusableModel
+from .patches import FRONT_ENDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
     from pathlib import Path
 
-    from .catalogue import Model
+    from .catalogue import Target
+    from .installed import Model
+    from .settings import Settings
 
 # Raise it when the same plan gives other numbers than before.
-REVISION = 1
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides about results beside the models.
-
-    Attributes
-    ----------
-    patches
-        At most so many patches per track; None for all.
-    resampler
-        A key of :data:`resampling.RESAMPLERS`.
-    mood_threshold
-        Score from which a mood holds.
-    max_moods, max_genres, max_tags
-        Lengths of the lists.
-    """
-
-    patches: int | None = 32
-    resampler: str = "soxr"
-    mood_threshold: float = 0.5
-    max_moods: int = 5
-    max_genres: int = 3
-    max_tags: int = 5
+REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -56,11 +42,14 @@ class Plan:
         Those whose embeddings heads among the models start from.
     settings
         The rest.
+    targets
+        What the models answer, by name.
     """
 
     models: tuple[Model, ...]
     backbones: tuple[Model, ...]
     settings: Settings
+    targets: Mapping[str, Target] = field(hash=False)
 
     @cached_property
     def digest(self) -> str:
@@ -76,7 +65,26 @@ class Plan:
             asdict(self.settings),
             catalogue.rules_digest(),
         ]
-        return catalogue.sha256(json.dumps(content).encode())[:12]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+
+    @property
+    def fed(self) -> list[Model]:
+        """The models that patches are fed to, each once."""
+        own = [model for model in self.models if not model.metadata.backbone]
+        return list(dict.fromkeys([*own, *self.backbones]))
+
+    @property
+    def front_ends(self) -> set[str]:
+        """The front ends that patches are needed of."""
+        return {model.metadata.algorithm for model in self.fed}
+
+    def heads(self, backbone: Model) -> list[Model]:
+        """Return the models that start from a backbone's embedding."""
+        return [
+            model
+            for model in self.models
+            if model.metadata.backbone == backbone.id
+        ]
 
 
 def make_plan(
@@ -84,6 +92,7 @@ def make_plan(
     folder: Path,
     settings: Settings,
     warn: Callable[[str], None],
+    without: Collection[str] = (),
 ) -> Plan:
     """Choose models and settle the plan.
 
@@ -98,6 +107,8 @@ def make_plan(
         The rest of the plan.
     warn
         Told of each installed model that had to be left out.
+    without
+        Ids of models that are to be left out without another word.
 
     Raises
     ------
@@ -107,40 +118,110 @@ def make_plan(
         If a named model cannot be run.
     """
     if names is None:
-        models = _best(_readable(folder, warn))
+        here = _readable(folder, without, warn)
+        models = _best(_usable(here, warn))
     else:
-        models = catalogue.find(dict.fromkeys(names), folder)
-    backbones = catalogue.find(
-        dict.fromkeys(m.backbone for m in models if m.backbone), folder
+        here = {model.id: model for model in installed.find(names, folder)}
+        models = list(here.values())
+        needed = {m.metadata.backbone for m in models if m.metadata.backbone}
+        for backbone in installed.find(sorted(needed - here.keys()), folder):
+            here[backbone.id] = backbone
+        for model in models:
+            check(model, here)
+    backbones = dict.fromkeys(
+        here[model.metadata.backbone]
+        for model in models
+        if model.metadata.backbone
     )
-    return Plan(tuple(models), tuple(backbones), settings)
+    return Plan(
+        tuple(models), tuple(backbones), settings, installed.targets(folder)
+    )
 
 
-def _readable(folder: Path, warn: Callable[[str], None]) -> list[Model]:
-    """Read all installed models but those we cannot run."""
-    graphs = catalogue.installed(folder)
-    models = []
-    for graph in graphs.values():
+def check(model: Model, here: Mapping[str, Model]) -> None:
+    """Check that a model can be run, as far as its metadata tells.
+
+    Parameters
+    ----------
+    model
+        The model.
+    here
+        All models at hand, by id.
+
+    Raises
+    ------
+    UnknownModel
+        If it is a head whose backbone is not at hand.
+    UnusableModel
+        If there is no such front end, or nothing to ask the model.
+    """
+    if not model.metadata.classes or not model.metadata.predictions:
+        raise UnusableModel(
+            f"{model.id}: has no classes of its own; run a head on it instead"
+        )
+    check_input(model, here)
+
+
+def check_input(model: Model, here: Mapping[str, Model]) -> None:
+    """Check that there is what a model is fed with.
+
+    Parameters, errors: as of :func:`check`.
+    """
+    facts = model.metadata
+    if facts.backbone is None:
+        if facts.algorithm not in FRONT_ENDS:
+            raise UnusableModel(
+                f"{model.id}: needs the front end {facts.algorithm}, which is"
+                " not supported"
+            )
+    elif facts.backbone not in here:
+        raise UnknownModel(
+            f"{model.id}: needs {facts.backbone}, which is not here; get it:"
+            f" beet soundmodels fetch {facts.backbone}"
+        )
+    else:
+        backbone = here[facts.backbone].metadata
+        if not backbone.embedding or backbone.algorithm not in FRONT_ENDS:
+            raise UnusableModel(
+                f"{model.id}: needs {facts.backbone}, which gives no embedding"
+            )
+
+
+def _readable(
+    folder: Path, without: Collection[str], warn: Callable[[str], None]
+) -> dict[str, Model]:
+    """Read all installed models that can be read."""
+    here = {}
+    for name, graph in installed.graphs(folder).items():
         try:
-            model = catalogue.read_model(graph)
-            if model.backbone and model.backbone not in graphs:
-                raise UnknownModel(
-                    f"{model.id}: needs {model.backbone}, which is not here"
-                )
-        except (UnknownModel, UnusableModel) as exc:
-            warn(str(exc))
-        else:
-            models.append(model)
-    return models
+            if name not in without:
+                here[name] = installed.read_model(graph)
+        except UnusableModel as exc:
+            warn(f"left out: {exc}")
+    return here
+
+
+def _usable(
+    here: Mapping[str, Model], warn: Callable[[str], None]
+) -> Iterator[Model]:
+    """Yield the models that answer something and can be run."""
+    for model in here.values():
+        if model.metadata.classes:
+            try:
+                check(model, here)
+            except (UnknownModel, UnusableModel) as exc:
+                warn(f"left out: {exc}")
+            else:
+                yield model
 
 
 def _best(models: Iterable[Model]) -> list[Model]:
     """Keep one model per target: heads first, then the published figures."""
 
-    def merit(model: Model) -> tuple[bool, tuple[float, ...], str]:
-        return bool(model.backbone), model.metrics, model.id
+    def merit(model: Model) -> tuple[bool, float, str]:
+        figures = [figure for _, figure in model.metadata.metrics] or [0.0]
+        mean = sum(figures) / len(figures)
+        return bool(model.metadata.backbone), mean, model.id
 
-    best: dict[str, Model] = {}
-    for model in sorted(models, key=merit):
-        best[model.target] = model
+    best = {str(m.target): m for m in sorted(models, key=merit)}
     return list(best.values())

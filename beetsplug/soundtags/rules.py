@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .catalogue import Rule
     from .scores import Means
 
-GENRES = "genres"  # the rules that are not about a target
+GENRES = "genres"  # a field of beets' own, and the rules that fill it
 
 
 def estimates(means: Means) -> Means:

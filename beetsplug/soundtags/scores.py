@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .catalogue import Model
+    from .installed import Model
 
-# Target to class to mean activation.
+# Target, or id of a model, to class to mean activation.
 Means = dict[str, dict[str, float]]
 
 DECIMALS = 4  # of every score, in the library as in files
 
 
-def track_means(
+def model_means(
     activations: Mapping[str, np.ndarray], models: Iterable[Model]
 ) -> Means:
-    """Average activations over patches, and over the models of a target.
+    """Average activations over patches.
 
     Parameters
     ----------
@@ -29,17 +29,47 @@ def track_means(
         Model id to activations of shape (patches, classes).
     models
         What ran; each names the classes in its own order.
+
+    Returns
+    -------
+    dict
+        Model id to class to mean activation.
+    """
+    return {
+        model.id: dict(
+            zip(
+                model.metadata.classes,
+                activations[model.id].mean(axis=0, dtype=float).tolist(),
+            )
+        )
+        for model in models
+    }
+
+
+def target_means(answers: Means, models: Iterable[Model]) -> Means:
+    """Average what the models of each target said.
+
+    Parameters
+    ----------
+    answers
+        Model id to class to mean activation.
+    models
+        What ran.
+
+    Returns
+    -------
+    dict
+        Target to class to mean activation.
     """
     per_target: dict[str, list[dict[str, float]]] = defaultdict(list)
     for model in models:
-        means = activations[model.id].mean(axis=0, dtype=float).tolist()
-        per_target[model.target].append(dict(zip(model.classes, means)))
+        per_target[str(model.target)].append(answers[model.id])
     return {
         target: {
-            name: sum(means[name] for means in answers) / len(answers)
-            for name in answers[0]
+            name: sum(means[name] for means in several) / len(several)
+            for name in several[0]
         }
-        for target, answers in per_target.items()
+        for target, several in per_target.items()
     }
 
 

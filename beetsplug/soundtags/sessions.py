@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .errors import NoTensorFlow, UnusableModel
+import numpy as np
+
+from .errors import UnusableModel
+from .graphs import node_of, read_graph, take_weights, tensorflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    import numpy as np
+# Resident memory of a session that has run, per byte of its graph: measured
+# with graphs of 288 MB, whose sessions take 325 MB each.
+MEMORY_PER_BYTE = 1.2
 
-# Resident memory of a session that has run, per byte of its graph: TensorFlow
-# keeps the weights in the graph, in the session and in what it optimised.
-# Measured with 256 MB of them, which took 1.3 GB.
-MEMORY_PER_BYTE = 5
+
+@dataclass(frozen=True)
+class Job:
+    """What is wanted of a graph.
+
+    Attributes
+    ----------
+    graph
+        File with the frozen graph.
+    input
+        Node that is fed.
+    outputs
+        Nodes whose values are wanted.
+    batch
+        Rows per call; None for all at once.
+    """
+
+    graph: Path
+    input: str
+    outputs: tuple[str, ...]
+    batch: int | None = None
+
+    @property
+    def memory(self) -> float:
+        """Bytes that a session for it takes, about."""
+        try:
+            return self.graph.stat().st_size * MEMORY_PER_BYTE
+        except OSError:  # reported when it is loaded
+            return 0
+
+
+@dataclass
+class _Loaded:
+    session: Any
+    batch: int | None  # rows per call, if the graph has that fixed
+    flags: dict[str, bool]  # fed with every call
 
 
 @dataclass
 class _Entry:
-    session: Any = None
-    memory: int = 0
+    loaded: _Loaded | None = None
+    memory: float = 0
     users: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -45,35 +80,35 @@ class SessionPool:
     def __init__(self, memory: int) -> None:
         self._memory = memory
         self._lock = threading.Lock()
-        self._entries: OrderedDict[Path, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Job, _Entry] = OrderedDict()
 
-    def run(
-        self, graph: Path, outputs: Sequence[str], name: str, batch: np.ndarray
-    ) -> list[np.ndarray]:
+    def fits(self, jobs: Iterable[Job]) -> bool:
+        """Whether sessions for all these jobs can be open together."""
+        return sum(job.memory for job in jobs) <= self._memory
+
+    def run(self, job: Job, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Run a graph.
 
         Parameters
         ----------
-        graph
-            File with the frozen graph.
-        outputs
-            Nodes whose values are wanted.
-        name
-            Node that is fed.
-        batch
-            What to feed.
+        job
+            The graph and its nodes.
+        rows
+            What to feed: patches or embeddings, one per row.
+
+        Returns
+        -------
+        dict
+            Output to its values, one row for each that was fed.
 
         Raises
         ------
         UnusableModel
-            If the graph cannot be loaded, or lacks one of the nodes.
+            If the graph cannot be loaded or run, or lacks one of the nodes.
         """
-        with self._session(graph) as session:
+        with self._loaded(job) as loaded:
             try:
-                values: list[np.ndarray] = session.run(
-                    [_tensor(output) for output in outputs],
-                    {_tensor(name): batch},
-                )
+                parts = list(_run(loaded, job, rows))
             except (
                 KeyError,
                 TypeError,
@@ -81,86 +116,122 @@ class SessionPool:
                 tensorflow().errors.OpError,
             ) as exc:
                 reason = str(exc).splitlines()[0]
-                raise UnusableModel(f"{graph.name}: {reason}") from exc
-        return values
+                raise UnusableModel(f"{job.graph.name}: {reason}") from exc
+        return {
+            output: np.concatenate(values)[: len(rows)]
+            for output, values in zip(job.outputs, zip(*parts))
+        }
 
     def close(self) -> None:
         """Close all sessions."""
         with self._lock:
             for entry in self._entries.values():
-                if entry.session is not None:
-                    entry.session.close()
+                if entry.loaded is not None:
+                    entry.loaded.session.close()
             self._entries.clear()
 
     @contextmanager
-    def _session(self, graph: Path) -> Iterator[Any]:
+    def _loaded(self, job: Job) -> Iterator[_Loaded]:
         with self._lock:
-            entry = self._entries.setdefault(graph, _Entry())
-            self._entries.move_to_end(graph)
+            entry = self._entries.setdefault(job, _Entry())
+            self._entries.move_to_end(job)
             entry.users += 1
         try:
             with entry.lock:  # of two threads that want it, one loads it
-                if entry.session is None:
-                    entry.session = _load(graph)
-                    entry.memory = graph.stat().st_size * MEMORY_PER_BYTE
-            self._evict()
-            yield entry.session
+                if entry.loaded is None:
+                    entry.memory = job.memory
+                    self._make_room()
+                    entry.loaded = _load(job)
+            yield entry.loaded
         finally:
             with self._lock:
                 entry.users -= 1
 
-    def _evict(self) -> None:
+    def _make_room(self) -> None:
         with self._lock:
             taken = sum(entry.memory for entry in self._entries.values())
-            for graph, entry in list(self._entries.items()):
+            for job, entry in list(self._entries.items()):
                 if taken <= self._memory:
                     return
-                if entry.users == 0 and entry.session is not None:
-                    entry.session.close()
+                if entry.users == 0 and entry.loaded is not None:
+                    entry.loaded.session.close()
                     taken -= entry.memory
-                    del self._entries[graph]
+                    del self._entries[job]
 
 
-@cache
-def tensorflow() -> Any:
-    """Return TensorFlow's API for graphs; loads it at the first call.
-
-    Raises
-    ------
-    NoTensorFlow
-        If it cannot be loaded.
-    """
-    # "3" leaves out all but fatal messages; a user's own choice stands.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import tensorflow
-    except ImportError as exc:
-        raise NoTensorFlow(
-            f"TensorFlow does not load: {exc}; try: pip install tensorflow"
-        ) from exc
-
-    tensorflow.get_logger().setLevel("ERROR")
-    return tensorflow.compat.v1
-
-
-def _load(graph: Path) -> Any:
+def _load(job: Job) -> _Loaded:
     tf = tensorflow()
+    definition = read_graph(job.graph, job.outputs)
+    flags = _flags(job, definition)
+    weights = take_weights(definition)
     try:
-        definition = tf.GraphDef.FromString(graph.read_bytes())
-        with tf.Graph().as_default() as loaded:
-            tf.import_graph_def(definition, name="")
-    except OSError as exc:
-        raise UnusableModel(f"{graph}: {exc.strerror}") from exc
-    except Exception as exc:  # the parser's own error class is private
-        raise UnusableModel(
-            f"{graph}: not a TensorFlow graph; remove it and get it again"
-        ) from exc
+        with tf.Graph().as_default() as graph:
+            variables = {
+                name: tf.get_variable(
+                    f"weights_{number}",
+                    initializer=tf.placeholder(value.dtype, value.shape),
+                    use_resource=True,
+                )
+                for number, (name, value) in enumerate(weights.items())
+            }
+            tf.import_graph_def(
+                definition,
+                {
+                    _tensor(name): tf.convert_to_tensor(variable)
+                    for name, variable in variables.items()
+                },
+                name="",
+            )
+        shape = graph.get_tensor_by_name(_tensor(job.input)).shape
+    except (KeyError, ValueError) as exc:
+        reason = str(exc).splitlines()[0]
+        raise UnusableModel(f"{job.graph.name}: {reason}") from exc
     options = tf.ConfigProto()
     options.gpu_options.allow_growth = True
     # Convolutions share the cores among themselves. Every further thread here
     # would keep scratch memory of its own (0.3 GB each) and save no time.
     options.inter_op_parallelism_threads = 1
-    return tf.Session(graph=loaded, config=options)
+    session = tf.Session(graph=graph, config=options)
+    for name, variable in variables.items():
+        source = variable.initializer.inputs[1]
+        session.run(variable.initializer, {source: weights.pop(name)})
+    return _Loaded(session, shape[0] if shape.rank else None, flags)
+
+
+def _flags(job: Job, definition: Any) -> dict[str, bool]:
+    """Return the flags that a graph wants fed: that it is not training."""
+    bool_ = tensorflow().bool.as_datatype_enum
+    if node_of(job.input) not in {node.name for node in definition.node}:
+        raise UnusableModel(
+            f"{job.graph.name}: no node {job.input} that leads to"
+            f" {', '.join(job.outputs)}"
+        )
+    flags = {}
+    for node in definition.node:
+        if node.name == node_of(job.input):
+            continue
+        if node.op == "Placeholder" and node.attr["dtype"].type == bool_:
+            flags[_tensor(node.name)] = False
+        elif node.op == "Placeholder":
+            raise UnusableModel(
+                f"{job.graph.name}: wants to be fed {node.name}, too"
+            )
+    return flags
+
+
+def _run(
+    loaded: _Loaded, job: Job, rows: np.ndarray
+) -> Iterator[list[np.ndarray]]:
+    size = loaded.batch or job.batch or len(rows)
+    for start in range(0, len(rows), size):
+        batch = rows[start : start + size]
+        if loaded.batch:  # what is too much is cut off again
+            missing = size - len(batch)
+            batch = np.pad(batch, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))
+        yield loaded.session.run(
+            [_tensor(output) for output in job.outputs],
+            {_tensor(job.input): batch, **loaded.flags},
+        )
 
 
 def _tensor(node: str) -> str:

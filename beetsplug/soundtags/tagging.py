@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
 from beets.util import syspath
 
 from . import options
+from .activations import jobs
+from .errors import UnusableModel
 from .fields import PLAN, item_types
-from .filetags import GENRES, write_tags
+from .filetags import write_tags
+from .graphs import read_graph
 from .pipeline import analyse_all
 from .plan import make_plan
 from .quiet import quiet
+from .rules import GENRES
 from .sessions import SessionPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
+    from contextlib import AbstractContextManager
     from logging import Logger
 
     from beets.library import Album, Item
@@ -48,6 +60,8 @@ class Tagger:
         Whether to replace what somebody else put into ``mood``.
     logger
         Where messages of the run arrive.
+    replan
+        Makes another plan, without some models; None if the user named them.
     """
 
     plan: Plan
@@ -57,19 +71,51 @@ class Tagger:
     file_tags: list[str]
     force: bool
     logger: Logger
+    replan: Callable[[Collection[str]], Plan] | None
 
     def is_current(self, item: Item) -> bool:
         """Whether an item has been analysed by this very plan."""
         return bool(item.get(PLAN) == self.plan.digest)
+
+    def checked(self) -> Tagger:
+        """Return a tagger by a plan whose graphs can all be run.
+
+        Raises
+        ------
+        UnusableModel
+            If one cannot be, and the user named it.
+        """
+        tagger, broken = self, set[str]()
+        while faults := tagger._faults():
+            if tagger.replan is None:
+                raise next(iter(faults.values()))
+            for fault in faults.values():
+                self.logger.warning("left out: {}", fault)
+            broken |= faults.keys()
+            tagger = replace(tagger, plan=tagger.replan(broken))
+        return tagger
+
+    def _faults(self) -> dict[str, UnusableModel]:
+        """Return what is wrong with graphs of the plan, by their ids."""
+        faults = {}
+        with self._quiet():
+            for job in jobs(self.plan):
+                try:
+                    read_graph(job.graph, job.outputs)
+                except UnusableModel as exc:
+                    faults[job.graph.stem] = exc
+        return faults
 
     def analyse(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """Analyse the files of items, several at a time, in order."""
         # A path is resolved against the library's folder in this thread
         # only, so it is read here, not where the file is opened.
         tracks = ((item, syspath(item.path)) for item in items)
-        enabled = beets_config["verbose"].get(int) < 2
-        with quiet(self.logger, enabled):
+        with self._quiet():
             yield from analyse_all(tracks, self.plan, self.pool, self.jobs)
+
+    def _quiet(self) -> AbstractContextManager[None]:
+        return quiet(self.logger, beets_config["verbose"].get(int) < 2)
 
     def apply(self, item: Item, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Put the fields of an analysis onto an item, without storing it.
@@ -135,20 +181,24 @@ def make_tagger(
     SoundtagsError
         If a model that was asked for is not there or cannot be used.
     """
-    plan = make_plan(
-        names or options.models(config),
+    names = names or options.models(config)
+    replan = partial(
+        make_plan,
+        names,
         options.model_dir(config),
         options.settings(config),
         lambda message: logger.warning("{}", message),
     )
+    plan = replan()
     return Tagger(
         plan=plan,
         pool=SessionPool(options.session_memory(config)),
         jobs=jobs or options.jobs(config),
         genre=options.genre_policy(config),
-        file_tags=options.file_tags(config, item_types()),
+        file_tags=options.file_tags(config, item_types(plan.targets.values())),
         force=force,
         logger=logger,
+        replan=None if names else replan,
     )
 
 

@@ -12,19 +12,23 @@ from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path
 
-from .errors import SoundtagsError, UnwritableTags
-from .tagging import make_tagger, write_item
+from ..errors import SoundtagsError, UnusableModel, UnwritableTags
+from ..labels import strongest
+from ..tagging import make_tagger, write_item
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from optparse import Values
 
     from beets.library import Item, Library
     from confuse import ConfigView
     from rich.progress import Progress
 
-    from .analysis import Analysis
-    from .pipeline import Outcome
-    from .tagging import Tagger
+    from ..analysis import Analysis
+    from ..pipeline import Outcome
+    from ..tagging import Tagger
+
+EXPLAINED = 5  # classes of each model
 
 
 def run(
@@ -43,8 +47,13 @@ def run(
         tagger = make_tagger(config, log, opts.models, opts.jobs, opts.force)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
+    items = list(lib.items(query))
     try:
-        Run(lib, tagger, opts, log).go(list(lib.items(query)))
+        if opts.force or not all(map(tagger.is_current, items)):
+            tagger = tagger.checked()
+        Run(lib, tagger, opts, log).go(items)
+    except UnusableModel as exc:
+        raise UserError(str(exc)) from exc
     finally:
         tagger.pool.close()
 
@@ -123,6 +132,8 @@ class Run:
 
     def _tag(self, item: Item, analysis: Analysis) -> None:
         tags = self.tagger.apply(item, analysis.fields)
+        if self.opts.verbose:
+            self._aside(lambda: ui.print_(explain(item, analysis)))
         if self.opts.pretend:
             if not self.opts.quiet:
                 self._aside(lambda: ui.show_model_changes(item, always=True))
@@ -183,6 +194,25 @@ class Run:
             ui.print_(f"  {count} x {reason}")
 
 
+def explain(item: Item, analysis: Analysis) -> str:
+    """Return what each model said of an item, a line each."""
+    lines = [f"{_name(item)}:"]
+    for source, means in analysis.answers.items():
+        lines.append(f"  {source}: {_listed(means)}")
+    for target, strengths in analysis.estimates.items():
+        lines.append(f"  rule for {target}: {_listed(strengths)}")
+    return "\n".join(lines)
+
+
+def _listed(means: Mapping[str, float]) -> str:
+    names = strongest(means)
+    return ", ".join(f"{name} {means[name]:.4f}" for name in names[:EXPLAINED])
+
+
+def _name(item: Item) -> str:
+    return str(item) if item.title else displayable_path(item.path)
+
+
 def describe(item: Item) -> str:
     """Return an item and what was found, in one line."""
     found = [
@@ -193,5 +223,4 @@ def describe(item: Item) -> str:
     danceability = item.get("danceability")
     if danceability is not None:
         found.append(f"danceability {danceability:.2f}")
-    name = str(item) if item.title else displayable_path(item.path)
-    return f"{name}: {' | '.join(part for part in found if part)}"
+    return f"{_name(item)}: {' | '.join(part for part in found if part)}"

@@ -1,0 +1,113 @@
+"""The command `beet soundfeatures`."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from beets import config as beets_config
+from beets import ui
+from beets.exceptions import UserError
+from beets.util import displayable_path, syspath
+
+from .. import options
+from ..analysis import features
+from ..errors import SoundtagsError, UnreadableAudio
+from ..latent import find_layer
+from ..quiet import quiet
+from ..sessions import SessionPool
+
+if TYPE_CHECKING:
+    from optparse import Values
+
+    from beets.library import Item, Library
+    from confuse import ConfigView
+
+    from ..latent import Layer
+
+
+def run(
+    lib: Library, config: ConfigView, log: Any, opts: Values, query: list[str]
+) -> None:
+    """Carry out the command.
+
+    Raises
+    ------
+    beets.exceptions.UserError
+        If nothing could be exported.
+    """
+    if not opts.output:
+        raise UserError("name the file to write: -o FILE")
+    pool = SessionPool(options.session_memory(config))
+    try:
+        layer = find_layer(
+            opts.model,
+            opts.layer,
+            options.model_dir(config),
+            options.settings(config),
+        )
+        with quiet(log, beets_config["verbose"].get(int) < 2):
+            done = export(lib.items(query), layer, opts, pool, log)
+    except SoundtagsError as exc:
+        raise UserError(str(exc)) from exc
+    except OSError as exc:
+        raise UserError(f"{opts.output}: {exc.strerror}") from exc
+    finally:
+        pool.close()
+    ui.print_(f"{done} tracks, {layer.model.id} {layer.node}: {opts.output}")
+
+
+def export(
+    items: Any, layer: Layer, opts: Values, pool: SessionPool, log: Any
+) -> int:
+    """Write the features of items to a file, and return of how many.
+
+    The file appears when it is complete. Its arrays are ``ids`` and
+    ``paths`` (of the items, in the same order), and per item
+    ``features/ID``, of shape (patches, ...), and ``times/ID``, the seconds at
+    which the patches begin.
+    """
+    target = Path(opts.output).expanduser()
+    part = target.with_name(f"{target.name}.part")
+    done: list[Item] = []
+    try:
+        with zipfile.ZipFile(part, "w") as archive:
+            for item in items:
+                try:
+                    _add(archive, item, layer, opts.mean, pool)
+                except UnreadableAudio as exc:
+                    log.error("{}: {}", displayable_path(item.path), exc)
+                else:
+                    done.append(item)
+            if not done:
+                raise UserError("no track could be analysed")
+            paths = [os.fsdecode(item.path) for item in done]
+            _write(archive, "ids", np.array([item.id for item in done]))
+            _write(archive, "paths", np.array(paths))
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(done)
+
+
+def _add(
+    archive: zipfile.ZipFile,
+    item: Item,
+    layer: Layer,
+    mean: bool,
+    pool: SessionPool,
+) -> None:
+    track = features(syspath(item.path), layer.plan)
+    values, times = layer.values(track, pool), layer.times(track)
+    if mean:
+        values, times = values.mean(axis=0, keepdims=True), times[:1]
+    _write(archive, f"features/{item.id}", values)
+    _write(archive, f"times/{item.id}", times)
+
+
+def _write(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, values, allow_pickle=False)

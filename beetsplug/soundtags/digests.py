@@ -1,0 +1,93 @@
+"""The record of fetched models: their SHA-256 digests, as sha256sum has it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+FILE = "SHA256SUMS"
+LINE = re.compile(r"^([0-9a-f]{64}) [ *](.+)$", re.MULTILINE)
+BLOCK = 1 << 20  # bytes
+
+
+def file_sha256(path: Path) -> str:
+    """Return the digest of a file's content.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    import hashlib  # costs more than all else that beets would load for us
+
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """Return what is recorded in a folder.
+
+    Parameters
+    ----------
+    folder
+        The model folder, which need not exist.
+
+    Returns
+    -------
+    dict
+        Name of a file to its digest.
+    """
+    try:
+        text = (folder / FILE).read_text("utf-8", "surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {name: sha256 for sha256, name in LINE.findall(text)}
+
+
+def record(folder: Path, name: str, sha256: str) -> None:
+    """Record the digest of a file, in place of an earlier one.
+
+    Parameters
+    ----------
+    folder
+        The model folder.
+    name
+        The file's name in it.
+    sha256
+        The digest.
+    """
+    _write(folder, {**recorded(folder), name: sha256})
+
+
+def forget(folder: Path, names: Collection[str]) -> None:
+    """Drop the digests of some files, whether or not they have one.
+
+    Parameters
+    ----------
+    folder
+        The model folder.
+    names
+        The files' names in it.
+    """
+    known = recorded(folder)
+    kept = {name: known[name] for name in known if name not in names}
+    if kept != known:
+        _write(folder, kept)
+
+
+def _write(folder: Path, entries: Mapping[str, str]) -> None:
+    lines = (f"{entries[name]}  {name}\n" for name in sorted(entries))
+    part = folder / f"{FILE}.{os.getpid()}.part"
+    try:
+        part.write_text("".join(lines), "utf-8", "surrogateescape", "\n")
+        os.replace(part, folder / FILE)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,151 @@
+"""Run every model of the catalogue through beet, and print what came of it.
+
+    python benchmarks/every_model.py TRACK [--models MODELS] [--only GROUP]
+
+For each model: its real file from MODELS where that has it, or else a stand-in
+of the same layers and size with random weights is put into the model folder of
+a new library that holds TRACK; then `beet soundtags -m ID` runs, and the fields
+that the model's target has are read from the library. The exit status is 1 if
+any model fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import yaml
+from standins import write_standin
+
+from beetsplug.soundtags import catalogue, fields
+
+BATCHES = {"discogs-effnet-bs64-1": 64}  # fixed in the original
+REAL, STANDIN, EMBEDDED = "real file", "stand-in", "embedded"
+
+
+class Library:
+    """A library of one track, and a model folder."""
+
+    def __init__(self, folder: Path, track: Path, models: Path | None) -> None:
+        self.folder = folder
+        self.real = models
+        self.models = folder / "soundtags-models"
+        self.models.mkdir()
+        config = {
+            "directory": str(folder / "music"),
+            "library": str(folder / "library.db"),
+            "plugins": ["soundtags"],
+            "soundtags": {"auto": False},
+            "import": {"quiet": True, "copy": True},
+            "ui": {"color": False},
+        }
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        self.beet("import", "-A", str(track))
+
+    def beet(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "beets", *args],
+            env={**os.environ, "BEETSDIR": str(self.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def put(self, model: catalogue.Published) -> str:
+        """Put a model into the folder, and say which."""
+        if (catalogue.data_folder() / f"{model.id}.pb").exists():
+            return EMBEDDED
+        graph = self.models / f"{model.id}.pb"
+        for name in (model.id, *model.aliases):
+            real = self.real and self.real / f"{name}.pb"
+            if real and real.exists():
+                if name != model.id:
+                    graph = graph.with_name(real.name)
+                graph.symlink_to(real)
+                return REAL if name == model.id else f"{REAL} {name}"
+        facts = model.metadata
+        write_standin(
+            graph,
+            facts.algorithm,
+            dict(facts.outputs),
+            len(facts.classes),
+            facts.backbone,
+            facts.input,
+            batch=BATCHES.get(model.id),
+        )
+        return STANDIN
+
+    def clear(self) -> None:
+        for path in self.models.iterdir():
+            path.unlink()
+
+    def said(self, model: catalogue.Published) -> dict[str, str]:
+        """Return the fields of a model's target, as beet prints them."""
+        target = catalogue.targets()[str(model.target)]
+        names = list(fields.item_types([target]))
+        names.remove(fields.PLAN)
+        if target.kind != catalogue.TAGS:
+            names.remove("soundtags")
+        if target.mood is None:
+            names.remove("mood")
+        template = "\t".join(f"%ifdef{{{name},${name}}}" for name in names)
+        values = self.beet("ls", "-f", template).stdout.strip("\n").split("\t")
+        return dict(zip(names, values))
+
+    def forget(self) -> None:
+        """Take the values of a run from the library again."""
+        database = sqlite3.connect(self.folder / "library.db")
+        with contextlib.closing(database), database:
+            database.execute("DELETE FROM item_attributes")
+
+
+def check(library: Library, model: catalogue.Published) -> tuple[str, str]:
+    """Run one model; return what was tried and what came of it."""
+    tried = library.put(model)
+    backbone = model.metadata.backbone
+    if backbone:
+        kind = library.put(catalogue.published()[backbone])
+        tried += f" on {kind} {backbone}"
+    done = library.beet("soundtags", "-m", model.id)
+    if model.target is None:
+        # An extractor says nothing by itself: its heads do.
+        refused = "has no classes of its own" in done.stderr
+        return tried, "refused, as it should be" if refused else "FAILED"
+    said = library.said(model)
+    if done.returncode or not all(said.values()):
+        return tried, f"FAILED: {said} {done.stdout}{done.stderr}"
+    return tried, ", ".join(f"{name} {value}" for name, value in said.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("track", type=Path)
+    parser.add_argument("--models", type=Path)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    chosen = catalogue.groups().get(options.only, catalogue.published())
+    failed = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        library = Library(Path(temporary), options.track, options.models)
+        for name in chosen:
+            tried, result = check(library, catalogue.published()[name])
+            failed += result.startswith("FAILED")
+            print(f"{name:44} {tried:46} {result}", flush=True)
+            library.forget()
+            library.clear()
+    print(f"{len(chosen)} models, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
