@@ -99,9 +99,9 @@ def read_model(graph: Path) -> Model:
     facts = read_metadata(graph)
     try:
         sha256 = digests.file_sha256(graph)
+        fetched = digests.recorded(graph.parent).get(graph.name, sha256)
     except OSError as exc:
         raise UnusableModel(f"{graph}: {exc.strerror}") from exc
-    fetched = digests.recorded(graph.parent).get(graph.name, sha256)
     if fetched != sha256:
         raise UnusableModel(
             f"{graph.name}: not the file that was fetched; remove it and fetch"

@@ -1,0 +1,378 @@
+"""The command `beet soundmodels`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beets import ui
+from beets.exceptions import UserError
+from rich.filesize import decimal
+
+from .. import catalogue, digests, installed, options
+from ..errors import (
+    SoundtagsError,
+    UnknownModel,
+    UnusableModel,
+    UnwritableFolder,
+)
+from ..fetching import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from optparse import Values
+    from pathlib import Path
+
+    from beets.library import Library
+    from confuse import ConfigView
+
+    from ..catalogue import Published
+    from ..metadata import Metadata
+
+LICENCE = """\
+The models that are fetched now are by the Music Technology Group, Universitat
+Pompeu Fabra (https://essentia.upf.edu/models.html), under CC BY-NC-SA 4.0:
+free for non-commercial use (https://creativecommons.org/licenses/by-nc-sa/4.0/)
+"""
+
+
+def run(
+    _lib: Library, config: ConfigView, log: Any, opts: Values, args: list[str]
+) -> None:
+    """Carry out the command.
+
+    Raises
+    ------
+    beets.exceptions.UserError
+        If any of what was asked for could not be done.
+    """
+    action, *names = args or ["list"]
+    if action not in ACTIONS:
+        raise UserError(f"{action} is not one of: {', '.join(ACTIONS)}")
+    shelf = Shelf(options.model_dir(config), options.source(config), opts, log)
+    try:
+        ACTIONS[action](shelf, names)
+    except SoundtagsError as exc:
+        raise UserError(str(exc)) from exc
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The model folder, and where its models come from."""
+
+    folder: Path
+    source: str
+    opts: Values
+    log: Any
+
+    def list_models(self, names: list[str]) -> None:
+        """List models, all or those of some groups."""
+        chosen = _resolved(names)
+        entries = [
+            facts
+            for facts in self._all_facts()
+            if (not names or facts["id"] in chosen)
+            and (facts["state"] or not self.opts.installed)
+        ]
+        if self.opts.json:
+            ui.print_(json.dumps(entries, indent=1, ensure_ascii=False))
+        else:
+            for line in _columns([COLUMNS, *map(_row, entries)]):
+                ui.print_(line)
+
+    def info(self, names: list[str]) -> None:
+        """Say all that is known of some models."""
+        facts = {entry["id"]: entry for entry in self._all_facts()}
+        for name in _needed(names, "an ID"):
+            for each in [name] if name in facts else _resolved([name]):
+                for key, value in facts[each].items():
+                    ui.print_(f"{key}: {_readable(value)}")
+
+    def fetch(self, names: list[str]) -> None:
+        """Fetch models and the backbones that they need."""
+        asked = _resolved(_needed(names, "an ID or GROUP"))
+        missing = []
+        for model in _with_backbones(asked):
+            here = self._here(model)
+            if here is None:
+                missing.append(model)
+            elif model.id not in asked:
+                continue
+            elif _is_embedded(here):
+                ui.print_(f"{model.id}: comes with the package")
+            else:
+                ui.print_(f"{model.id}: is here already")
+        failed = 0
+        if any(model.licence != "ISC" for model in missing):
+            ui.print_(LICENCE)
+        for model in missing:
+            try:
+                self._fetch(model)
+            except SoundtagsError as exc:
+                failed += 1
+                self.log.error("{}: {}", model.id, exc)
+        if failed:
+            raise UserError(f"{failed} of {len(missing)} models not fetched")
+
+    def verify(self, names: list[str]) -> None:
+        """Compare what is in the model folder with the known digests."""
+        recorded = digests.recorded(self.folder)
+        known = _known_digests()
+        changed = 0
+        for graph in self._chosen(names):
+            sha256 = digests.file_sha256(graph)
+            expected = known[graph.name]
+            if graph.name in recorded:
+                expected = {*expected, recorded[graph.name]}
+            if not expected:
+                state = f"nothing to compare it with; it has {sha256}"
+            elif expected == {sha256}:
+                state = "ok"
+            else:
+                changed += 1
+                state = (
+                    f"has {sha256} instead of"
+                    f" {', '.join(sorted(expected - {sha256}))};"
+                    " remove it and fetch it again"
+                )
+            ui.print_(f"{graph.name}: {state}")
+        if changed:
+            raise UserError(f"{changed} models are not what they should be")
+
+    def _chosen(self, names: list[str]) -> Iterable[Path]:
+        if names:
+            return [self._own(name) for name in names]
+        return sorted(self.folder.glob("*.pb"))
+
+    def remove(self, names: list[str]) -> None:
+        """Delete models from the model folder."""
+        for graph in [self._own(name) for name in _needed(names, "an ID")]:
+            try:
+                digests.forget(self.folder, [graph.name])
+                for path in (graph, graph.with_suffix(".json")):
+                    path.unlink(missing_ok=True)
+            except OSError as exc:
+                raise UnwritableFolder(
+                    f"{graph.stem} not removed: {exc.strerror}; see to the"
+                    f" permissions of {self.folder}"
+                ) from exc
+            ui.print_(f"{graph.stem}: removed")
+        self._warn_of_orphans()
+
+    def _fetch(self, model: Published) -> None:
+        with _progress(model.id) as report:
+            fetched = fetch(
+                model.files,
+                self.folder,
+                self.source,
+                insecure=self.opts.insecure,
+                report=report,
+            )
+        digest = "digest verified" if fetched.known else "digest recorded"
+        name = model.id
+        if fetched.path.stem != name:
+            name += f" in the announcement's version, {fetched.path.stem}"
+        size = decimal(fetched.path.stat().st_size)
+        ui.print_(f"{name}: fetched, {size}, {digest}")
+
+    def _here(self, model: Published) -> Path | None:
+        """Return the graph of a model, under any of its names."""
+        here = installed.graphs(self.folder)
+        names = (model.id, *model.aliases)
+        return next((here[name] for name in names if name in here), None)
+
+    def _own(self, name: str) -> Path:
+        """Return a graph that the user put into the model folder."""
+        here = installed.graphs(self.folder)
+        graph = here.get(name) or here.get(catalogue.aliases().get(name, ""))
+        if graph is None:
+            raise UnknownModel(f"{name} is not in {self.folder}")
+        if _is_embedded(graph):
+            raise UnknownModel(f"{name} comes with the package and stays")
+        return graph
+
+    def _all_facts(self) -> list[dict[str, Any]]:
+        here = installed.graphs(self.folder)
+        known = [
+            self._facts(model, self._here(model))
+            for model in catalogue.published().values()
+        ]
+        taken = {facts["path"] for facts in known}
+        foreign = [
+            facts
+            for name, graph in here.items()
+            if str(graph) not in taken
+            for facts in self._foreign(name, graph)
+        ]
+        return known + foreign
+
+    def _facts(self, model: Published, graph: Path | None) -> dict[str, Any]:
+        return {
+            "id": model.id,
+            "state": _state(graph),
+            "path": str(graph) if graph else None,
+            "aliases": [*model.aliases],
+            "family": model.family,
+            **_metadata_facts(model.target, model.metadata),
+            "announced": model.announced,
+            "licence": model.licence,
+            "files": [
+                {**vars(file), "url": self._url(file.path)}
+                for file in model.files
+            ],
+        }
+
+    def _foreign(self, name: str, graph: Path) -> Iterator[dict[str, Any]]:
+        try:
+            facts = installed.read_metadata(graph)
+        except UnusableModel as exc:
+            self.log.warning("{}", exc)
+            return
+        target = installed.target_of(name, facts)
+        yield {
+            "id": name,
+            "state": _state(graph),
+            "path": str(graph),
+            "family": "not in the catalogue",
+            **_metadata_facts(target.name if target else None, facts),
+        }
+
+    def _url(self, path: str) -> str:
+        return f"{self.source.rstrip('/')}/{path}"
+
+    def _warn_of_orphans(self) -> None:
+        here = installed.graphs(self.folder)
+        for name, graph in here.items():
+            try:
+                backbone = installed.read_metadata(graph).backbone
+            except UnusableModel:
+                continue
+            if backbone and backbone not in here:
+                self.log.warning("{} needs {}, which is gone", name, backbone)
+
+
+ACTIONS: dict[str, Callable[[Shelf, list[str]], None]] = {
+    "list": Shelf.list_models,
+    "info": Shelf.info,
+    "fetch": Shelf.fetch,
+    "verify": Shelf.verify,
+    "remove": Shelf.remove,
+}
+COLUMNS = ("id", "target", "family", "size", "figures", "state")
+
+
+def _row(facts: dict[str, Any]) -> tuple[str, ...]:
+    sizes = [file["size"] for file in facts.get("files", []) if file["size"]]
+    figures = facts["metrics"].values()
+    return (
+        facts["id"],
+        facts["target"] or "-",
+        facts["family"],
+        decimal(sizes[0]) if sizes else "",
+        " ".join(f"{figure:.2f}" for figure in figures),
+        facts["state"],
+    )
+
+
+def _metadata_facts(target: str | None, metadata: Metadata) -> dict[str, Any]:
+    return {
+        "target": target,
+        "classes": [*metadata.classes],
+        "algorithm": metadata.algorithm,
+        "backbone": metadata.backbone,
+        "input": metadata.input,
+        "outputs": dict(metadata.outputs),
+        "metrics": dict(metadata.metrics),
+    }
+
+
+def _is_embedded(graph: Path) -> bool:
+    return graph.parent == catalogue.data_folder()
+
+
+def _state(graph: Path | None) -> str:
+    if graph is None:
+        return ""
+    return "embedded" if _is_embedded(graph) else "installed"
+
+
+def _resolved(names: Iterable[str]) -> list[str]:
+    """Return the ids that names of models and groups stand for."""
+    ids: list[str] = []
+    for name in names:
+        known = catalogue.aliases().get(name, name)
+        if known in catalogue.published():
+            ids.append(known)
+        elif name in catalogue.groups():
+            ids.extend(catalogue.groups()[name])
+        else:
+            raise UnknownModel(
+                f"no model or group {name} in the catalogue; groups are:"
+                f" {', '.join(sorted(catalogue.groups()))}"
+            )
+    return list(dict.fromkeys(ids))
+
+
+def _with_backbones(ids: Iterable[str]) -> list[Published]:
+    """Return models, each after the backbone that it needs."""
+    models = catalogue.published()
+    found: dict[str, Published] = {}
+    for name in ids:
+        backbone = models[name].metadata.backbone
+        for each in filter(None, (backbone, name)):
+            found[each] = models[each]
+    return list(found.values())
+
+
+def _known_digests() -> dict[str, set[str]]:
+    """Return per file name the digests that the catalogue knows."""
+    known: dict[str, set[str]] = defaultdict(set)
+    for model in catalogue.published().values():
+        for file in model.files:
+            if file.sha256:
+                known[file.path.rpartition("/")[2]].add(file.sha256)
+    return known
+
+
+def _needed(names: list[str], what: str) -> list[str]:
+    if not names:
+        raise UserError(f"this needs {what}; see beet help soundmodels")
+    return names
+
+
+def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths)]
+        yield "  ".join(cells).rstrip()
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return "-" if value is None else str(value)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Draw a bar on a terminal, for what is reported of a transfer."""
+    if not sys.stdout.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
