@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mutagen
 import pytest
-from conftest import Beet, encode, write_track
+from conftest import ROOT, Beet, encode, write_track
 
 OURS = ("mood", "danceability", "voice_instrumental")
 
@@ -207,6 +207,7 @@ def test_changes_made_outside_are_still_found_by_update(library: Beet):
         ("jobs", 0, "'auto' or a whole number from 1"),
         ("session_memory", "much", "a size such as 500MB or 2GB"),
         ("models", 3, "'auto' or a list of ids"),
+        ("genre_sources", ["lastfm"], "one of: soundtags, voice_instrumental"),
     ],
 )
 def test_bad_values_are_named(library: Beet, option, value, allowed):
@@ -215,6 +216,29 @@ def test_bad_values_are_named(library: Beet, option, value, allowed):
     line = done.stderr.splitlines()[-1]
     shown = value[0] if isinstance(value, list) else value
     assert f"soundtags.{option}: {shown!r} is not {allowed}" in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        (
+            "thresholds",
+            {"happy": "much"},
+            "thresholds.happy: 'much' is not a number from 0",
+        ),
+        ("thresholds", ["happy"], "thresholds: ['happy'] is not a mapping"),
+        (
+            "labels",
+            {"happy": 3},
+            "labels.happy: 3 is not a name, or null for none",
+        ),
+    ],
+)
+def test_bad_entries_are_named(library: Beet, option, value, reason):
+    library.configure(soundtags={"auto": False, option: value})
+    done = library("soundtags", status=1)
+    assert f"soundtags.{reason}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -284,3 +308,58 @@ def test_native_noise_is_there_only_when_asked_for(library: Beet):
     loud = library("-vv", "soundtags", "-f").stderr
     assert "Sending event" in loud
     assert re.search(r"oneDNN|absl|cpu_feature", loud)
+
+
+def test_what_each_model_said_is_shown_when_asked_for(library: Beet):
+    said = library("soundtags", "-p", "-v", "title:Title").stdout
+    lines = said[said.index("msd-musicnn-1: ") :].splitlines()
+    answers = lines[0].split(": ", 1)[1].split(", ")
+    assert len(answers) == 5
+    strengths = [float(answer.rsplit(" ", 1)[1]) for answer in answers]
+    assert strengths == sorted(strengths, reverse=True)
+    assert "  mtt-musicnn-1: " in said
+    assert "  rule for danceability: " in said
+    assert not library.items("soundtags_plan::.")
+    silent = library("soundtags", "-p", "title:Title").stdout
+    assert "msd-musicnn-1:" not in silent
+
+
+def bad_model(beet: Beet, name: str) -> None:
+    """Put a model into the folder whose graph is cut off."""
+    embedded = ROOT / "models" / "msd-musicnn-1.pb"
+    folder = beet.folder / "soundtags-models"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.pb").write_bytes(embedded.read_bytes()[:100_000])
+
+
+def test_bad_models_are_left_out_or_named(library: Beet):
+    bad_model(library, "mood_happy-musicnn-msd-2")
+    bad_model(library, "mood_sad-musicnn-mtt-2")
+    done = library("soundtags")
+    for name in ("mood_happy-musicnn-msd-2", "mood_sad-musicnn-mtt-2"):
+        lines = [line for line in done.stderr.splitlines() if name in line]
+        assert len(lines) == 1
+        assert "left out" in lines[0]
+        assert "not a TensorFlow graph" in lines[0]
+    assert "2 tagged, 0 already up to date, 0 failed" in done.stdout
+    # The rules stand in, and nothing is done twice because of it.
+    assert all(item["mood_happy"] >= 0 for item in library.items())
+    assert "0 tagged, 2 already up to date" in library("soundtags").stdout
+
+    done = library("soundtags", "-m", "mood_happy-musicnn-msd-2", status=1)
+    assert "mood_happy-musicnn-msd-2.pb: not a TensorFlow" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_import_goes_on_whatever_models_there_are(beet: Beet, track: Path):
+    bad_model(beet, "mood_happy-musicnn-msd-2")
+    done = beet("import", "-A", track.parent)
+    assert done.stderr.count("left out") == 1
+    assert beet.items("soundtags_plan::.")
+
+
+def test_models_that_are_not_here_say_how_to_get_them(library: Beet):
+    done = library("soundtags", "-m", "mood_sad-musicnn-mtt-2", status=1)
+    assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr
+    done = library("soundtags", "-m", "mood_sad_musicnn_mtt", status=1)
+    assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr

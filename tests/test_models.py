@@ -225,9 +225,11 @@ def test_the_digest_knows_models_and_settings(tmp_path):
     assert make(["x"], tmp_path).digest not in digests
 
 
-def test_settings_default_to_what_the_configuration_does():
-    view = confuse.RootView([confuse.ConfigSource.of(options.DEFAULTS)])
-    assert options.settings(view) == Settings()
+def test_settings_default_to_what_the_configuration_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOUNDTAGSTESTDIR", str(tmp_path))
+    config = confuse.Configuration("soundtagstest", read=False)
+    config.set(options.DEFAULTS)
+    assert options.settings(config) == Settings()
 
 
 class CountingLoader:

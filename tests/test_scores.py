@@ -208,3 +208,141 @@ def test_rules_name_only_tags_and_classes_there_are():
             for tag in rule.tags:
                 vocabulary, name = tag.split(":", 1)
                 assert name in targets[vocabulary].classes, tag
+
+
+def genres_of(means: dict, **changes) -> list[str]:
+    return label(means, replace(SETTINGS, **changes)).get("genres", [])
+
+
+def one_of(target: str, **strong: float) -> dict[str, float]:
+    """Return means of a target: all faint but the named classes."""
+    classes = catalogue.targets()[target].classes
+    assert set(strong) <= set(classes)
+    return {**dict.fromkeys(classes, 0.01), **strong}
+
+
+def test_the_first_source_that_has_a_genre_gives_it():
+    means = {
+        **tags(msd_jazz=0.5),
+        "genre_tzanetakis": one_of("genre_tzanetakis", blu=0.9),
+        "genre_rosamerica": one_of("genre_rosamerica", roc=0.9),
+    }
+    assert genres_of(means) == ["Jazz"]
+    assert genres_of(means, genre_sources=["genre_rosamerica"]) == ["Rock"]
+    order = ["genre_tzanetakis", "soundtags"]
+    assert genres_of(means, genre_sources=order) == ["Blues"]
+    assert genres_of(means, genre_sources=["genre_dortmund"]) == []
+
+
+def test_catch_all_classes_are_no_genres():
+    # "dance" and "speech" of rosamerica are not used; the next source is.
+    means = {
+        "genre_rosamerica": one_of("genre_rosamerica", dan=0.9, pop=0.2),
+        "genre_tzanetakis": one_of("genre_tzanetakis", dis=0.9),
+    }
+    sources = ["genre_rosamerica", "genre_tzanetakis"]
+    assert genres_of(means, genre_sources=sources) == ["Disco"]
+    none = {"genre_sources": sources, "never_genres": []}
+    assert genres_of(means, **none) == ["Dance"]
+    never = {"genre_sources": sources, "never_genres": ["Dance", "disco"]}
+    assert genres_of(means, **never) == []
+    # The classifier's own field says what it says.
+    assert label(means)["genre_rosamerica"] == "dance"
+
+
+def test_styles_split_into_genres_and_styles():
+    means = {
+        "genre_discogs400": one_of(
+            "genre_discogs400",
+            **{
+                "Electronic---Techno": 0.4,
+                "Electronic---Minimal": 0.2,
+                "Electronic---House": 0.05,
+                "Jazz---Fusion": 0.15,
+                "Non-Music---Field Recording": 0.3,
+            },
+        )
+    }
+    fields = label(means)
+    assert fields["genre_discogs400"] == ["Electronic", "Non-Music", "Jazz"]
+    assert fields["genre_discogs400_style"] == [
+        "Techno",
+        "Field Recording",
+        "Minimal",
+    ]
+    assert fields["genres"] == ["Electronic", "Jazz"]
+    strict = replace(SETTINGS, thresholds={"Jazz": 0.2}, max_genres=1)
+    fields = label(means, strict)
+    assert fields["genres"] == ["Electronic"]
+    assert fields["genre_discogs400_style"] == ["Techno"]
+
+
+def test_labels_of_many_classes_are_listed_strongest_first():
+    means = {
+        "mtg_jamendo_moodtheme": one_of(
+            "mtg_jamendo_moodtheme", space=0.2, dark=0.4, film=0.3
+        )
+    }
+    fields = label(means, replace(SETTINGS, max_tags=3))
+    assert fields == {"mtg_jamendo_moodtheme": ["dark", "film", "space"]}
+
+
+def test_regressions_are_plain_numbers():
+    means = {"arousal_valence": {"valence": 5.12345678, "arousal": 6.5}}
+    assert label(means) == {"valence": 5.1235, "arousal": 6.5}
+
+
+def test_thresholds_of_single_moods_and_genres():
+    means = {
+        "mood_happy": {"happy": 0.6, "non_happy": 0.4},
+        "mood_party": {"party": 0.6, "non_party": 0.4},
+    }
+    strict = replace(SETTINGS, thresholds={"Happy": 0.7})
+    assert label(means, strict)["mood"] == ["party"]
+    lenient = replace(SETTINGS, thresholds={"happy": 0.1}, mood_threshold=0.9)
+    assert label(means, lenient)["mood"] == ["happy"]
+
+    jazz = tags(msd_jazz=0.5)
+    assert genres_of(jazz) == ["Jazz"]
+    # Not even as the likeliest one.
+    assert "Jazz" not in genres_of(jazz, thresholds={"jazz": 100})
+    rock = {"genre_rosamerica": one_of("genre_rosamerica", roc=0.5, pop=0.45)}
+    assert genres_of(rock) == ["Rock"]
+    assert genres_of(rock, thresholds={"rock": 0.6}) == []
+
+
+def test_names_can_be_the_users_own():
+    labels = {
+        "happy": "joyful",
+        "relaxed": None,
+        "hip hop": "Rap",
+        "instrumental": "no vocals",
+        "Jazz": "jazz & blues",
+    }
+    settings = replace(SETTINGS, labels=labels)
+    means = {
+        **tags(msd_jazz=0.5),
+        "mood_happy": {"happy": 0.9, "non_happy": 0.1},
+        "mood_relaxed": {"relaxed": 0.9, "non_relaxed": 0.1},
+        "voice_instrumental": {"instrumental": 0.9, "voice": 0.1},
+        "gender": {"female": 0.9, "male": 0.1},
+        "genre_rosamerica": one_of("genre_rosamerica", hip=0.9),
+    }
+    fields = label(means, settings)
+    assert fields["genres"] == ["jazz & blues"]
+    assert fields["soundtags"][0] == "jazz & blues"
+    assert "joyful" in fields["mood"]
+    assert "happy" not in fields["mood"]
+    assert "relaxed" not in fields["mood"]
+    assert fields["voice_instrumental"] == "no vocals"
+    assert fields["gender"] is None  # nobody sings, by any name
+    assert fields["genre_rosamerica"] == "Rap"
+
+
+def test_two_classes_by_one_name_are_one():
+    settings = replace(SETTINGS, labels={"happy": "good", "party": "good"})
+    means = {
+        "mood_happy": {"happy": 0.9, "non_happy": 0.1},
+        "mood_party": {"party": 0.9, "non_party": 0.1},
+    }
+    assert label(means, settings)["mood"] == ["good"]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from confuse import ConfigValueError, Filename
 
+from . import catalogue, installed
+from .labels import TAGS_FIELD
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def settings(config: ConfigView) -> Settings:
             name: _checked(view, "a number from 0", _is_amount)
             for name, view in _entries(config["thresholds"])
         },
-        genre_sources=config["genre_sources"].as_str_seq(),
+        genre_sources=_genre_sources(config),
         never_genres=config["never_genres"].as_str_seq(),
         labels={
             name: _checked(view, "a name, or null for none", _is_label)
@@ -88,10 +90,21 @@ def genre_policy(config: ConfigView) -> str:
 
 def file_tags(config: ConfigView, allowed: Collection[str]) -> list[str]:
     """Read which fields are written to files."""
-    names = config["file_tags"].as_str_seq()
+    return _several(config["file_tags"], allowed)
+
+
+def _genre_sources(config: ConfigView) -> list[str]:
+    kinds = (catalogue.TEXT, catalogue.LIST, catalogue.STYLES)
+    targets = installed.targets(model_dir(config)).values()
+    names = [target.name for target in targets if target.kind in kinds]
+    return _several(config["genre_sources"], [TAGS_FIELD, *names])
+
+
+def _several(view: ConfigView, allowed: Collection[str]) -> list[str]:
+    names = view.as_str_seq()
     for name in names:
         if name not in allowed:
-            raise _refused(config["file_tags"], name, _either(allowed))
+            raise _refused(view, name, _either(allowed))
     return list(dict.fromkeys(names))
 
 
@@ -111,7 +124,10 @@ def session_memory(config: ConfigView) -> int:
 
 def source(config: ConfigView) -> str:
     """Read where models are fetched from: a URL or a folder."""
-    return str(config["source"].as_str())
+    value = str(config["source"].as_str())
+    if "://" in value:
+        return value
+    return str(config["source"].as_filename())
 
 
 def _entries(view: ConfigView) -> list[tuple[str, ConfigView]]:

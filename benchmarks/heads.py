@@ -1,0 +1,88 @@
+"""Measure what heads cost beside the backbone that they share.
+
+    python benchmarks/heads.py TRACK [--models MODELS]
+
+Runs `msd-musicnn-1` by itself, and fifteen heads on it, over the patches of
+TRACK, in turn, and prints the times and their ratio. Heads come from MODELS
+where that has them; others are stand-ins of the same layers and size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from standins import write_standin
+
+from beetsplug.soundtags import catalogue, plan
+from beetsplug.soundtags.analysis import analyse, features
+from beetsplug.soundtags.sessions import SessionPool
+from beetsplug.soundtags.settings import Settings
+
+BACKBONE = "msd-musicnn-1"
+FAMILY = "msd-musicnn"
+HEADS = 15
+ROUNDS = 9
+
+
+def provide(name: str, folder: Path, models: Path | None) -> bool:
+    """Put a head into a folder; return whether it is a real one."""
+    graph = folder / f"{name}.pb"
+    real = models and models / graph.name
+    if real and real.exists():
+        graph.symlink_to(real)
+        return True
+    facts = catalogue.published()[name].metadata
+    write_standin(
+        graph,
+        facts.algorithm,
+        dict(facts.outputs),
+        len(facts.classes),
+        facts.backbone,
+        facts.input,
+    )
+    return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("track", type=Path)
+    parser.add_argument("--models", type=Path)
+    options = parser.parse_args()
+    heads = catalogue.groups()[FAMILY][:HEADS]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        real = [provide(name, folder, options.models) for name in heads]
+        plans = {
+            "backbone": plan.make_plan([BACKBONE], folder, Settings(), print),
+            "heads": plan.make_plan(heads, folder, Settings(), print),
+        }
+        track = features(str(options.track), plans["backbone"])
+        pool = SessionPool(2 * 10**9)
+        times: dict[str, list[float]] = {name: [] for name in plans}
+        for _ in range(ROUNDS + 1):
+            for name, made in plans.items():
+                started = time.perf_counter()
+                analyse([track], made, pool)
+                times[name].append(time.perf_counter() - started)
+        pool.close()
+    (patches,) = track.patches.values()
+    # The first round loads the graphs.
+    alone, together = (statistics.median(times[n][1:]) for n in plans)
+    print(
+        f"{len(patches)} patches: {BACKBONE} alone {alone:.2f} s, with"
+        f" {len(heads)} heads ({sum(real)} real) {together:.2f} s:"
+        f" {together / alone:.2f} times"
+    )
+
+
+if __name__ == "__main__":
+    main()
