@@ -12,10 +12,18 @@ import confuse
 import numpy as np
 import pytest
 
-from beetsplug.soundtags import graphs, installed, options, plan, sessions
+from beetsplug.soundtags import (
+    analysis,
+    graphs,
+    installed,
+    options,
+    plan,
+    sessions,
+)
 from beetsplug.soundtags.activations import activations as run_models
 from beetsplug.soundtags.errors import UnknownModel, UnusableModel
 from beetsplug.soundtags.labels import label
+from beetsplug.soundtags.mel import mel_bands
 from beetsplug.soundtags.scores import model_means, target_means
 from beetsplug.soundtags.sessions import Job, SessionPool
 from beetsplug.soundtags.settings import Settings
@@ -230,6 +238,73 @@ def test_settings_default_to_what_the_configuration_does(tmp_path, monkeypatch):
     config = confuse.Configuration("soundtagstest", read=False)
     config.set(options.DEFAULTS)
     assert options.settings(config) == Settings()
+
+
+def test_front_ends_and_backbones_run_once_per_track(
+    tmp_path, monkeypatch, track
+):
+    happy, sad = ["happy", "non_happy"], ["non_sad", "sad"]
+    party = ["non_party", "party"]
+    for name, classes in {"a": happy, "b": sad, "c": party}.items():
+        write_model(tmp_path, name, classes, [0, 1], "msd-musicnn-1")
+    write_model(tmp_path, "d", happy, [0, 1])
+    made = make([*"abcd", "msd-musicnn-1", "mtt-musicnn-1"], tmp_path)
+    runs: list[str] = []
+    mels: list[str] = []
+
+    class Counting(SessionPool):
+        def run(self, job, rows):
+            runs.append(job.graph.stem)
+            return super().run(job, rows)
+
+    def counted(signal, name):
+        mels.append(name)
+        return mel_bands(signal, name)
+
+    monkeypatch.setattr(analysis, "mel_bands", counted)
+    found = analysis.features(str(track), made)
+    (said,) = analysis.analyse([found], made, Counting(10**9))
+    assert mels == ["TensorflowInputMusiCNN"]
+    assert sorted(runs) == [*"abcd", "msd-musicnn-1", "mtt-musicnn-1"]
+    assert list(said.answers) == [m.id for m in made.models]
+
+
+def test_models_of_one_target_are_averaged(tmp_path):
+    happy = ["happy", "non_happy"]
+    write_model(tmp_path, "a", happy, [2, -2])
+    write_model(tmp_path, "b", happy[::-1], [2, -2])
+    made = make(["a", "b"], tmp_path)
+    values = activations(patches(), made, SessionPool(10**9))
+    means = target_means(model_means(values, made.models), made.models)
+    assert means["mood_happy"] == {
+        "happy": pytest.approx(0.5, abs=1e-6),
+        "non_happy": pytest.approx(0.5, abs=1e-6),
+    }
+
+
+def test_wrong_numbers_of_classes_are_named(tmp_path):
+    write_model(tmp_path, "x", ["happy", "non_happy"], [0, 0, 0])
+    with pytest.raises(UnusableModel, match=r"x: gives .*3.* 2 classes"):
+        activations(patches(), make(["x"], tmp_path), SessionPool(10**9))
+
+
+def test_two_models_cannot_mean_other_classes_by_one_name(tmp_path):
+    write_model(tmp_path, "x-one-1", ["red", "green"], [0, 0])
+    write_model(tmp_path, "x-two-1", ["blue", "green"], [0, 0])
+    said: list[str] = []
+    made = plan.make_plan(None, tmp_path, Settings(), said.append)
+    assert "x-one-1" in [m.id for m in made.models]
+    (line,) = said
+    assert "x-two-1: another model gives soundtags_x other classes" in line
+
+
+def test_extractors_have_nothing_to_say_by_themselves(tmp_path):
+    path = write_model(tmp_path, "x", [], [0, 0])
+    assert path.exists()
+    with pytest.raises(UnusableModel, match="no classes of its own; run a h"):
+        make(["x"], tmp_path)
+    made = make(None, tmp_path)
+    assert "x" not in [m.id for m in made.models]
 
 
 class CountingLoader:

@@ -11,7 +11,7 @@ from beets.util import displayable_path
 from confuse import ConfigError
 from mediafile import MediaFile
 
-from . import fields, installed, options
+from . import catalogue, fields, installed, options
 from .commands import COMMANDS
 from .errors import SoundtagsError
 
@@ -59,8 +59,12 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     @cached_property
     def _types(self) -> dict[str, Type]:
-        folder = options.model_dir(self.config)
-        return fields.item_types(installed.targets(folder).values())
+        try:
+            targets = installed.targets(options.model_dir(self.config))
+        except ConfigError as exc:
+            self._log.error("{}", exc)
+            targets = catalogue.targets()
+        return fields.item_types(targets.values())
 
     def commands(self) -> list[ui.Subcommand]:
         return [self._subcommand(command) for command in COMMANDS]

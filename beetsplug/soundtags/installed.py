@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def graphs(folder: Path) -> dict[str, Path]:
     return {
         graph.stem: graph
         for graph in sorted(found, key=lambda path: path.stem)
-        if graph.is_file() and _has_metadata(graph)
+        if os.path.isfile(graph) and _has_metadata(graph)
     }
 
 
@@ -131,7 +132,7 @@ def read_metadata(graph: Path) -> Metadata:
     """
     path = graph.with_suffix(".json")
     known = _published(graph.stem)
-    if not path.is_file() and known:
+    if known and not os.path.isfile(path):
         return known.metadata
     facts = metadata.read(path)
     if known and set(known.metadata.classes) == set(facts.classes):
@@ -202,7 +203,10 @@ def _published(name: str) -> catalogue.Published | None:
 
 
 def _has_metadata(graph: Path) -> bool:
-    return graph.with_suffix(".json").is_file() or bool(_published(graph.stem))
+    # Path.is_file would raise an error where a folder cannot be searched.
+    return os.path.isfile(graph.with_suffix(".json")) or bool(
+        _published(graph.stem)
+    )
 
 
 def _unknown(name: str, known: str, here: Iterable[str], folder: Path) -> str:

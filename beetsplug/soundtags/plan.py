@@ -117,9 +117,10 @@ def make_plan(
     UnusableModel
         If a named model cannot be run.
     """
+    targets = installed.targets(folder)
     if names is None:
         here = _readable(folder, without, warn)
-        models = _best(_usable(here, warn))
+        models = _best(_usable(here, targets, warn))
     else:
         here = {model.id: model for model in installed.find(names, folder)}
         models = list(here.values())
@@ -127,18 +128,18 @@ def make_plan(
         for backbone in installed.find(sorted(needed - here.keys()), folder):
             here[backbone.id] = backbone
         for model in models:
-            check(model, here)
+            check(model, here, targets)
     backbones = dict.fromkeys(
         here[model.metadata.backbone]
         for model in models
         if model.metadata.backbone
     )
-    return Plan(
-        tuple(models), tuple(backbones), settings, installed.targets(folder)
-    )
+    return Plan(tuple(models), tuple(backbones), settings, targets)
 
 
-def check(model: Model, here: Mapping[str, Model]) -> None:
+def check(
+    model: Model, here: Mapping[str, Model], targets: Mapping[str, Target]
+) -> None:
     """Check that a model can be run, as far as its metadata tells.
 
     Parameters
@@ -147,17 +148,26 @@ def check(model: Model, here: Mapping[str, Model]) -> None:
         The model.
     here
         All models at hand, by id.
+    targets
+        All targets by name.
 
     Raises
     ------
     UnknownModel
         If it is a head whose backbone is not at hand.
     UnusableModel
-        If there is no such front end, or nothing to ask the model.
+        If there is no such front end, nothing to ask the model, or another
+        model has taken its target's name for other classes.
     """
     if not model.metadata.classes or not model.metadata.predictions:
         raise UnusableModel(
             f"{model.id}: has no classes of its own; run a head on it instead"
+        )
+    others = targets[str(model.target)].classes
+    if set(others) != set(model.metadata.classes):
+        raise UnusableModel(
+            f"{model.id}: another model gives {model.target} other classes;"
+            " rename one of the two"
         )
     check_input(model, here)
 
@@ -202,13 +212,15 @@ def _readable(
 
 
 def _usable(
-    here: Mapping[str, Model], warn: Callable[[str], None]
+    here: Mapping[str, Model],
+    targets: Mapping[str, Target],
+    warn: Callable[[str], None],
 ) -> Iterator[Model]:
     """Yield the models that answer something and can be run."""
     for model in here.values():
         if model.metadata.classes:
             try:
-                check(model, here)
+                check(model, here, targets)
             except (UnknownModel, UnusableModel) as exc:
                 warn(f"left out: {exc}")
             else:
