@@ -61,18 +61,16 @@ class Library:
             check=False,
         )
 
-    def put(self, model: catalogue.Published) -> str:
-        """Put a model into the folder, and say which."""
+    def put(self, model: catalogue.Published) -> tuple[str, str]:
+        """Put a model into the folder; return its name and what it is."""
         if (catalogue.data_folder() / f"{model.id}.pb").exists():
-            return EMBEDDED
-        graph = self.models / f"{model.id}.pb"
+            return model.id, EMBEDDED
         for name in (model.id, *model.aliases):
             real = self.real and self.real / f"{name}.pb"
             if real and real.exists():
-                if name != model.id:
-                    graph = graph.with_name(real.name)
-                graph.symlink_to(real)
-                return REAL if name == model.id else f"{REAL} {name}"
+                (self.models / real.name).symlink_to(real)
+                return name, REAL
+        graph = self.models / f"{model.id}.pb"
         facts = model.metadata
         write_standin(
             graph,
@@ -83,7 +81,7 @@ class Library:
             facts.input,
             batch=BATCHES.get(model.id),
         )
-        return STANDIN
+        return model.id, STANDIN
 
     def clear(self) -> None:
         for path in self.models.iterdir():
@@ -94,10 +92,9 @@ class Library:
         target = catalogue.targets()[str(model.target)]
         names = list(fields.item_types([target]))
         names.remove(fields.PLAN)
+        names.remove("mood")  # of no mood, if none holds
         if target.kind != catalogue.TAGS:
             names.remove("soundtags")
-        if target.mood is None:
-            names.remove("mood")
         template = "\t".join(f"%ifdef{{{name},${name}}}" for name in names)
         values = self.beet("ls", "-f", template).stdout.strip("\n").split("\t")
         return dict(zip(names, values))
@@ -111,12 +108,13 @@ class Library:
 
 def check(library: Library, model: catalogue.Published) -> tuple[str, str]:
     """Run one model; return what was tried and what came of it."""
-    tried = library.put(model)
-    backbone = model.metadata.backbone
-    if backbone:
-        kind = library.put(catalogue.published()[backbone])
-        tried += f" on {kind} {backbone}"
-    done = library.beet("soundtags", "-m", model.id)
+    name, tried = library.put(model)
+    if name != model.id:
+        tried += f" {name}"
+    if model.metadata.backbone:
+        backbone = catalogue.published()[model.metadata.backbone]
+        tried += f" on {library.put(backbone)[1]} {backbone.id}"
+    done = library.beet("soundtags", "-m", name)
     if model.target is None:
         # An extractor says nothing by itself: its heads do.
         refused = "has no classes of its own" in done.stderr

@@ -61,7 +61,7 @@ def test_every_row_of_the_announcement_is_there(announced):
         found.add(model.id)
         # The announcement's folder is the last to try, and its name an alias.
         assert model.files[-1].path == path
-        assert catalogue.aliases()[PurePosixPath(path).stem] == model.id
+        assert catalogue.names()[PurePosixPath(path).stem] == model.id
         figures = [float(each) for each in row["figures"].split("|")]
         parameters, *published = model.announced.values()
         assert parameters == row["parameters"]

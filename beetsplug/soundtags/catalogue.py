@@ -25,6 +25,9 @@ SCORE, TEXT, TAGS, LIST, STYLES, NUMBERS = (
 
 SPLIT = "---"  # between the genre and the style in a class's name
 
+TAGS_FIELD = "soundtags"  # the field that auto-taggers' tags are pooled in
+STYLE = "_style"  # ends the field with the styles of a target's genres
+
 
 @dataclass(frozen=True)
 class Target:
@@ -139,26 +142,16 @@ def data_folder() -> Path:
 @cache
 def published() -> dict[str, Published]:
     """Return all models of the catalogue by id."""
-    return {
-        name: Published(
-            id=name,
-            metadata=_metadata(entry.pop("metadata")),
-            files=tuple(File(**file) for file in entry.pop("files")),
-            aliases=tuple(entry.pop("aliases")),
-            **entry,
-        )
-        for name, entry in _data("catalogue.json").items()
-    }
+    return {name: _published(name, entry) for name, entry in _entries().items()}
 
 
 @cache
-def aliases() -> dict[str, str]:
-    """Return the other names of models, each with the id it stands for."""
-    return {
-        alias: model.id
-        for model in published().values()
-        for alias in model.aliases
-    }
+def names() -> dict[str, str]:
+    """Return the names of all models, each with the id it stands for."""
+    found = {}
+    for name, entry in _entries().items():
+        found.update(dict.fromkeys([name, *entry["aliases"]], name))
+    return found
 
 
 @cache
@@ -184,7 +177,8 @@ def groups() -> dict[str, list[str]]:
 def targets() -> dict[str, Target]:
     """Return all targets by name."""
     classes = {
-        model.target: model.metadata.classes for model in published().values()
+        entry["target"]: entry["metadata"]["classes"]
+        for entry in _entries().values()
     }
     return {
         name: Target(
@@ -226,10 +220,29 @@ def rules_digest() -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _metadata(entry: dict[str, Any]) -> Metadata:
-    for name in ("outputs", "metrics"):
-        entry[name] = tuple(entry[name].items())
-    return Metadata(**{**entry, "classes": tuple(entry["classes"])})
+@cache
+def _entries() -> dict[str, Any]:
+    return _data("catalogue.json")
+
+
+def _published(name: str, entry: dict[str, Any]) -> Published:
+    facts = entry["metadata"]
+    return Published(
+        **{
+            **entry,
+            "id": name,
+            "aliases": tuple(entry["aliases"]),
+            "files": tuple(File(**file) for file in entry["files"]),
+            "metadata": Metadata(
+                **{
+                    **facts,
+                    "classes": tuple(facts["classes"]),
+                    "outputs": tuple(facts["outputs"].items()),
+                    "metrics": tuple(facts["metrics"].items()),
+                }
+            ),
+        }
+    )
 
 
 def _data(name: str) -> dict[str, Any]:

@@ -8,8 +8,15 @@ import mediafile
 from beets.dbcore import types
 from beets.dbcore.query import NumericQuery
 
-from .catalogue import LIST, NUMBERS, SCORE, STYLES, TEXT
-from .labels import STYLE, TAGS_FIELD
+from .catalogue import (
+    LIST,
+    NUMBERS,
+    SCORE,
+    STYLE,
+    STYLES,
+    TAGS_FIELD,
+    TEXT,
+)
 from .scores import DECIMALS
 
 if TYPE_CHECKING:

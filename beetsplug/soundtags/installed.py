@@ -82,7 +82,7 @@ def find(names: Iterable[str], folder: Path) -> list[Model]:
     here = graphs(folder)
     found: dict[str, Model] = {}
     for name in names:
-        known = name if name in here else catalogue.aliases().get(name, name)
+        known = name if name in here else catalogue.names().get(name, name)
         if known not in here:
             raise UnknownModel(_unknown(name, known, here, folder))
         found[known] = read_model(here[known])
@@ -146,7 +146,7 @@ def targets(folder: Path) -> dict[str, Target]:
     """Return all targets by name, those of foreign models included."""
     found = dict(catalogue.targets())
     for name, graph in graphs(folder).items():
-        if _published(name):
+        if name in catalogue.names():
             continue  # its target is known
         try:
             target = target_of(name, metadata.read(graph.with_suffix(".json")))
@@ -198,19 +198,18 @@ def _plain(name: str) -> str:
 
 
 def _published(name: str) -> catalogue.Published | None:
-    models = catalogue.published()
-    return models.get(name) or models.get(catalogue.aliases().get(name, ""))
+    known = catalogue.names().get(name)
+    return catalogue.published()[known] if known else None
 
 
 def _has_metadata(graph: Path) -> bool:
     # Path.is_file would raise an error where a folder cannot be searched.
-    return os.path.isfile(graph.with_suffix(".json")) or bool(
-        _published(graph.stem)
-    )
+    beside = os.path.isfile(graph.with_suffix(".json"))
+    return beside or graph.stem in catalogue.names()
 
 
 def _unknown(name: str, known: str, here: Iterable[str], folder: Path) -> str:
-    if known in catalogue.published():
+    if known in catalogue.names():
         return f"{known} is not here; get it: beet soundmodels fetch {known}"
     return (
         f"no model {name} here; installed are: {', '.join(here)}. See beet"

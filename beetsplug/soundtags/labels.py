@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import LIST, NUMBERS, SCORE, SPLIT, STYLES, TAGS, TEXT
+from .catalogue import (
+    LIST,
+    NUMBERS,
+    SCORE,
+    SPLIT,
+    STYLE,
+    STYLES,
+    TAGS,
+    TAGS_FIELD,
+    TEXT,
+)
 from .rules import GENRES, genre_strengths
 from .scores import DECIMALS, share
 
@@ -15,8 +25,6 @@ if TYPE_CHECKING:
     from .scores import Means
     from .settings import Settings
 
-TAGS_FIELD = "soundtags"
-STYLE = "_style"  # ends the field with the styles of a target's genres
 # Mean activation from which one of many classes holds that exclude none of
 # the others.
 LIST_THRESHOLD = 0.1

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from confuse import ConfigValueError, Filename
 
 from . import catalogue, installed
-from .labels import TAGS_FIELD
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _genre_sources(config: ConfigView) -> list[str]:
     kinds = (catalogue.TEXT, catalogue.LIST, catalogue.STYLES)
     targets = installed.targets(model_dir(config)).values()
     names = [target.name for target in targets if target.kind in kinds]
-    return _several(config["genre_sources"], [TAGS_FIELD, *names])
+    return _several(config["genre_sources"], [catalogue.TAGS_FIELD, *names])
 
 
 def _several(view: ConfigView, allowed: Collection[str]) -> list[str]:

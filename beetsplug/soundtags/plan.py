@@ -55,7 +55,7 @@ class Plan:
     def digest(self) -> str:
         """Short digest: a track with another one is stale."""
         used = sorted(
-            (model.id, model.sha256)
+            (model.id, model.sha256, model.metadata.classes)
             for model in {*self.models, *self.backbones}
         )
         content = [
@@ -65,7 +65,8 @@ class Plan:
             asdict(self.settings),
             catalogue.rules_digest(),
         ]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def fed(self) -> list[Model]:

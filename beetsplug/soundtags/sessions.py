@@ -14,7 +14,7 @@ from .errors import UnusableModel
 from .graphs import node_of, read_graph, take_weights, tensorflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 # Resident memory of a session that has run, per byte of its graph: measured
@@ -138,14 +138,21 @@ class SessionPool:
             entry.users += 1
         try:
             with entry.lock:  # of two threads that want it, one loads it
-                if entry.loaded is None:
-                    entry.memory = job.memory
-                    self._make_room()
-                    entry.loaded = _load(job)
-            yield entry.loaded
+                loaded = entry.loaded or self._fill(entry, job)
+            yield loaded
         finally:
             with self._lock:
                 entry.users -= 1
+
+    def _fill(self, entry: _Entry, job: Job) -> _Loaded:
+        entry.memory = job.memory
+        self._make_room()
+        try:
+            entry.loaded = _load(job)
+        except BaseException:
+            entry.memory = 0
+            raise
+        return entry.loaded
 
     def _make_room(self) -> None:
         with self._lock:
@@ -165,23 +172,7 @@ def _load(job: Job) -> _Loaded:
     flags = _flags(job, definition)
     weights = take_weights(definition)
     try:
-        with tf.Graph().as_default() as graph:
-            variables = {
-                name: tf.get_variable(
-                    f"weights_{number}",
-                    initializer=tf.placeholder(value.dtype, value.shape),
-                    use_resource=True,
-                )
-                for number, (name, value) in enumerate(weights.items())
-            }
-            tf.import_graph_def(
-                definition,
-                {
-                    _tensor(name): tf.convert_to_tensor(variable)
-                    for name, variable in variables.items()
-                },
-                name="",
-            )
+        graph, variables = _import(definition, weights)
         shape = graph.get_tensor_by_name(_tensor(job.input)).shape
     except (KeyError, ValueError) as exc:
         reason = str(exc).splitlines()[0]
@@ -196,6 +187,28 @@ def _load(job: Job) -> _Loaded:
         source = variable.initializer.inputs[1]
         session.run(variable.initializer, {source: weights.pop(name)})
     return _Loaded(session, shape[0] if shape.rank else None, flags)
+
+
+def _import(
+    definition: Any, weights: Mapping[str, np.ndarray]
+) -> tuple[Any, dict[str, Any]]:
+    """Return a graph, and its variables in place of the weights."""
+    tf = tensorflow()
+    with tf.Graph().as_default() as graph:
+        variables = {
+            name: tf.get_variable(
+                f"weights_{number}",
+                initializer=tf.placeholder(value.dtype, value.shape),
+                use_resource=True,
+            )
+            for number, (name, value) in enumerate(weights.items())
+        }
+        values = {
+            _tensor(name): tf.convert_to_tensor(variable)
+            for name, variable in variables.items()
+        }
+        tf.import_graph_def(definition, values, name="")
+    return graph, variables
 
 
 def _flags(job: Job, definition: Any) -> dict[str, bool]:

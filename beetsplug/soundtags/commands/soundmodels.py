@@ -123,7 +123,10 @@ class Shelf:
         recorded = digests.recorded(self.folder)
         known = _known_digests()
         changed = 0
-        for graph in self._chosen(names):
+        graphs = self._chosen(names)
+        if not graphs:
+            ui.print_(f"no models in {self.folder}")
+        for graph in graphs:
             sha256 = digests.file_sha256(graph)
             expected = known[graph.name]
             if graph.name in recorded:
@@ -143,7 +146,7 @@ class Shelf:
         if changed:
             raise UserError(f"{changed} models are not what they should be")
 
-    def _chosen(self, names: list[str]) -> Iterable[Path]:
+    def _chosen(self, names: list[str]) -> list[Path]:
         if names:
             return [self._own(name) for name in names]
         return sorted(self.folder.glob("*.pb"))
@@ -188,7 +191,7 @@ class Shelf:
     def _own(self, name: str) -> Path:
         """Return a graph that the user put into the model folder."""
         here = installed.graphs(self.folder)
-        graph = here.get(name) or here.get(catalogue.aliases().get(name, ""))
+        graph = here.get(name) or here.get(catalogue.names().get(name, ""))
         if graph is None:
             raise UnknownModel(f"{name} is not in {self.folder}")
         if _is_embedded(graph):
@@ -304,9 +307,8 @@ def _resolved(names: Iterable[str]) -> list[str]:
     """Return the ids that names of models and groups stand for."""
     ids: list[str] = []
     for name in names:
-        known = catalogue.aliases().get(name, name)
-        if known in catalogue.published():
-            ids.append(known)
+        if name in catalogue.names():
+            ids.append(catalogue.names()[name])
         elif name in catalogue.groups():
             ids.extend(catalogue.groups()[name])
         else:
