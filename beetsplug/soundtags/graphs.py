@@ -42,13 +42,19 @@ def tensorflow() -> Any:
     return tensorflow.compat.v1
 
 
-def read_graph(path: Path, outputs: Sequence[str]) -> Any:
+def read_graph(
+    path: Path, outputs: Sequence[str]
+) -> tuple[Any, dict[str, np.ndarray]]:
     """Read a frozen graph and keep what its outputs need.
 
     A graph is a program: its operations could read and write files. Those
     that the models at hand use are allowed, by a list derived from them. The
     few that save a model are in some of upstream's files, too; they may be in
     a file, but not among what is run.
+
+    Large constants are taken out. In a graph, TensorFlow would copy them
+    several times over and try to compute with them beforehand, which takes six
+    times the memory and most of the time until the first result.
 
     Parameters
     ----------
@@ -59,8 +65,10 @@ def read_graph(path: Path, outputs: Sequence[str]) -> Any:
 
     Returns
     -------
-    tensorflow.compat.v1.GraphDef
+    graph : tensorflow.compat.v1.GraphDef
         The part of the graph that leads to the outputs.
+    weights : dict
+        Node that was taken out of it to its value.
 
     Raises
     ------
@@ -71,19 +79,23 @@ def read_graph(path: Path, outputs: Sequence[str]) -> Any:
     graph = _parse(path)
     allowed = _allowed()
     functions = list(graph.library.function)
-    _refuse(
-        path,
-        operations(graph.node, functions) - allowed["run"] - allowed["idle"],
-    )
+    found = operations(graph.node, functions)
+    _refuse(path, found - allowed["run"] - allowed["idle"])
+    _check_constants(path, [*graph.node, *_inner_nodes(functions)])
     names = {node.name for node in graph.node}
     for output in outputs:
         if node_of(output) not in names:
             raise UnusableModel(f"{path.name}: has no node {output}")
-    needed = cut(graph, outputs)
-    kept = list(needed.library.function)
-    _refuse(path, operations(needed.node, kept) - allowed["run"])
-    _check_constants(path, [*needed.node, *_inner_nodes(kept)])
-    return needed
+    weights = _take_weights(graph)
+    graph = cut(graph, outputs)
+    _refuse(
+        path, operations(graph.node, graph.library.function) - allowed["run"]
+    )
+    needed = {node.name for node in graph.node} & weights.keys()
+    for index in reversed(range(len(graph.node))):
+        if graph.node[index].name in needed:
+            del graph.node[index]
+    return graph, {name: weights[name] for name in needed}
 
 
 def cut(graph: Any, outputs: Sequence[str]) -> Any:
@@ -95,37 +107,6 @@ def cut(graph: Any, outputs: Sequence[str]) -> Any:
     needed.ClearField("library")
     needed.library.function.extend(_called(needed.node, library))
     return needed
-
-
-def take_weights(graph: Any) -> dict[str, np.ndarray]:
-    """Take the large constants out of a graph.
-
-    In a graph, TensorFlow would copy them several times over and try to
-    compute with them beforehand, which takes six times the memory and most
-    of the time until the first result.
-
-    Parameters
-    ----------
-    graph
-        A graph, of which the constants are removed.
-
-    Returns
-    -------
-    dict
-        Node to value.
-    """
-    large = [
-        node
-        for node in graph.node
-        if node.op == "Const" and node.ByteSize() > LARGE
-    ]
-    weights = {
-        node.name: tensorflow().make_ndarray(node.attr["value"].tensor)
-        for node in large
-    }
-    for node in large:
-        graph.node.remove(node)
-    return weights
 
 
 def node_of(output: str) -> str:
@@ -177,6 +158,17 @@ def _called(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
                 found[name] = library[name]
                 waiting.extend(library[name].node_def)
     return list(found.values())
+
+
+def _take_weights(graph: Any) -> dict[str, np.ndarray]:
+    """Empty the large constants of a graph, and return their values."""
+    weights = {}
+    for node in graph.node:
+        if node.op == "Const" and node.ByteSize() > LARGE:
+            tensor = node.attr["value"].tensor
+            weights[node.name] = tensorflow().make_ndarray(tensor)
+            node.ClearField("attr")
+    return weights
 
 
 def _refuse(path: Path, operations: set[str]) -> None:

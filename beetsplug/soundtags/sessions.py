@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import UnusableModel
-from .graphs import node_of, read_graph, take_weights, tensorflow
+from .graphs import node_of, read_graph, tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -168,9 +168,8 @@ class SessionPool:
 
 def _load(job: Job) -> _Loaded:
     tf = tensorflow()
-    definition = read_graph(job.graph, job.outputs)
+    definition, weights = read_graph(job.graph, job.outputs)
     flags = _flags(job, definition)
-    weights = take_weights(definition)
     try:
         graph, variables = _import(definition, weights)
         shape = graph.get_tensor_by_name(_tensor(job.input)).shape
