@@ -95,6 +95,18 @@ def test_large_weights_count_like_small_ones(tmp_path):
     assert run(graph) == pytest.approx((ROWS @ kernel).mean(axis=1), abs=1e-3)
 
 
+def test_large_weights_of_other_outputs_are_left_out(tmp_path):
+    def build(tf):
+        wide = tf.constant(np.ones((2, 600_000), np.float32))
+        tf.matmul(doubled(tf), wide, name="wide")
+
+    graph = write(tmp_path / "x.pb", build)
+    assert read_graph(graph, ["out"])[1] == {}
+    assert len(read_graph(graph, ["wide"])[1]) == 1
+    assert np.array_equal(run(graph), 2 * ROWS)
+    assert run(graph, output="wide").shape == (5, 600_000)
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_graphs_that_write_files_are_refused(tmp_path, used):
     target = tmp_path / "written"

@@ -74,7 +74,7 @@ def signal() -> np.ndarray:
 @pytest.mark.parametrize("index", [0, 1, 30, 62])
 @pytest.mark.parametrize(
     ("name", "definition", "tolerance"),
-    [(MUSICNN, musicnn_frame, 5e-4), (VGGISH, vggish_frame, 1e-4)],
+    [(MUSICNN, musicnn_frame, 5e-4), (VGGISH, vggish_frame, 1e-3)],
 )
 def test_frames_follow_the_definition(
     signal: np.ndarray, index: int, name, definition, tolerance: float
@@ -143,7 +143,7 @@ def test_vggish_has_a_frame_every_160_samples(signal: np.ndarray):
     ("name", "key", "tolerance"),
     [
         (MUSICNN, "musicnn_mel_head", 1e-4),
-        (VGGISH, "vggish_mel_head", 3e-4),
+        (VGGISH, "vggish_mel_head", 2e-4),
     ],
 )
 def test_agrees_with_the_reference(shared, name, key, tolerance):

@@ -22,6 +22,8 @@ class FrontEnd:
         Length of a patch.
     hop
         Frames between patches when all are wanted.
+    spare
+        Frames at the end that the reference leaves out.
     batch
         Patches per call of a model. More would take memory (40 MB each for
         MusiCNN) and no less time.
@@ -30,6 +32,7 @@ class FrontEnd:
     mel: str
     frames: int
     hop: int
+    spare: int
     batch: int
 
     @property
@@ -40,9 +43,11 @@ class FrontEnd:
 
 # By the names of Essentia's algorithms, as in the models' metadata.
 FRONT_ENDS = {
-    "TensorflowPredictMusiCNN": FrontEnd(MUSICNN, 187, 93, batch=4),
-    "TensorflowPredictVGGish": FrontEnd(VGGISH, 96, 93, batch=16),
-    "TensorflowPredictEffnetDiscogs": FrontEnd(MUSICNN, 128, 62, batch=16),
+    "TensorflowPredictMusiCNN": FrontEnd(MUSICNN, 187, 93, spare=0, batch=4),
+    "TensorflowPredictVGGish": FrontEnd(VGGISH, 96, 93, spare=0, batch=16),
+    "TensorflowPredictEffnetDiscogs": FrontEnd(
+        MUSICNN, 128, 62, spare=1, batch=16
+    ),
 }
 
 
@@ -61,7 +66,7 @@ def patch_starts(frames: int, kind: FrontEnd, limit: int | None) -> np.ndarray:
         VGGish), an incomplete last one left out, as the reference does; so
         does a limit they keep to.
     """
-    last = max(0, frames - kind.frames)
+    last = max(0, frames - kind.spare - kind.frames)
     starts = np.arange(0, last + 1, kind.hop)
     if limit is not None and limit < len(starts):
         starts = np.linspace(0, last, limit).round().astype(int)
