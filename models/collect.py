@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,7 @@ class Collector:
             "announced": announced or {},
             "files": [self.file(path) for path in files],
             "metadata": {
-                **asdict(metadata),
+                **metadata._asdict(),
                 "outputs": dict(metadata.outputs),
                 "metrics": dict(metadata.metrics),
             },

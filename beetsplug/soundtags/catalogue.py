@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .metadata import Metadata, read_json
 
@@ -29,8 +28,7 @@ TAGS_FIELD = "soundtags"  # the field that auto-taggers' tags are pooled in
 STYLE = "_style"  # ends the field with the styles of a target's genres
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A question that models answer, and how its answers read.
 
     Attributes
@@ -61,8 +59,7 @@ class Target:
         return self.name.removeprefix("mood_") if is_mood else None
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """Estimates one class (or genre) from auto-tags.
 
     Attributes
@@ -77,8 +74,7 @@ class Rule:
     threshold: float
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A file that can be fetched.
 
     Attributes
@@ -94,8 +90,7 @@ class File:
     size: int | None = None
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
     """A model that upstream has published.
 
     Attributes

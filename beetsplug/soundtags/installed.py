@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import catalogue, digests, metadata
 from .catalogue import LIST, NUMBERS, SPLIT, STYLES, TEXT, Target
 from .errors import UnknownModel, UnusableModel
-from .metadata import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from .metadata import Metadata
 
 # Before the fields of targets that nobody has named, so that no model can
 # overwrite a field of somebody else's.
 PREFIX = "soundtags_"
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """A frozen graph and what is known of it.
 
     Attributes
@@ -136,9 +135,7 @@ def read_metadata(graph: Path) -> Metadata:
         return known.metadata
     facts = metadata.read(path)
     if known and set(known.metadata.classes) == set(facts.classes):
-        return Metadata(
-            **{**vars(facts), "classes": known.metadata.classes},
-        )
+        return facts._replace(classes=known.metadata.classes)
     return facts
 
 

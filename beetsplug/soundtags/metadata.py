@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import UnusableModel
 
@@ -18,8 +17,7 @@ EMBEDDING_INPUT = "TensorflowPredict2D"
 MAX_BYTES = 10**6  # upstream's longest file has 15 kB
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(NamedTuple):
     """What a model takes and gives.
 
     Attributes

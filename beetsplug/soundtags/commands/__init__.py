@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 Option = tuple[tuple[str, ...], dict[str, Any]]  # as optparse takes them
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command of beets.
 
     Attributes

@@ -224,7 +224,7 @@ class Shelf:
             "announced": model.announced,
             "licence": model.licence,
             "files": [
-                {**vars(file), "url": self._url(file.path)}
+                {**file._asdict(), "url": self._url(file.path)}
                 for file in model.files
             ],
         }
