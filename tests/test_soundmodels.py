@@ -308,6 +308,14 @@ def test_what_cannot_be_done_is_refused_in_one_line(beet: Beet, args):
     assert (beet.folder / "library.db").is_file()
 
 
+def test_what_cannot_be_read_is_named(beet: Beet):
+    (folder(beet) / "x.pb").mkdir(parents=True)
+    done = beet("soundmodels", "verify", status=1)
+    assert f"{folder(beet) / 'x.pb'}: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert beet("soundmodels", "-i").stdout.count("\n") == 5
+
+
 def test_any_model_with_metadata_just_works(beet: Beet, tmp_path: Path):
     path = folder(beet) / "Colours-of.sound-1.pb"
     path.parent.mkdir()

@@ -14,12 +14,7 @@ from beets.exceptions import UserError
 from rich.filesize import decimal
 
 from .. import catalogue, digests, installed, options
-from ..errors import (
-    SoundtagsError,
-    UnknownModel,
-    UnusableModel,
-    UnwritableFolder,
-)
+from ..errors import SoundtagsError, UnknownModel, UnusableModel
 from ..fetching import fetch
 
 if TYPE_CHECKING:
@@ -58,6 +53,8 @@ def run(
         ACTIONS[action](shelf, names)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
+    except OSError as exc:
+        raise UserError(f"{exc.filename}: {exc.strerror}") from exc
 
 
 @dataclass(frozen=True)
@@ -154,15 +151,9 @@ class Shelf:
     def remove(self, names: list[str]) -> None:
         """Delete models from the model folder."""
         for graph in [self._own(name) for name in _needed(names, "an ID")]:
-            try:
-                digests.forget(self.folder, [graph.name])
-                for path in (graph, graph.with_suffix(".json")):
-                    path.unlink(missing_ok=True)
-            except OSError as exc:
-                raise UnwritableFolder(
-                    f"{graph.stem} not removed: {exc.strerror}; see to the"
-                    f" permissions of {self.folder}"
-                ) from exc
+            digests.forget(self.folder, [graph.name])
+            for path in (graph, graph.with_suffix(".json")):
+                path.unlink(missing_ok=True)
             ui.print_(f"{graph.stem}: removed")
         self._warn_of_orphans()
 
