@@ -160,6 +160,43 @@ def test_other_operations_are_refused_by_name(tmp_path, operation):
         run(graph)
 
 
+def test_a_function_cannot_pass_for_an_operation(tmp_path):
+    def build(tf):
+        import tensorflow
+
+        fed = tf.placeholder(tf.float32, (None, 2), name="in")
+        tf.identity(tensorflow.function(lambda x: 2 * x)(fed), name="out")
+
+    graph = write(tmp_path / "x.pb", build)
+    definition = tensorflow().GraphDef.FromString(graph.read_bytes())
+    definition.library.function[0].signature.name = "ReadFile"
+    for node in definition.node:
+        if node.op == "PartitionedCall":
+            node.op = "ReadFile"
+    graph.write_bytes(definition.SerializeToString())
+    with pytest.raises(UnusableModel, match=r"x\.pb: .*ReadFile"):
+        run(graph)
+
+
+@pytest.mark.parametrize("what", ["input", "content"])
+def test_graphs_that_are_not_in_order_are_refused(tmp_path, what):
+    def build(tf):
+        fed = tf.placeholder(tf.float32, (None, 2), name="in")
+        wide = tf.constant(np.ones((2, 600_000), np.float32), name="wide")
+        tf.matmul(fed, wide, name="out")
+
+    graph = write(tmp_path / "x.pb", build)
+    definition = tensorflow().GraphDef.FromString(graph.read_bytes())
+    for node in definition.node:
+        if what == "input" and node.name == "out":
+            node.input[1] = "nowhere"
+        if what == "content" and node.name == "wide":
+            node.attr["value"].tensor.tensor_content += b"xyz"
+    graph.write_bytes(definition.SerializeToString())
+    with pytest.raises(UnusableModel, match=r"x\.pb: not in order"):
+        run(graph)
+
+
 def test_the_saver_that_exports_carry_along_lies_idle(tmp_path):
     def build(tf):
         out = doubled(tf)

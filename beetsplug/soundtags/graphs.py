@@ -86,8 +86,11 @@ def read_graph(
     for output in outputs:
         if node_of(output) not in names:
             raise UnusableModel(f"{path.name}: has no node {output}")
-    weights = _take_weights(graph)
-    graph = cut(graph, outputs)
+    try:
+        weights = _take_weights(graph)
+        graph = cut(graph, outputs)
+    except (AssertionError, KeyError, TypeError, ValueError) as exc:
+        raise UnusableModel(f"{path.name}: not in order: {exc!r}") from exc
     _refuse(
         path, operations(graph.node, graph.library.function) - allowed["run"]
     )
@@ -139,8 +142,7 @@ def _parse(path: Path) -> Any:
 
 def operations(nodes: Iterable[Any], functions: Sequence[Any]) -> set[str]:
     """Return the operations of some nodes and functions."""
-    used = {node.op for node in [*nodes, *_inner_nodes(functions)]}
-    return used - {each.signature.name for each in functions}
+    return {node.op for node in [*nodes, *_inner_nodes(functions)]}
 
 
 def _called(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
@@ -149,7 +151,7 @@ def _called(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        called = [node.op]
+        called = []
         for value in node.attr.values():
             called.append(value.func.name)
             called.extend(func.name for func in value.list.func)
