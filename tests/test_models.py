@@ -24,6 +24,7 @@ from beetsplug.soundtags.activations import activations as run_models
 from beetsplug.soundtags.errors import UnknownModel, UnusableModel
 from beetsplug.soundtags.labels import label
 from beetsplug.soundtags.mel import mel_bands
+from beetsplug.soundtags.pipeline import analyse_all
 from beetsplug.soundtags.scores import model_means, target_means
 from beetsplug.soundtags.sessions import Job, SessionPool
 from beetsplug.soundtags.settings import Settings
@@ -253,17 +254,16 @@ def test_front_ends_and_backbones_run_once_per_track(
     mels: list[str] = []
 
     class Counting(SessionPool):
-        def run(self, job, rows):
+        def run(self, job, rows, spread):
             runs.append(job.graph.stem)
-            return super().run(job, rows)
+            return super().run(job, rows, spread)
 
     def counted(signal, name):
         mels.append(name)
         return mel_bands(signal, name)
 
     monkeypatch.setattr(analysis, "mel_bands", counted)
-    found = analysis.features(str(track), made)
-    (said,) = analysis.analyse([found], made, Counting(10**9))
+    ((_, said),) = analyse_all([(0, str(track))], made, Counting(10**9), 1)
     assert mels == ["TensorflowInputMusiCNN"]
     assert sorted(runs) == [*"abcd", "msd-musicnn-1", "mtt-musicnn-1"]
     assert list(said.answers) == [m.id for m in made.models]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
 
     from .commands import Command
+    from .pipeline import Outcome
     from .tagging import Tagger
 
 
@@ -106,18 +107,29 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         if tagger is None:
             return
         items = [
-            item
-            for item in task.imported_items()
-            if not tagger.is_current(item)
+            item for item in task.imported_items() if tagger.is_stale(item)
         ]
-        for item, outcome in tagger.analyse(items):
-            if isinstance(outcome, SoundtagsError):
-                self._warn(item, outcome)
-            else:
-                self._pending[item.id] = tagger.apply(item, outcome.fields)
-                item.store()
+        try:
+            for item, outcome in tagger.analyse(items):
+                self._take(tagger, item, outcome)
+        except SoundtagsError as exc:
+            self._go_on_without(exc)
         if task.is_album and task.album:
             tagger.update_album(task.album)
+
+    def _take(
+        self, tagger: Tagger, item: Item, outcome: Outcome | None
+    ) -> None:
+        if isinstance(outcome, SoundtagsError):
+            self._warn(item, outcome)
+        elif outcome:
+            self._pending[item.id] = tagger.apply(item, outcome.fields)
+            item.store()
+
+    def _go_on_without(self, error: Exception) -> None:
+        # The import goes on: music first, tags later.
+        self._log.error("importing without analysis: {}", error)
+        self._import_tagger = None
 
     def files_in_place(self, task: ImportTask, **_kwargs: Any) -> None:
         """Write what beets has not: it writes no tags of as-is imports."""
@@ -142,10 +154,9 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         from .tagging import make_tagger
 
         try:
-            return make_tagger(self.config, self._log).checked()
+            return make_tagger(self.config, self._log)
         except (ConfigError, SoundtagsError) as exc:
-            # The import goes on: music first, tags later.
-            self._log.error("importing without analysis: {}", exc)
+            self._go_on_without(exc)
             return None
 
     def _warn(self, item: Item, error: SoundtagsError) -> None:

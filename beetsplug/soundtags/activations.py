@@ -4,63 +4,83 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .errors import UnusableModel
 from .patches import FRONT_ENDS
 from .sessions import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy as np
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .installed import Model
     from .plan import Plan
-    from .sessions import SessionPool
+    from .sessions import SessionPool, Spread
 
 
 def activations(
-    tracks: Sequence[Mapping[str, np.ndarray]], plan: Plan, pool: SessionPool
+    portions: Sequence[Mapping[str, np.ndarray]],
+    plan: Plan,
+    pool: SessionPool,
+    spread: Spread = map,
 ) -> list[dict[str, np.ndarray]]:
     """Run all models of a plan over the patches of some tracks.
 
-    All tracks go through one model before the next one is needed, so that
-    models that do not fit into memory together are loaded once for all.
+    All patches go through one model before the next one is needed, so that
+    calls are filled up, and models that do not fit into memory together are
+    loaded once for all.
 
     Parameters
     ----------
-    tracks
-        Per track, front end to patches of shape (patches, frames, bands).
+    portions
+        Per track, or portion of one, front end to patches of shape (patches,
+        frames, bands).
     plan
         The models and the backbones that they need.
     pool
         Where sessions come from.
+    spread
+        Makes the single calls; see :meth:`sessions.SessionPool.run`.
 
     Returns
     -------
     list
-        Per track, model id to activations of shape (patches, classes).
+        Per portion, model id to activations of shape (patches, classes).
 
     Raises
     ------
     UnusableModel
         If a graph cannot be run.
     """
-    results: list[dict[str, np.ndarray]] = [{} for _ in tracks]
+    results: list[dict[str, np.ndarray]] = [{} for _ in portions]
     for model in plan.fed:
-        heads = plan.heads(model)
-        wanted = job_of(model, plan)
-        embeddings = []
-        for patches, result in zip(tracks, results):
-            values = pool.run(wanted, patches[model.metadata.algorithm])
-            if model in plan.models:
-                result[model.id] = _per_class(model, values)
-            if heads:
-                embeddings.append(values[str(model.metadata.embedding)])
-        for head in heads:
-            for embedding, result in zip(embeddings, results):
-                values = pool.run(job_of(head, plan), embedding)
-                result[head.id] = _per_class(head, values)
+        name = model.metadata.algorithm
+        fed = [(p[name], r) for p, r in zip(portions, results) if name in p]
+        if not fed:
+            continue
+        patches = np.concatenate([each for each, _ in fed])
+        ends = np.cumsum([len(each) for each, _ in fed])[:-1]
+        for said, values in _said(model, patches, plan, pool, spread):
+            for part, (_, result) in zip(np.split(values, ends), fed):
+                result[said.id] = part
     return results
+
+
+def _said(
+    model: Model,
+    patches: np.ndarray,
+    plan: Plan,
+    pool: SessionPool,
+    spread: Spread,
+) -> Iterator[tuple[Model, np.ndarray]]:
+    """Yield what a model, and the heads on it, say of some patches."""
+    values = pool.run(job_of(model, plan), patches, spread)
+    if model in plan.models:
+        yield model, _per_class(model, values)
+    for head in plan.heads(model):
+        embedding = values[str(model.metadata.embedding)]
+        found = pool.run(job_of(head, plan), embedding, spread)
+        yield head, _per_class(head, found)
 
 
 def job_of(model: Model, plan: Plan) -> Job:

@@ -19,8 +19,26 @@ class UnusableModel(SoundtagsError):
     """A model whose graph or metadata cannot be used."""
 
 
+class BrokenModels(SoundtagsError):
+    """Models of a plan whose graphs turn out to be unusable.
+
+    Parameters
+    ----------
+    faults
+        Id of each to what is wrong with it.
+    """
+
+    def __init__(self, faults: dict[str, UnusableModel]) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults.values()))
+        self.faults = faults
+
+
 class UnwritableTags(SoundtagsError):
     """A file whose tags cannot be read or written."""
+
+
+class Stopped(SoundtagsError):
+    """A run that is over before a file has been read."""
 
 
 class UnexpectedFailure(SoundtagsError):

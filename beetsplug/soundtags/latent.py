@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .activations import job
+from .analysis import features
 from .errors import UnusableModel
 from .installed import find
 from .plan import Plan, check_input
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path as Folder
 
-    import numpy as np
-
-    from .analysis import Features
+    from .decoding import Path
     from .installed import Model
-    from .sessions import SessionPool
+    from .sessions import SessionPool, Spread
     from .settings import Settings
 
 
@@ -39,22 +40,50 @@ class Layer:
     model: Model
     node: str
 
-    def values(self, track: Features, pool: SessionPool) -> np.ndarray:
-        """Return the values of the layer, shape (patches, ...), float32."""
-        (fed,) = self.plan.fed
-        rows = track.patches[fed.metadata.algorithm]
-        if fed is not self.model:
-            rows = _run(fed, str(fed.metadata.embedding), rows, pool)
-        return _run(self.model, self.node, rows, pool)
+    def values(
+        self, path: Path, pool: SessionPool, spread: Spread
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the layer makes of a file.
 
-    def times(self, track: Features) -> np.ndarray:
-        """Return the seconds at which the patches begin."""
+        Parameters
+        ----------
+        path
+            An audio file.
+        pool
+            Where sessions come from.
+        spread
+            Makes the single calls; see :meth:`sessions.SessionPool.run`.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            Shape (patches, ...), float32.
+        times : numpy.ndarray
+            The seconds at which the patches begin.
+
+        Raises
+        ------
+        UnreadableAudio
+            If there is no audio in the file.
+        UnusableModel
+            If a graph cannot be run.
+        """
         (fed,) = self.plan.fed
-        return track.times[fed.metadata.algorithm]
+        nodes = [(self.model, self.node)]
+        if fed is not self.model:
+            nodes.insert(0, (fed, str(fed.metadata.embedding)))
+        values, times = [], []
+        for portion in features(path, self.plan):
+            rows = portion.patches[fed.metadata.algorithm]
+            for model, node in nodes:
+                rows = pool.run(job(model, node), rows, spread)[node]
+            values.append(rows)
+            times.append(portion.times[fed.metadata.algorithm])
+        return np.concatenate(values), np.concatenate(times)
 
 
 def find_layer(
-    name: str, node: str | None, folder: Path, settings: Settings
+    name: str, node: str | None, folder: Folder, settings: Settings
 ) -> Layer:
     """Find a layer of an installed model.
 
@@ -89,9 +118,3 @@ def find_layer(
         (fed,) = find([model.metadata.backbone], folder)
     check_input(model, {fed.id: fed})
     return Layer(Plan((), (fed,), settings, {}), model, node)
-
-
-def _run(
-    model: Model, node: str, rows: np.ndarray, pool: SessionPool
-) -> np.ndarray:
-    return pool.run(job(model, node), rows)[node]

@@ -70,7 +70,7 @@ def mel_bands(signal: Signal, name: str) -> np.ndarray:
     """
     kind = INPUTS[name]
     samples = signal.samples
-    count = -(-len(samples) // kind.hop) + 1
+    count = frame_count(len(samples), name)
     padded = np.zeros((count - 1) * kind.hop + kind.frame, np.float32)
     padded[kind.frame // 2 : kind.frame // 2 + len(samples)] = samples
     frames = np.lib.stride_tricks.sliding_window_view(padded, kind.frame)
@@ -85,6 +85,11 @@ def mel_bands(signal: Signal, name: str) -> np.ndarray:
             energy = np.sqrt(energy)
         bands[start : start + BLOCK] = kind.compress(energy @ bank)
     return bands
+
+
+def frame_count(length: int, name: str) -> int:
+    """Return how many frames a signal of so many samples has."""
+    return -(-length // INPUTS[name].hop) + 1
 
 
 @cache

@@ -25,8 +25,10 @@ class FrontEnd:
     spare
         Frames at the end that the reference leaves out.
     batch
-        Patches per call of a model. More would take memory (40 MB each for
-        MusiCNN) and no less time.
+        Patches per call of a model: as many as pay, so that of the fewest,
+        several calls can go on at a time, with the least memory. MusiCNN's
+        convolutions keep a core busy with one; VGGish's layers of 268 MB had
+        better be read for many; EffNet's graph wants 64.
     """
 
     mel: str
@@ -36,17 +38,34 @@ class FrontEnd:
     batch: int
 
     @property
+    def mel_hop(self) -> int:
+        """Samples between frames."""
+        return INPUTS[self.mel].hop
+
+    @property
     def frame_rate(self) -> float:
         """Frames per second."""
-        return RATE / INPUTS[self.mel].hop
+        return RATE / self.mel_hop
+
+    def extent(self, start: int) -> tuple[int, int]:
+        """Return from which sample to which a patch depends on the signal.
+
+        Parameters
+        ----------
+        start
+            The frame at which the patch begins.
+        """
+        around = -(-INPUTS[self.mel].frame // (2 * self.mel_hop))
+        end = start + self.frames - 1 + around
+        return max(0, start - around) * self.mel_hop, end * self.mel_hop
 
 
 # By the names of Essentia's algorithms, as in the models' metadata.
 FRONT_ENDS = {
-    "TensorflowPredictMusiCNN": FrontEnd(MUSICNN, 187, 93, spare=0, batch=4),
+    "TensorflowPredictMusiCNN": FrontEnd(MUSICNN, 187, 93, spare=0, batch=1),
     "TensorflowPredictVGGish": FrontEnd(VGGISH, 96, 93, spare=0, batch=16),
     "TensorflowPredictEffnetDiscogs": FrontEnd(
-        MUSICNN, 128, 62, spare=1, batch=16
+        MUSICNN, 128, 62, spare=1, batch=64
     ),
 }
 

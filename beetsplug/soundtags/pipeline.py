@@ -1,36 +1,43 @@
-"""Many files through the analysis, several at a time."""
+"""Many files through the analysis, on all cores."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from .activations import activations
 from .activations import jobs as jobs_of
-from .analysis import Analysis, Features, analyse, features
-from .errors import SoundtagsError, UnexpectedFailure
+from .analysis import Analysis, Features, conclude, features
+from .errors import BrokenModels, SoundtagsError, UnexpectedFailure
+from .patches import FRONT_ENDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Executor, Future
+
+    import numpy as np
 
     from .decoding import Path
     from .plan import Plan
     from .sessions import SessionPool
 
+    Said = Mapping[str, np.ndarray] | SoundtagsError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
+V = TypeVar("V")
+_Reading = tuple[T, "Iterator[Features]", "Future[Found]"]
+_Running = tuple[list[tuple[T, "Found"]], "Future[list[Said]]"]
 Outcome = Analysis | SoundtagsError
+Found = Features | SoundtagsError
 
-# Where models take turns in memory: tracks per turn, and bytes of patches
-# from which on a turn begins before there are that many.
+AHEAD = 4  # tracks per job that are read before models are ready for them
+# Where models take turns in memory: portions per turn, and the bytes of their
+# patches beyond which a turn begins before there are that many.
 GROUP = 32
 GROUP_MEMORY = 256 * 2**20
 
@@ -39,9 +46,14 @@ def analyse_all(
     tracks: Iterable[tuple[T, Path]],
     plan: Plan,
     pool: SessionPool,
-    jobs: int | None = None,
+    jobs: int,
 ) -> Iterator[tuple[T, Outcome]]:
     """Analyse many files, in order, whatever happens to any of them.
+
+    A team of threads reads files and runs models, whatever comes first, so
+    no core waits for another. Each call of a model works in one thread, on
+    rows that follow from the order of the files alone: how many threads there
+    are changes nothing about results.
 
     Parameters
     ----------
@@ -53,81 +65,155 @@ def analyse_all(
     pool
         Where sessions come from.
     jobs
-        Files at a time; None for one per processor.
+        How many threads.
 
     Yields
     ------
     tuple
         The anything, and the analysis or the error that prevented it.
-    """
-    jobs = jobs or os.cpu_count() or 1
-    crew = _crew(plan, pool)
-    executor = ThreadPoolExecutor(jobs, "soundtags")
-    pending: deque[tuple[list[T], Future[list[Outcome]]]] = deque()
 
-    def oldest() -> Iterator[tuple[T, Outcome]]:
-        keys, future = pending.popleft()
-        yield from zip(keys, future.result())
+    Raises
+    ------
+    BrokenModels
+        If graphs cannot be used, before anything is yielded.
+    """
+    fits = pool.fits(jobs_of(plan))
+    stopped = threading.Event()
+    team = ThreadPoolExecutor(jobs, "soundtags")
+    # These only wait, each for the calls of a group of portions. Two groups
+    # at different models would throw each other's out, if not all fit.
+    foremen = ThreadPoolExecutor(jobs if fits else 1, "soundtags-group")
+
+    def read(track: tuple[T, Path]) -> _Reading[T]:
+        key, path = track
+        parts = features(path, plan, stopped.is_set)
+        return key, parts, team.submit(_attempt, next, parts)
+
+    def run(group: list[tuple[T, Found]]) -> _Running[T]:
+        found = [each for _, each in group]
+        return group, foremen.submit(_run, found, plan, pool, team)
 
     try:
-        for group in _groups(tracks, crew.group):
-            keys, paths = zip(*group)
-            pending.append((list(keys), executor.submit(crew.work, paths)))
-            if len(pending) >= 2 * jobs:
-                yield from oldest()
-        while pending:
-            yield from oldest()
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-@dataclass(frozen=True)
-class _Crew:
-    """How groups of files are analysed."""
-
-    plan: Plan
-    pool: SessionPool
-    group: int  # files that go through the models together
-    turn: AbstractContextManager[object]  # held while models run
-
-    def work(self, paths: Iterable[Path]) -> list[Outcome]:
-        """Analyse some files, as many together as memory allows."""
-        outcomes: list[Outcome] = []
-        ready: list[Features | SoundtagsError] = []
-        taken = 0
-        for path in paths:
-            found = _attempt(features, path, self.plan)
-            ready.append(found)
-            taken += found.memory if isinstance(found, Features) else 0
-            if taken > GROUP_MEMORY:
-                outcomes += self._run(ready)
-                ready, taken = [], 0
-        return outcomes + self._run(ready)
-
-    def _run(self, ready: list[Features | SoundtagsError]) -> list[Outcome]:
-        tracks = [found for found in ready if isinstance(found, Features)]
-        with self.turn:
-            done = _attempt(analyse, tracks, self.plan, self.pool)
-        results: Iterator[Outcome] = (
-            repeat(done) if isinstance(done, SoundtagsError) else iter(done)
+        portions = _portions(_ahead(tracks, read, AHEAD * jobs), team)
+        groups = _groups(
+            _checked(portions, plan, pool),
+            _share_of_batch(plan) if fits else _share_of_turn,
         )
-        return [
-            next(results) if isinstance(found, Features) else found
-            for found in ready
-        ]
+        yield from _concluded(_ahead(groups, run, jobs), plan)
+    finally:
+        stopped.set()
+        foremen.shutdown(wait=False, cancel_futures=True)
+        team.shutdown(cancel_futures=True)
+        foremen.shutdown()
 
 
-def _crew(plan: Plan, pool: SessionPool) -> _Crew:
-    if pool.fits(jobs_of(plan)):
-        return _Crew(plan, pool, 1, nullcontext())
-    # Two groups at different models would throw each other's out.
-    return _Crew(plan, pool, GROUP, threading.Lock())
+def _ahead(
+    items: Iterable[U], start: Callable[[U], V], depth: int
+) -> Iterator[V]:
+    """Start something for each item, so many of them ahead of time."""
+    started: deque[V] = deque()
+    for item in items:
+        started.append(start(item))
+        if len(started) > depth:
+            yield started.popleft()
+    while started:
+        yield started.popleft()
 
 
-def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
+def _portions(
+    readings: Iterable[_Reading[T]], team: Executor
+) -> Iterator[tuple[T, Found]]:
+    """Yield all portions of all files; an error is the last of a file's."""
+    for key, parts, future in readings:
+        more = True
+        while more:
+            found = future.result()
+            more = isinstance(found, Features) and not found.last
+            if more:
+                future = team.submit(_attempt, next, parts)
+            yield key, found
+
+
+def _checked(
+    portions: Iterable[tuple[T, Found]], plan: Plan, pool: SessionPool
+) -> Iterator[tuple[T, Found]]:
+    """Load TensorFlow and models, once there is something to feed them.
+
+    That is done in the caller's thread, where Ctrl-C can stop it; meanwhile
+    the team goes on reading.
+    """
+    ready = False
+    for key, found in portions:
+        if not ready and isinstance(found, Features):
+            faults = pool.check(jobs_of(plan))
+            if faults:
+                raise BrokenModels(faults)
+            ready = True
+        yield key, found
+
+
+def _groups(
+    portions: Iterable[tuple[T, Found]], share: Callable[[Features], float]
+) -> Iterator[list[tuple[T, Found]]]:
+    """Put portions together, in order, until their shares make a whole."""
+    group: list[tuple[T, Found]] = []
+    filled = 0.0
+    for key, found in portions:
+        more = share(found) if isinstance(found, Features) else 0.0
+        if group and filled + more > 1:
+            yield group
+            group, filled = [], 0.0
+        group.append((key, found))
+        filled += more
+        if filled >= 1:
+            yield group
+            group, filled = [], 0.0
+    if group:
         yield group
+
+
+def _share_of_batch(plan: Plan) -> Callable[[Features], float]:
+    """Return how to tell what a portion fills of the largest call."""
+    widest = max(plan.front_ends, key=lambda name: FRONT_ENDS[name].batch)
+    batch = FRONT_ENDS[widest].batch
+    return lambda found: len(found.patches.get(widest, ())) / batch
+
+
+def _share_of_turn(found: Features) -> float:
+    return max(1 / GROUP, found.memory / GROUP_MEMORY)
+
+
+def _run(
+    found: list[Found], plan: Plan, pool: SessionPool, team: Executor
+) -> list[Said]:
+    """Run the models over a group of portions, and pass errors on."""
+    patches = [each.patches for each in found if isinstance(each, Features)]
+    done = _attempt(activations, patches, plan, pool, team.map)
+    said: Iterator[Said] = (
+        repeat(done) if isinstance(done, SoundtagsError) else iter(done)
+    )
+    return [
+        next(said) if isinstance(each, Features) else each for each in found
+    ]
+
+
+def _concluded(
+    runs: Iterable[_Running[T]], plan: Plan
+) -> Iterator[tuple[T, Outcome]]:
+    """Put together what is said of the portions of each file."""
+    outcome: Outcome | None = None
+    results: list[Mapping[str, np.ndarray]] = []
+    for group, future in runs:
+        for (key, found), said in zip(group, future.result()):
+            if isinstance(said, SoundtagsError):
+                outcome = outcome or said
+            else:
+                results.append(said)
+            if isinstance(found, Features) and found.last and not outcome:
+                outcome = _attempt(conclude, results, found.seconds, plan)
+            if outcome and (isinstance(found, SoundtagsError) or found.last):
+                yield key, outcome
+                outcome, results = None, []
 
 
 def _attempt(

@@ -1,9 +1,10 @@
-"""Blocks of samples to one 16 kHz signal."""
+"""Samples at any rate to 16 kHz, piece by piece."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     from .decoding import Audio
 
 RATE = 16000  # Hz, of every model
+PIECE = 10 * RATE  # samples at 16 kHz that are resampled at a time
+# Seconds around a piece that its samples depend on. Beyond a third of it,
+# nothing changes any more, at rates from 8 to 192 kHz.
+MARGIN = 1 / 16
 
 
 @dataclass
 class Signal:
-    """A whole track at 16 kHz.
+    """A track at 16 kHz, or a stretch of it.
 
     Attributes
     ----------
@@ -38,6 +43,44 @@ class Signal:
         return len(self.samples) / RATE
 
 
+class Source(Protocol):
+    """Samples at their own rate, to be read in pieces.
+
+    Attributes
+    ----------
+    rate
+        Samples per second, in Hz.
+    """
+
+    rate: int
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return samples from start to stop, or to the end before."""
+
+
+@dataclass(frozen=True)
+class Resampler:
+    """A way to resample.
+
+    Attributes
+    ----------
+    run
+        Takes samples and their rate, returns samples at 16 kHz.
+    length
+        Makes the number of samples out of the exact quotient.
+    flat
+        Whether it leaves the band flat up to its end.
+    """
+
+    run: Callable[[np.ndarray, int], np.ndarray]
+    length: Callable[[float], int]
+    flat: bool
+
+    def edge(self, rate: int) -> float | None:
+        """Return the `edge` of what was at this rate; see `Signal`."""
+        return min(rate, RATE) / 2 if self.flat and rate != RATE else None
+
+
 def resample(audio: Audio, resampler: str = "soxr") -> Signal:
     """Resample a decoded file to 16 kHz.
 
@@ -53,45 +96,71 @@ def resample(audio: Audio, resampler: str = "soxr") -> Signal:
     UnreadableAudio
         If nothing is left, as of a file with too few samples.
     """
-    edge = None
-    if audio.rate == RATE:
-        samples = _join(audio.blocks)
-    else:
-        samples = RESAMPLERS[resampler](audio)
-        if resampler == "soxr":
-            edge = min(audio.rate, RATE) / 2
+    samples = np.concatenate(list(pieces(audio, resampler)))
     if not len(samples):
         raise UnreadableAudio("too short: no sample is left at 16 kHz")
-    return Signal(samples, edge)
+    return Signal(samples, RESAMPLERS[resampler].edge(audio.rate))
 
 
-def _soxr(audio: Audio) -> np.ndarray:
+def pieces(source: Source, resampler: str) -> Iterator[np.ndarray]:
+    """Yield a whole source at 16 kHz, in pieces, of which the last is short."""
+    start, piece = 0, np.zeros(PIECE)
+    while len(piece) == PIECE:
+        piece = read(source, start, start + PIECE, resampler)
+        start += PIECE
+        yield piece
+
+
+def read(source: Source, start: int, stop: int, resampler: str) -> np.ndarray:
+    """Read some samples of a source at 16 kHz.
+
+    They are those that resampling the whole source would give, to 1e-6.
+
+    Parameters
+    ----------
+    source
+        Samples at their own rate.
+    start, stop
+        In samples at 16 kHz.
+    resampler
+        A key of :data:`RESAMPLERS`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (samples,), float32: less than asked for at the end.
+    """
+    rate = source.rate
+    if rate == RATE:
+        return source.read(start, stop)
+    # Every so many samples, those of both rates coincide.
+    common = math.gcd(rate, RATE)
+    step, made = rate // common, RATE // common
+    margin = math.ceil(rate * MARGIN)
+    steps = max(0, (start * step // made - margin) // step)
+    samples = source.read(steps * step, -(-stop * step // made) + margin)
+    resampled = RESAMPLERS[resampler].run(samples, rate)
+    return resampled[start - steps * made : stop - steps * made]
+
+
+def _soxr(samples: np.ndarray, rate: int) -> np.ndarray:
     import soxr
 
-    stream = soxr.ResampleStream(
-        audio.rate, RATE, 1, dtype="float32", quality="HQ"
-    )
-    parts = [stream.resample_chunk(block) for block in audio.blocks]
-    parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(parts)
+    resampled: np.ndarray = soxr.resample(samples, rate, RATE, quality="HQ")
+    return resampled
 
 
-def _resampy(audio: Audio) -> np.ndarray:
+def _resampy(samples: np.ndarray, rate: int) -> np.ndarray:
     import resampy
 
-    samples = _join(audio.blocks)
     try:
-        resampled: np.ndarray = resampy.resample(samples, audio.rate, RATE)
+        resampled: np.ndarray = resampy.resample(samples, rate, RATE)
     except ValueError:  # fewer samples than make one at 16 kHz
         resampled = np.zeros(0, np.float32)
     return resampled
 
 
-def _join(blocks: Iterator[np.ndarray]) -> np.ndarray:
-    return np.concatenate(list(blocks))
-
-
-RESAMPLERS: dict[str, Callable[[Audio], np.ndarray]] = {
-    "soxr": _soxr,
-    "resampy": _resampy,
+RESAMPLERS = {
+    "soxr": Resampler(_soxr, lambda exact: math.floor(exact + 0.5), flat=True),
+    "resampy": Resampler(_resampy, math.floor, flat=False),
 }

@@ -6,16 +6,23 @@ import threading
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import UnusableModel
+from .folding import fold
 from .graphs import node_of, read_graph, tensorflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    Spread = Callable[
+        [Callable[[np.ndarray], list[np.ndarray]], Iterable[np.ndarray]],
+        Iterable[list[np.ndarray]],
+    ]
 
 # Resident memory of a session that has run, per byte of its graph: measured
 # with graphs of 288 MB, whose sessions take 325 MB each.
@@ -35,7 +42,7 @@ class Job:
     outputs
         Nodes whose values are wanted.
     batch
-        Rows per call; None for all at once.
+        Rows per call, unless the graph has that fixed; None for all.
     """
 
     graph: Path
@@ -55,7 +62,8 @@ class Job:
 @dataclass
 class _Loaded:
     session: Any
-    batch: int | None  # rows per call, if the graph has that fixed
+    batch: int | None  # rows per call; None for all
+    fixed: bool  # whether the graph takes no fewer
     flags: dict[str, bool]  # fed with every call
 
 
@@ -86,7 +94,35 @@ class SessionPool:
         """Whether sessions for all these jobs can be open together."""
         return sum(job.memory for job in jobs) <= self._memory
 
-    def run(self, job: Job, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def check(self, jobs: Sequence[Job]) -> dict[str, UnusableModel]:
+        """Read graphs, and load them if they fit into memory together.
+
+        Parameters
+        ----------
+        jobs
+            The graphs and their nodes.
+
+        Returns
+        -------
+        dict
+            Name of each graph that cannot be used, without the ending, to
+            what is wrong with it.
+        """
+        fits, faults = self.fits(jobs), {}
+        for job in jobs:
+            try:
+                if fits:
+                    with self._loaded(job):
+                        pass
+                else:
+                    read_graph(job.graph, job.outputs)
+            except UnusableModel as exc:
+                faults[job.graph.stem] = exc
+        return faults
+
+    def run(
+        self, job: Job, rows: np.ndarray, spread: Spread = map
+    ) -> dict[str, np.ndarray]:
         """Run a graph.
 
         Parameters
@@ -95,6 +131,9 @@ class SessionPool:
             The graph and its nodes.
         rows
             What to feed: patches or embeddings, one per row.
+        spread
+            Makes the single calls, such as the ``map`` of an executor. Each
+            call keeps one core busy.
 
         Returns
         -------
@@ -108,7 +147,9 @@ class SessionPool:
         """
         with self._loaded(job) as loaded:
             try:
-                parts = list(_run(loaded, job, rows))
+                parts = list(
+                    spread(partial(_call, loaded, job), _batches(loaded, rows))
+                )
             except (
                 KeyError,
                 TypeError,
@@ -170,6 +211,7 @@ def _load(job: Job) -> _Loaded:
     tf = tensorflow()
     definition, weights = read_graph(job.graph, job.outputs)
     flags = _flags(job, definition)
+    definition = fold(definition, job.outputs)
     try:
         graph, variables = _import(definition, weights)
         shape = graph.get_tensor_by_name(_tensor(job.input)).shape
@@ -178,14 +220,16 @@ def _load(job: Job) -> _Loaded:
         raise UnusableModel(f"{job.graph.name}: {reason}") from exc
     options = tf.ConfigProto()
     options.gpu_options.allow_growth = True
-    # Convolutions share the cores among themselves. Every further thread here
-    # would keep scratch memory of its own (0.3 GB each) and save no time.
+    # Whoever calls does the work: several calls at a time keep several cores
+    # busy without ever waiting for each other.
+    options.intra_op_parallelism_threads = 1
     options.inter_op_parallelism_threads = 1
     session = tf.Session(graph=graph, config=options)
     for name, variable in variables.items():
         source = variable.initializer.inputs[1]
         session.run(variable.initializer, {source: weights.pop(name)})
-    return _Loaded(session, shape[0] if shape.rank else None, flags)
+    fixed = shape[0] if shape.rank else None
+    return _Loaded(session, fixed or job.batch, bool(fixed), flags)
 
 
 def _import(
@@ -231,19 +275,24 @@ def _flags(job: Job, definition: Any) -> dict[str, bool]:
     return flags
 
 
-def _run(
-    loaded: _Loaded, job: Job, rows: np.ndarray
-) -> Iterator[list[np.ndarray]]:
-    size = loaded.batch or job.batch or len(rows)
+def _batches(loaded: _Loaded, rows: np.ndarray) -> Iterator[np.ndarray]:
+    size = loaded.batch or len(rows)
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
-        if loaded.batch:  # what is too much is cut off again
+        if loaded.fixed:  # what is too much is cut off again
             missing = size - len(batch)
             batch = np.pad(batch, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))
-        yield loaded.session.run(
-            [_tensor(output) for output in job.outputs],
-            {_tensor(job.input): batch, **loaded.flags},
-        )
+        yield batch
+
+
+def _call(loaded: _Loaded, job: Job, batch: np.ndarray) -> list[np.ndarray]:
+    tf = tensorflow()
+    values: list[np.ndarray] = loaded.session.run(
+        [_tensor(output) for output in job.outputs],
+        {_tensor(job.input): batch, **loaded.flags},
+        tf.RunOptions(inter_op_thread_pool=-1),  # none: in this thread
+    )
+    return values
 
 
 def _tensor(node: str) -> str:

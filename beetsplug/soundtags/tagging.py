@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,9 @@ from beets import config as beets_config
 from beets.util import syspath
 
 from . import options
-from .activations import jobs
-from .errors import UnusableModel
+from .errors import BrokenModels
 from .fields import PLAN, item_types
 from .filetags import write_tags
-from .graphs import read_graph
 from .pipeline import analyse_all
 from .plan import make_plan
 from .quiet import quiet
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tagger:
     """Tags items of a library by one plan.
 
@@ -51,68 +49,85 @@ class Tagger:
     pool
         Where sessions come from.
     jobs
-        Files at a time; None for one per core.
+        Threads to work with.
     genre
         What is done with ``genres``: fill, replace or never.
     file_tags
         Fields that are written to files, besides ``genres``.
     force
-        Whether to replace what somebody else put into ``mood``.
+        Whether to analyse what is up to date, too, and to replace what
+        somebody else put into ``mood``.
     logger
         Where messages of the run arrive.
     replan
         Makes another plan, without some models; None if the user named them.
+    left_out
+        Ids of models whose graphs proved unusable.
     """
 
     plan: Plan
     pool: SessionPool
-    jobs: int | None
+    jobs: int
     genre: str
     file_tags: list[str]
     force: bool
     logger: Logger
     replan: Callable[[Collection[str]], Plan] | None
+    left_out: set[str] = field(default_factory=set)
 
-    def is_current(self, item: Item) -> bool:
-        """Whether an item has been analysed by this very plan."""
-        return bool(item.get(PLAN) == self.plan.digest)
+    def is_stale(self, item: Item) -> bool:
+        """Whether an item has not been analysed by this very plan."""
+        return self.force or item.get(PLAN) != self.plan.digest
 
-    def checked(self) -> Tagger:
-        """Return a tagger by a plan whose graphs can all be run.
+    def analyse(
+        self, items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Outcome | None]]:
+        """Analyse the files of items, several at a time, in order.
+
+        A graph that proves unusable is left out of the plan from then on,
+        unless the user named it.
+
+        Yields
+        ------
+        tuple
+            The item, and the analysis or the error that prevented it; None if
+            the item is up to date, after all, by a plan that leaves out a
+            graph.
 
         Raises
         ------
         UnusableModel
-            If one cannot be, and the user named it.
+            If a graph that the user named cannot be used.
+        NoTensorFlow
+            If TensorFlow does not load.
         """
-        tagger, broken = self, set[str]()
-        while faults := tagger._faults():
-            if tagger.replan is None:
-                raise next(iter(faults.values()))
-            for fault in faults.values():
-                self.logger.warning("left out: {}", fault)
-            broken |= faults.keys()
-            tagger = replace(tagger, plan=tagger.replan(broken))
-        return tagger
-
-    def _faults(self) -> dict[str, UnusableModel]:
-        """Return what is wrong with graphs of the plan, by their ids."""
-        faults = {}
+        waiting = deque(items)
         with self._quiet():
-            for job in jobs(self.plan):
+            while waiting:
                 try:
-                    read_graph(job.graph, job.outputs)
-                except UnusableModel as exc:
-                    faults[job.graph.stem] = exc
-        return faults
+                    for item, outcome in self._analyse(list(waiting)):
+                        waiting.popleft()
+                        yield item, outcome
+                except BrokenModels as exc:
+                    self._leave_out(exc)
+                    for item in waiting:
+                        if not self.is_stale(item):
+                            yield item, None
+                    waiting = deque(filter(self.is_stale, waiting))
 
-    def analyse(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
-        """Analyse the files of items, several at a time, in order."""
+    def _analyse(self, items: list[Item]) -> Iterator[tuple[Item, Outcome]]:
         # A path is resolved against the library's folder in this thread
         # only, so it is read here, not where the file is opened.
         tracks = ((item, syspath(item.path)) for item in items)
-        with self._quiet():
-            yield from analyse_all(tracks, self.plan, self.pool, self.jobs)
+        return analyse_all(tracks, self.plan, self.pool, self.jobs)
+
+    def _leave_out(self, broken: BrokenModels) -> None:
+        if self.replan is None:
+            raise next(iter(broken.faults.values()))
+        for fault in broken.faults.values():
+            self.logger.warning("left out: {}", fault)
+        self.left_out |= broken.faults.keys()
+        self.plan = self.replan(self.left_out)
 
     def _quiet(self) -> AbstractContextManager[None]:
         return quiet(self.logger, beets_config["verbose"].get(int) < 2)

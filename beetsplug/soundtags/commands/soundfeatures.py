@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +16,21 @@ from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
 from .. import options
-from ..analysis import features
 from ..errors import SoundtagsError, UnreadableAudio
 from ..latent import find_layer
 from ..quiet import quiet
 from ..sessions import SessionPool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from optparse import Values
 
     from beets.library import Item, Library
     from confuse import ConfigView
 
-    from ..latent import Layer
+    from ..decoding import Path as Track
+
+    Listen = Callable[[Track], tuple[np.ndarray, np.ndarray]]
 
 
 def run(
@@ -49,8 +53,12 @@ def run(
             options.model_dir(config),
             options.settings(config),
         )
-        with quiet(log, beets_config["verbose"].get(int) < 2):
-            done = export(lib.items(query), layer, opts, pool, log)
+        with (
+            quiet(log, beets_config["verbose"].get(int) < 2),
+            ThreadPoolExecutor(options.jobs(config)) as team,
+        ):
+            listen = partial(layer.values, pool=pool, spread=team.map)
+            done = export(lib.items(query), listen, opts, log)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     except OSError as exc:
@@ -60,9 +68,7 @@ def run(
     ui.print_(f"{done} tracks, {layer.model.id} {layer.node}: {opts.output}")
 
 
-def export(
-    items: Any, layer: Layer, opts: Values, pool: SessionPool, log: Any
-) -> int:
+def export(items: Any, listen: Listen, opts: Values, log: Any) -> int:
     """Write the features of items to a file, and return of how many.
 
     The file appears when it is complete. Its arrays are ``ids`` and
@@ -77,7 +83,7 @@ def export(
         with zipfile.ZipFile(part, "w") as archive:
             for item in items:
                 try:
-                    _add(archive, item, layer, opts.mean, pool)
+                    _add(archive, item, listen, opts.mean)
                 except UnreadableAudio as exc:
                     log.error("{}: {}", displayable_path(item.path), exc)
                 else:
@@ -94,14 +100,9 @@ def export(
 
 
 def _add(
-    archive: zipfile.ZipFile,
-    item: Item,
-    layer: Layer,
-    mean: bool,
-    pool: SessionPool,
+    archive: zipfile.ZipFile, item: Item, listen: Listen, mean: bool
 ) -> None:
-    track = features(syspath(item.path), layer.plan)
-    values, times = layer.values(track, pool), layer.times(track)
+    values, times = listen(syspath(item.path))
     if mean:
         values, times = values.mean(axis=0, keepdims=True), times[:1]
     _write(archive, f"features/{item.id}", values)

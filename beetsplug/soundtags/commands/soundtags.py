@@ -12,7 +12,7 @@ from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path
 
-from ..errors import SoundtagsError, UnusableModel, UnwritableTags
+from ..errors import SoundtagsError, UnwritableTags
 from ..labels import strongest
 from ..tagging import make_tagger, write_item
 
@@ -49,10 +49,8 @@ def run(
         raise UserError(str(exc)) from exc
     items = list(lib.items(query))
     try:
-        if opts.force or not all(map(tagger.is_current, items)):
-            tagger = tagger.checked()
         Run(lib, tagger, opts, log).go(items)
-    except UnusableModel as exc:
+    except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     finally:
         tagger.pool.close()
@@ -70,6 +68,7 @@ class Run:
         self.log = log
         self.write = ui.should_write(opts.write)
         self.done = 0
+        self.skipped = 0
         self.seconds = 0.0  # of audio
         self.failures: Counter[str] = Counter()
         self.albums: set[int] = set()
@@ -77,11 +76,8 @@ class Run:
 
     def go(self, items: list[Item]) -> None:
         """Analyse what is not up to date, and say what came of it."""
-        stale = [
-            item
-            for item in items
-            if self.opts.force or not self.tagger.is_current(item)
-        ]
+        stale = [item for item in items if self.tagger.is_stale(item)]
+        self.skipped = len(items) - len(stale)
         started = time.monotonic()
         try:
             with self._progress(len(stale)) as progress:
@@ -97,8 +93,8 @@ class Run:
             self.progress = None
             self._update_albums()
             took = time.monotonic() - started
-            self._summarise(len(items) - len(stale), took)
-        if self.failures and not self.done and len(stale) == len(items):
+            self._summarise(took)
+        if self.failures and not self.done and not self.skipped:
             raise UserError("no track could be analysed")
 
     def _progress(self, total: int) -> Any:
@@ -117,8 +113,11 @@ class Run:
             transient=True,
         )
 
-    def _take(self, item: Item, outcome: Outcome) -> None:
+    def _take(self, item: Item, outcome: Outcome | None) -> None:
         """Apply, store and write the outcome of one item, or report it."""
+        if outcome is None:
+            self.skipped += 1
+            return
         fresh = self.lib.get_item(cast("int", item.id))
         if fresh is None:
             self._fail(item, "removed from the library meanwhile")
@@ -173,13 +172,13 @@ class Run:
             if album:
                 self.tagger.update_album(album)
 
-    def _summarise(self, skipped: int, took: float) -> None:
+    def _summarise(self, took: float) -> None:
         if self.opts.quiet:
             return
         verb = "would be tagged" if self.opts.pretend else "tagged"
         parts = [
             f"{self.done} {verb}",
-            f"{skipped} already up to date",
+            f"{self.skipped} already up to date",
             f"{sum(self.failures.values())} failed",
         ]
         line = ", ".join(parts)

@@ -1,0 +1,223 @@
+"""Many files through the analysis: in order, and whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Beet, noise, write_track
+from test_models import make, write_model
+
+from beetsplug.soundtags import analysis, graphs, pipeline, reading, sessions
+from beetsplug.soundtags.analysis import Analysis
+from beetsplug.soundtags.errors import (
+    BrokenModels,
+    UnexpectedFailure,
+    UnreadableAudio,
+)
+from beetsplug.soundtags.pipeline import analyse_all
+from beetsplug.soundtags.sessions import SessionPool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EFFNET_BATCH = 64
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory) -> list[Path]:
+    """Seven files of different lengths."""
+    folder = tmp_path_factory.mktemp("tracks")
+    paths = [folder / f"{number}.flac" for number in range(7)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, noise(3 + 2 * number, seed=number), 44100)
+    return paths
+
+
+def run(paths, made, jobs=2):
+    pairs = [(number, str(path)) for number, path in enumerate(paths)]
+    done = list(analyse_all(pairs, made, SessionPool(10**9), jobs))
+    assert [number for number, _ in done] == list(range(len(paths)))
+    return [outcome for _, outcome in done]
+
+
+def write_effnet(folder: Path) -> None:
+    """Write a model that takes so many patches at a time, no fewer."""
+    tf = graphs.tensorflow()
+    with tf.Graph().as_default() as graph:
+        shape = (EFFNET_BATCH, 128, 96)
+        fed = tf.placeholder(tf.float32, shape, name="fed")
+        level = tf.reduce_mean(fed, [1, 2], keepdims=True)[:, 0]
+        tf.sigmoid(level * [[1.0, -1.0]] - 1.0, name="said")
+        path = folder / "whole.pb"
+        path.write_bytes(graph.as_graph_def().SerializeToString())
+    outputs = [{"name": "said", "output_purpose": "predictions"}]
+    metadata = {
+        "classes": ["happy", "non_happy"],
+        "dataset": {"metrics": {"accuracy": 0.5}},
+        "schema": {"inputs": [{"name": "fed"}], "outputs": outputs},
+        "inference": {"algorithm": "TensorflowPredictEffnetDiscogs"},
+    }
+    path.with_suffix(".json").write_text(json.dumps(metadata))
+
+
+def test_results_are_the_same_whatever_the_number_of_jobs(tracks):
+    made = make(["msd-musicnn-1", "mtt-vgg-1"])
+    one, two, five = (run(tracks, made, jobs=jobs) for jobs in (1, 2, 5))
+    seconds = [outcome.seconds for outcome in one]
+    assert seconds == pytest.approx([3, 5, 7, 9, 11, 13, 15], abs=0.01)
+    # To the last bit.
+    assert [o.answers for o in one] == [o.answers for o in two]
+    assert [o.answers for o in one] == [o.answers for o in five]
+    assert len({str(outcome.answers) for outcome in one}) == len(tracks)
+
+
+def test_short_tracks_share_the_calls_of_models(tracks, tmp_path, monkeypatch):
+    write_effnet(tmp_path)
+    made = make(["whole"], tmp_path)
+    alone = [run([track], made, jobs=1)[0] for track in tracks]
+    calls = []
+    call = sessions._call
+
+    def counted(loaded, job, batch):
+        calls.append(len(batch))
+        return call(loaded, job, batch)
+
+    monkeypatch.setattr(sessions, "_call", counted)
+    together = run(tracks, made, jobs=2)
+    # 57 patches, from 2 to 14 of a track.
+    assert calls == [EFFNET_BATCH]
+    assert [o.answers for o in together] == [o.answers for o in alone]
+
+
+def test_long_tracks_go_through_in_portions(tracks, monkeypatch):
+    made = make(["msd-musicnn-1"])
+    whole = run(tracks, made)
+    monkeypatch.setattr(analysis, "PORTION", 2)
+    monkeypatch.setattr(analysis, "_from_stretches", lambda *_: [])
+    parts = run(tracks, made, jobs=2)
+    for one, other in zip(whole, parts):
+        means, others = (each.answers["msd-musicnn-1"] for each in (one, other))
+        assert others == pytest.approx(means, abs=1e-6)
+
+
+def test_what_goes_wrong_is_said_in_its_place(tracks, tmp_path):
+    bad = tmp_path / "bad.mp3"
+    bad.write_text("no music")
+    missing = tmp_path / "missing.flac"
+    found = run([bad, *tracks[:2], missing, tracks[2]], make(["msd-musicnn-1"]))
+    kinds = [UnreadableAudio, Analysis, Analysis, UnreadableAudio, Analysis]
+    assert [type(outcome) for outcome in found] == kinds
+
+
+def test_a_file_that_fails_midway_fails_alone(tracks, monkeypatch):
+    stretch = reading.Track.stretch
+    failing = soundfile.info(tracks[3]).duration
+
+    def fail_late(track, start, stop):
+        if track.seconds == pytest.approx(failing) and start > 3 * 16000:
+            raise RuntimeError("made to fail")
+        return stretch(track, start, stop)
+
+    monkeypatch.setattr(reading.Track, "stretch", fail_late)
+    monkeypatch.setattr(analysis, "_from_stretches", lambda *_: [])
+    monkeypatch.setattr(analysis, "PORTION", 1)
+    found = run(tracks, make(["msd-musicnn-1"]), jobs=2)
+    assert isinstance(found.pop(3), UnexpectedFailure)
+    assert all(isinstance(outcome, Analysis) for outcome in found)
+
+
+def test_nothing_is_loaded_before_a_file_has_been_read(tmp_path, monkeypatch):
+    monkeypatch.delattr(SessionPool, "check")
+    bad = tmp_path / "bad.mp3"
+    bad.write_text("no music")
+    (outcome,) = run([bad], make(["msd-musicnn-1"]))
+    assert isinstance(outcome, UnreadableAudio)
+
+
+def test_broken_graphs_are_said_before_anything_runs(tracks, tmp_path):
+    for name in ("good", "bad", "worse"):
+        write_model(tmp_path, name, ["happy", "non_happy"], [0, 1])
+    (tmp_path / "bad.pb").write_bytes(b"\xff" * 100)
+    (tmp_path / "worse.pb").write_bytes(b"")
+    for memory in (10**9, 1):
+        pairs = [(0, str(tracks[0]))]
+        made = make(["good", "bad", "worse"], tmp_path)
+        with pytest.raises(BrokenModels) as caught:
+            list(analyse_all(pairs, made, SessionPool(memory), jobs=1))
+        assert set(caught.value.faults) == {"bad", "worse"}
+        assert "remove it and get it again" in str(caught.value)
+
+
+def test_it_reads_no_more_than_some_tracks_ahead(tracks, monkeypatch):
+    taken = []
+
+    def endless():
+        for number in itertools.count():
+            taken.append(number)
+            yield number, str(tracks[0])
+
+    made, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
+    results = analyse_all(endless(), made, pool, jobs=2)
+    for number in range(3):
+        assert next(results)[0] == number
+    assert len(taken) < 3 + (pipeline.AHEAD + 2) * 2 + 2
+    results.close()
+    names = {thread.name for thread in threading.enumerate()}
+    assert not [name for name in names if name.startswith("soundtags")]
+
+
+def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
+    started = threading.Event()
+
+    def endless(source, _resampler):
+        for _ in range(10**6):
+            yield np.zeros(16000, np.float32)
+            started.set()
+
+    monkeypatch.setattr("beetsplug.soundtags.reading.pieces", endless)
+    monkeypatch.setattr(analysis, "_from_stretches", lambda *_: [])
+    pairs = [(0, str(tracks[0]))]
+
+    def interrupt():
+        started.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    made, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(analyse_all(pairs, made, pool, jobs=2))
+
+
+def test_ctrl_c_keeps_what_is_finished(beet: Beet, tmp_path):
+    if sys.platform == "win32":
+        pytest.skip("Windows has no signal like Ctrl-C to send to a process")
+    (tmp_path / "in").mkdir()
+    for number in range(12):
+        write_track(tmp_path / "in" / f"{number}.flac", f"T{number}", number)
+    beet.configure(soundtags={"auto": False, "patches": 2, "jobs": 2})
+    beet("import", "-A", tmp_path / "in")
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "beets", "soundtags"],
+        env=beet.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    first = process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    lines = [line for line in [first, *rest.splitlines()] if "Artist -" in line]
+    done = beet.ls("$title", "soundtags_plan::.")
+    assert 1 <= len(lines) == len(done)
+    assert f"{len(lines)} tagged, " in rest
+    beet("soundtags")
+    assert len(beet.ls("$title", "soundtags_plan::.")) == 12
