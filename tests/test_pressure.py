@@ -187,7 +187,7 @@ def test_groups_do_not_throw_out_each_others_models(tracks, roomy, monkeypatch):
 
 def test_a_turn_begins_where_patches_take_too_much(tracks, roomy, monkeypatch):
     loader = CountingLoader(monkeypatch)
-    monkeypatch.setattr(pipeline, "GROUP_MEMORY", 0)
+    monkeypatch.setattr(pipeline, "GROUP_MEMORY", 1)
     _, outcomes = analyse(tracks, FOR_ONE)
     assert loader.loaded == 5 * SMALL
     assert outcomes == roomy

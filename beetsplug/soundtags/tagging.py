@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from beets.library import Album, Item
     from confuse import ConfigView
 
+    from .decoding import Path
     from .pipeline import Outcome
     from .plan import Plan
 
@@ -101,25 +102,23 @@ class Tagger:
         NoTensorFlow
             If TensorFlow does not load.
         """
-        waiting = deque(items)
+        source = iter(items)
         with self._quiet():
-            while waiting:
+            while True:
+                taken: deque[Item] = deque()  # and not yet yielded
+                tracks = _tracks(source, taken)
                 try:
-                    for item, outcome in self._analyse(list(waiting)):
-                        waiting.popleft()
+                    for item, outcome in analyse_all(
+                        tracks, self.plan, self.pool, self.jobs
+                    ):
+                        taken.popleft()
                         yield item, outcome
+                    return
                 except BrokenModels as exc:
                     self._leave_out(exc)
-                    for item in waiting:
-                        if not self.is_stale(item):
-                            yield item, None
-                    waiting = deque(filter(self.is_stale, waiting))
-
-    def _analyse(self, items: list[Item]) -> Iterator[tuple[Item, Outcome]]:
-        # A path is resolved against the library's folder in this thread
-        # only, so it is read here, not where the file is opened.
-        tracks = ((item, syspath(item.path)) for item in items)
-        return analyse_all(tracks, self.plan, self.pool, self.jobs)
+                left = [*taken, *source]
+                yield from ((i, None) for i in left if not self.is_stale(i))
+                source = filter(self.is_stale, left)
 
     def _leave_out(self, broken: BrokenModels) -> None:
         if self.replan is None:
@@ -169,6 +168,16 @@ class Tagger:
     def _may_set_genres(self, model: Item | Album) -> bool:
         empty = self.genre == "fill" and not model.genres
         return empty or self.genre == "replace"
+
+
+def _tracks(
+    items: Iterable[Item], taken: deque[Item]
+) -> Iterator[tuple[Item, Path]]:
+    # A path is resolved against the library's folder in this thread only, so
+    # it is read here, not where the file is opened.
+    for item in items:
+        taken.append(item)
+        yield item, syspath(item.path)
 
 
 def make_tagger(

@@ -14,10 +14,11 @@ from beets.util import displayable_path
 
 from ..errors import SoundtagsError, UnwritableTags
 from ..labels import strongest
+from ..selecting import analysed, matching
 from ..tagging import make_tagger, write_item
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from optparse import Values
 
     from beets.library import Item, Library
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..tagging import Tagger
 
 EXPLAINED = 5  # classes of each model
+REMOVED = "removed from the library meanwhile"
 
 
 def run(
@@ -47,9 +49,8 @@ def run(
         tagger = make_tagger(config, log, opts.models, opts.jobs, opts.force)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
-    items = list(lib.items(query))
     try:
-        Run(lib, tagger, opts, log).go(items)
+        Run(lib, tagger, opts, log).go(query)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     finally:
@@ -73,22 +74,26 @@ class Run:
         self.failures: Counter[str] = Counter()
         self.albums: set[int] = set()
         self.progress: Progress | None = None
+        self.task: Any = None  # of the progress
 
-    def go(self, items: list[Item]) -> None:
+    def go(self, query: list[str]) -> None:
         """Analyse what is not up to date, and say what came of it."""
-        stale = [item for item in items if self.tagger.is_stale(item)]
-        self.skipped = len(items) - len(stale)
+        found = matching(self.lib, query)
+        current = set()
+        if not self.opts.force:
+            current = analysed(self.lib, self.tagger.plan.digest)
+        stale = [item_id for item_id in found if item_id not in current]
+        self.skipped = len(found) - len(stale)
         started = time.monotonic()
         try:
             with self._progress(len(stale)) as progress:
                 self.progress = progress
-                task = progress and progress.add_task(
+                self.task = progress and progress.add_task(
                     "analysing", total=len(stale)
                 )
-                for item, outcome in self.tagger.analyse(stale):
+                for item, outcome in self.tagger.analyse(self._items(stale)):
                     self._take(item, outcome)
-                    if progress:
-                        progress.advance(task)
+                    self._advance()
         finally:
             self.progress = None
             self._update_albums()
@@ -96,6 +101,20 @@ class Run:
             self._summarise(took)
         if self.failures and not self.done and not self.skipped:
             raise UserError("no track could be analysed")
+
+    def _items(self, ids: list[int]) -> Iterator[Item]:
+        """Fetch items one by one, as there can be any number."""
+        for item_id in ids:
+            item = self.lib.get_item(item_id)
+            if item is None:
+                self.failures[REMOVED] += 1
+                self._advance()
+            else:
+                yield item
+
+    def _advance(self) -> None:
+        if self.progress:
+            self.progress.advance(self.task)
 
     def _progress(self, total: int) -> Any:
         """Return a progress bar, on a terminal."""
@@ -120,7 +139,7 @@ class Run:
             return
         fresh = self.lib.get_item(cast("int", item.id))
         if fresh is None:
-            self._fail(item, "removed from the library meanwhile")
+            self._fail(item, REMOVED)
         elif isinstance(outcome, SoundtagsError):
             self._fail(item, str(outcome), outcome.__cause__)
         else:

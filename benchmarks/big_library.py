@@ -1,0 +1,244 @@
+"""Measure the command in a large library with nothing, or little, to do.
+
+    python benchmarks/big_library.py [--items 50000] [--runs 7]
+
+A throw-away library is filled with items (without files) that were all
+analysed by the current default plan, in albums of twelve. Prints how long
+`beet soundtags` takes there as a whole process, beside `beet version` and a
+query of beets' own that matches nothing, run in turn; whether TensorFlow was
+loaded; and the same for a library of which one item is stale (and its file
+missing). The exit status is 1 if the command did anything but what it should,
+or loaded TensorFlow where nothing was to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beets import config
+from beets.library import Library
+from footprint import beet, make_library
+
+from beetsplug.soundtags import catalogue, fields, options, tagging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from beets.dbcore.db import Transaction
+
+TRACKS = 12  # of an album
+TARGETS = 12  # the first in the catalogue: what a collection of heads answers
+NOTHING_TO_DO = {
+    "beet version": ["version"],
+    "beet ls artist:nothing": ["ls", "-f", "", "artist:nothing"],
+    "beet soundtags": ["soundtags"],
+}
+# Not by -X importtime: while models are loaded, stderr is silenced.
+LOADED = """\
+import sys
+from beets import ui
+try:
+    ui.main(["soundtags"])
+finally:
+    print("tensorflow" in sys.modules)
+"""
+ONE_STALE = {"beet soundtags, one stale": ["soundtags"]}
+
+
+def digest() -> str:
+    """Return the digest of the default plan, of the library in BEETSDIR."""
+    ours = config["soundtags"]
+    ours.add(options.DEFAULTS)
+    return tagging.make_tagger(ours, logging.getLogger()).plan.digest
+
+
+def fill(folder: Path, count: int) -> None:
+    """Put albums, items and their flexible attributes into a library."""
+    beet(folder, "version")  # makes the tables
+    library = Library(str(folder / "library.db"), str(folder / "music"))
+    plan = digest()
+    with library.transaction() as transaction:
+        insert(transaction, "albums", map(album, range(-(-count // TRACKS))))
+        insert(transaction, "items", map(item, range(count)))
+        insert(
+            transaction,
+            "item_attributes",
+            (
+                row
+                for number in range(count)
+                for row in attributes(number, plan)
+            ),
+        )
+
+
+def insert(
+    transaction: Transaction, table: str, rows: Iterator[dict[str, Any]]
+) -> None:
+    """Insert rows that all have the same columns."""
+    first = next(rows)
+    statement = (
+        f"INSERT INTO {table} ({', '.join(first)})"
+        f" VALUES ({', '.join('?' * len(first))})"
+    )
+    transaction.mutate(statement, list(first.values()))
+    transaction.mutate_many(statement, [tuple(row.values()) for row in rows])
+
+
+def album(number: int) -> dict[str, Any]:
+    return {
+        "id": number + 1,
+        "album": f"Album {number}",
+        "albumartist": f"Artist {number % 997}",
+        "genres": "Rock",
+        "year": 1970 + number % 50,
+        "added": float(number),
+    }
+
+
+def item(number: int) -> dict[str, Any]:
+    columns = album(number // TRACKS)
+    del columns["id"]
+    return {
+        "id": number + 1,
+        **columns,
+        "album_id": number // TRACKS + 1,
+        "artist": columns["albumartist"],
+        "title": f"Title {number}",
+        "track": number % TRACKS + 1,
+        "path": f"{columns['album']}/{number}.mp3".encode(),
+        "length": 180.0 + number % 120,
+        "bitrate": 320000,
+        "samplerate": 44100,
+        "format": "MP3",
+        "mb_trackid": f"{number:036}",
+        "mtime": float(number),
+    }
+
+
+def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
+    """Yield rows as the plugin, and beets itself, store them for an item."""
+    for name, kind in KINDS.items():
+        value = kind.to_sql(something(name, plan))
+        yield {"entity_id": number + 1, "key": name, "value": value}
+    yield {
+        "entity_id": number + 1,
+        "key": "data_source",
+        "value": "MusicBrainz",
+    }
+
+
+def something(name: str, plan: str) -> Any:
+    """Return a value that a field can have."""
+    kind = fields.kind_of(KINDS[name])
+    if name == fields.PLAN:
+        return plan
+    if kind is float:
+        return round(random.random(), 4)
+    return ["relaxed", "happy"] if kind is list else "instrumental"
+
+
+KINDS = fields.item_types(list(catalogue.targets().values())[:TARGETS])
+
+
+def make_stale(folder: Path) -> None:
+    """Let the item in the middle have been analysed by another plan."""
+    library = Library(str(folder / "library.db"), str(folder / "music"))
+    with library.transaction() as transaction:
+        (count,) = transaction.query("SELECT COUNT(*) FROM items")[0]
+        transaction.mutate(
+            "UPDATE item_attributes SET value = 'another'"
+            f" WHERE key = '{fields.PLAN}' AND entity_id = ?",
+            (count // 2 + 1,),
+        )
+
+
+def measure(
+    folder: Path, commands: dict[str, list[str]], runs: int
+) -> dict[str, float]:
+    """Run commands in turn; print what each took, and return the medians."""
+    for args in commands.values():
+        beet(folder, *args)  # not counted: it reads from the disk
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(runs):
+        for name, args in commands.items():
+            took[name].append(beet(folder, *args))
+    medians = {}
+    for name, pairs in took.items():
+        seconds, peaks = zip(*pairs)
+        medians[name] = statistics.median(seconds)
+        print(
+            f"{name:26} {medians[name]:6.2f} s (from {min(seconds):.2f} to"
+            f" {max(seconds):.2f}), {max(peaks):4.0f} MB at its peak",
+            flush=True,
+        )
+    return medians
+
+
+def inspect(folder: Path) -> tuple[str, bool]:
+    """Return what `beet soundtags` says, and whether it loads TensorFlow."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        env={**os.environ, "BEETSDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *lines, loaded = done.stdout.splitlines()
+    said = "; ".join(line.strip() for line in lines)
+    print(f"  it says: {said}")
+    print(f"  TensorFlow loaded: {loaded}")
+    return said, loaded == "True"
+
+
+def check(folder: Path, count: int, runs: int) -> bool:
+    """Measure and print; return whether all was as it should be."""
+    medians = measure(folder, NOTHING_TO_DO, runs)
+    start, query, ours = medians.values()
+    print(
+        f"  {(ours - start) * 1000:+.0f} ms over beet version,"
+        f" {(ours - query) * 1000:+.0f} ms over beet ls"
+    )
+    said, loaded = inspect(folder)
+    good = f"0 tagged, {count} already up to date, 0 failed" in said
+    make_stale(folder)
+    measure(folder, ONE_STALE, runs)
+    said, _ = inspect(folder)
+    return (
+        good
+        and not loaded
+        and f"0 tagged, {count - 1} already up to date, 1 failed" in said
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=50000)
+    parser.add_argument("--runs", type=int, default=7)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = make_library(Path(temporary) / "library", "soundtags")
+        os.environ["BEETSDIR"] = str(folder)
+        started = time.perf_counter()
+        fill(folder, given.items)
+        size = (folder / "library.db").stat().st_size
+        print(
+            f"{given.items} items, {len(list(attributes(0, '')))} attributes"
+            f" each, {size / 1e6:.0f} MB,"
+            f" filled in {time.perf_counter() - started:.0f} s"
+        )
+        good = check(folder, given.items, given.runs)
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
