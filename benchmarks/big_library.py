@@ -22,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +231,10 @@ def main() -> None:
         folder = make_library(Path(temporary) / "library", "soundtags")
         os.environ["BEETSDIR"] = str(folder)
         started = time.perf_counter()
-        fill(folder, given.items)
+        # On Linux, a process starts with the peak memory of the one that
+        # starts it. So this one has to stay small.
+        with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+            executor.submit(fill, folder, given.items).result()
         size = (folder / "library.db").stat().st_size
         print(
             f"{given.items} items, {len(list(attributes(0, '')))} attributes"

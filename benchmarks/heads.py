@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from standins import write_standin
 
 from beetsplug.soundtags import catalogue, plan
-from beetsplug.soundtags.analysis import analyse, features
+from beetsplug.soundtags.activations import activations
+from beetsplug.soundtags.analysis import conclude, features
 from beetsplug.soundtags.sessions import SessionPool
 from beetsplug.soundtags.settings import Settings
 
@@ -36,7 +37,7 @@ ROUNDS = 9
 def provide(name: str, folder: Path, models: Path | None) -> bool:
     """Put a head into a folder; return whether it is a real one."""
     graph = folder / f"{name}.pb"
-    real = models and models / graph.name
+    real = models and (models / graph.name).resolve()
     if real and real.exists():
         graph.symlink_to(real)
         return True
@@ -65,13 +66,14 @@ def main() -> None:
             "backbone": plan.make_plan([BACKBONE], folder, Settings(), print),
             "heads": plan.make_plan(heads, folder, Settings(), print),
         }
-        track = features(str(options.track), plans["backbone"])
+        (track,) = features(str(options.track), plans["backbone"])
         pool = SessionPool(2 * 10**9)
         times: dict[str, list[float]] = {name: [] for name in plans}
         for _ in range(ROUNDS + 1):
             for name, made in plans.items():
                 started = time.perf_counter()
-                analyse([track], made, pool)
+                (said,) = activations([track.patches], made, pool)
+                conclude([said], track.seconds, made)
                 times[name].append(time.perf_counter() - started)
         pool.close()
     (patches,) = track.patches.values()

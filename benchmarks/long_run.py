@@ -234,7 +234,7 @@ def plot(run: Run, file: Path) -> None:
 def plot_pace(axes: Any, run: Run) -> None:
     tenths, rounds = run.tenths(), run.rounds()
     axes.plot(
-        [part.end for part in rounds],
+        [part.end - run.round_size / 2 for part in rounds],
         [part.pace for part in rounds],
         ".",
         label=f"each round of {run.round_size} tracks",

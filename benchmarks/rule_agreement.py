@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,8 +96,15 @@ class Track:
     def __init__(self, file: Path, models: plan.Plan, pool: SessionPool):
         self.name = file.stem
         self.models = models.models
-        patches = features(str(file), models).patches
-        (self.activations,) = activations([patches], models, pool)
+        with ThreadPoolExecutor() as team:
+            said = [
+                activations([portion.patches], models, pool, team.map)[0]
+                for portion in features(str(file), models)
+            ]
+        self.activations = {
+            model.id: np.concatenate([each[model.id] for each in said])
+            for model in models.models
+        }
         count = len(self.activations[TAGGERS[0]])
         self.whole = slice(0, count)
         self.segments = [

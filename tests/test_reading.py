@@ -98,8 +98,8 @@ def test_stretches_are_those_of_the_whole(files, name, resampler):
         signal = resample(decode(str(files / name)), resampler)
         assert track.length == len(signal.samples)
         assert track.edge == signal.edge
-        # Opus decoders differ; of the others, this is rounding.
-        close = 2e-2 if name == "a.opus" else 1e-6
+        # Opus settles within 80 ms, but not to the last bit.
+        close = 1e-3 if name == "a.opus" else 1e-6
         for start in (0, 12345, 200_001, 401_999):
             found = track.stretch(start, start + 50_000).samples
             wanted = signal.samples[start : start + 50_000]

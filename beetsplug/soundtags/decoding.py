@@ -1,8 +1,8 @@
-"""File to samples: soundfile first, PyAV for what it cannot read.
+"""File to samples, by soundfile or PyAV: one reads what the other cannot.
 
 Where only some stretches of a file are wanted, and its format can be sought
 in, PyAV reads these: of libsndfile's seeks in Vorbis, one in ten lands 10 to
-20 ms off.
+20 ms off. Of Opus it reads all: it takes a third of libsndfile's time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import statistics
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -33,6 +34,8 @@ ANTIPHASE = 1e-3  # what a mix may keep of its channels' peak
 # of the names of what is in them.
 CONTAINERS = {"WAV", "WAVEX", "AIFF", "FLAC", "OGG"}
 CODECS = ("PCM", "FLOAT", "DOUBLE", "VORBIS", "OPUS")
+OPUS = b"OpusHead"  # how its stream begins, behind the header of a page
+PAGE_HEADER = 28  # bytes
 LEAD = 1 / 8  # seconds in which decoders settle; Opus wants 80 ms
 # Samples by which a frame's time stamp may be wrong behind a seek.
 JITTER = 4096
@@ -195,7 +198,8 @@ def decode(path: Path) -> Audio:
         If there is no such file, or neither decoder finds audio in it.
     """
     _check_regular(path)
-    for decoder in (_soundfile_blocks, _av_blocks):
+    decoders = [_soundfile_blocks, _av_blocks]
+    for decoder in reversed(decoders) if _is_opus(path) else decoders:
         audio = _first_block(decoder, path)
         if audio is not None:
             return audio
@@ -213,6 +217,14 @@ def _check_regular(path: Path) -> None:
         raise UnreadableAudio("not a regular file")
     if not os.access(path, os.R_OK):
         raise UnreadableAudio("cannot be opened: no permission to read it")
+
+
+def _is_opus(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return OPUS in file.read(PAGE_HEADER + len(OPUS))
+    except OSError as exc:
+        raise UnreadableAudio(f"cannot be opened: {exc.strerror}") from exc
 
 
 def _first_block(
@@ -261,10 +273,25 @@ def _av_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
             if not container.streams.audio:
                 return
             stream = container.streams.audio[0]
-            for frame, block in _frames(container.demux(stream)):
-                yield frame.sample_rate, block
+            frames = _frames(container.demux(stream))
+            for rate, same in groupby(frames, lambda each: each[0].sample_rate):
+                for block in _joined(block for _, block in same):
+                    yield rate, block
     except (av.FFmpegError, OSError, ValueError):
         return
+
+
+def _joined(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Join small blocks, as each costs time of its own."""
+    parts, count = [], 0
+    for block in blocks:
+        parts.append(block)
+        count += len(block)
+        if count >= BLOCK:
+            yield np.concatenate(parts)
+            parts, count = [], 0
+    if parts:
+        yield np.concatenate(parts)
 
 
 def _av_open(file: BinaryIO) -> Any:
@@ -283,10 +310,13 @@ def _frames(packets: Iterable[Any]) -> Iterator[tuple[Any, np.ndarray]]:
     import av
 
     resampler = av.AudioResampler(format="fltp")
-    for packet in packets:
-        for frame in _decode_packet(packet):
-            for part in resampler.resample(frame):
-                yield part, part.to_ndarray().T
+    try:
+        for packet in packets:
+            for frame in _decode_packet(packet):
+                for part in resampler.resample(frame):
+                    yield part, part.to_ndarray().T
+    except (av.FFmpegError, OSError, ValueError):
+        return  # what came before a damaged place counts
 
 
 def _decode_packet(packet: Any) -> list[Any]:
