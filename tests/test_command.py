@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -363,3 +364,32 @@ def test_models_that_are_not_here_say_how_to_get_them(library: Beet):
     assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr
     done = library("soundtags", "-m", "mood_sad_musicnn_mtt", status=1)
     assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr
+
+
+def test_tensorflow_is_not_loaded_for_nothing(library: Beet):
+    run = (
+        "import sys; from beets import ui\n"
+        "try: ui.main(['soundtags'])\n"
+        "finally: print('tensorflow' in sys.modules)"
+    )
+
+    def soundtags() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", run],
+            env=library.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.splitlines()
+
+    assert soundtags()[-1] == "True"
+    assert soundtags()[0].startswith("0 tagged, 2 already up to date")
+    assert soundtags()[-1] == "False"
+    # Nor where there is nothing that can be read.
+    for item in library.items():
+        Path(item["path"]).write_text("no music")
+    library.configure(soundtags={"patches": 3})
+    *lines, loaded = soundtags()
+    assert "2 failed" in lines[0]
+    assert loaded == "False"

@@ -11,13 +11,21 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+import confuse
 import numpy as np
 import pytest
 import soundfile
 from conftest import Beet, noise, write_track
 from test_models import make, write_model
 
-from beetsplug.soundtags import analysis, graphs, pipeline, reading, sessions
+from beetsplug.soundtags import (
+    analysis,
+    graphs,
+    options,
+    pipeline,
+    reading,
+    sessions,
+)
 from beetsplug.soundtags.analysis import Analysis
 from beetsplug.soundtags.errors import (
     BrokenModels,
@@ -142,6 +150,24 @@ def test_nothing_is_loaded_before_a_file_has_been_read(tmp_path, monkeypatch):
     bad.write_text("no music")
     (outcome,) = run([bad], make(["msd-musicnn-1"]))
     assert isinstance(outcome, UnreadableAudio)
+
+
+@pytest.mark.parametrize(("cores", "jobs"), [(1, 1), (2, 2), (8, 8), (32, 16)])
+def test_there_is_a_job_for_each_core_as_far_as_that_pays(
+    monkeypatch, cores, jobs
+):
+    config = confuse.Configuration("soundtagstest", read=False)
+    config.set(options.DEFAULTS)
+    may_use = set(range(cores))
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda _: may_use, raising=False
+    )
+    assert options.jobs(config) == jobs
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert options.jobs(config) == jobs
+    config["jobs"] = 3
+    assert options.jobs(config) == 3
 
 
 def test_broken_graphs_are_said_before_anything_runs(tracks, tmp_path):

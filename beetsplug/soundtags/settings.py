@@ -48,7 +48,7 @@ class Settings:
         Lengths of the lists.
     """
 
-    patches: int | None = 32
+    patches: int | None = 16
     resampler: str = "soxr"
     mood_threshold: float = 0.5
     thresholds: dict[str, float] = field(default_factory=dict)

@@ -82,7 +82,7 @@ COMMANDS = (
                 {
                     "type": "int",
                     "metavar": "N",
-                    "help": "analyse so many files at a time",
+                    "help": "work with so many threads",
                 },
             ),
             (
