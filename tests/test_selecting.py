@@ -33,8 +33,9 @@ QUERIES = [
 
 
 @pytest.fixture(scope="module")
-def library() -> Library:
-    library = Library(":memory:", "/music")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    folder = tmp_path_factory.mktemp("library")
+    library = Library(str(folder / "library.db"), "/music")
     for number in range(12):
         item = Item(
             title=f"t{11 - number}",
