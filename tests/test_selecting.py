@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from beets.dbcore import InvalidQueryError
+from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library
 
 from beetsplug.soundtags.selecting import analysed, matching
@@ -61,6 +62,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.mark.parametrize("query", QUERIES, ids=" ".join)
 def test_items_are_those_of_beets_in_its_order(library, query):
     assert matching(library, query) == [i.id for i in library.items(query)]
+
+
+def test_no_order_is_one_too(library, monkeypatch):
+    monkeypatch.setattr(library, "get_default_item_sort", NullSort)
+    monkeypatch.delattr("beetsplug.soundtags.selecting._fetched")
+    assert matching(library, []) == [item.id for item in library.items()]
 
 
 def test_most_queries_match_something(library):

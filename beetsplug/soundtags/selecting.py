@@ -68,8 +68,8 @@ def _statement(query: Query, sort: Sort) -> str | None:
     """Return SQL for a query; None if the database cannot answer it alone."""
     where, _ = query.clause()
     of_albums = (query.field_names | sort.field_names) & Item.other_db_fields
-    order = sort.order_clause()
-    if not where or not order or sort.is_slow() or of_albums:
+    if not where or sort.is_slow() or of_albums:
         return None
+    order = sort.order_clause() or "id"
     # Beets has made both, and left places for values.
     return f"SELECT id FROM items WHERE {where} ORDER BY {order}"  # noqa: S608

@@ -78,7 +78,8 @@ class Tagger:
 
     def is_stale(self, item: Item) -> bool:
         """Whether an item has not been analysed by this very plan."""
-        return self.force or item.get(PLAN) != self.plan.digest
+        plan = item.get(PLAN, with_album=False)
+        return self.force or plan != self.plan.digest
 
     def analyse(
         self, items: Iterable[Item]
