@@ -1,7 +1,8 @@
 """Measure this package beside others, in turn, on the same files.
 
     python benchmarks/rivals.py MUSIC --models MODELS [--essentia PYTHON]
-        [--vibenet PYTHON] [--rounds 3] [--fifteen-tracks 2] [--only TEXT ...]
+        [--vibenet PYTHON] [--rounds 3] [--minutes 15] [--fifteen-tracks 2]
+        [--only TEXT ...]
 
 MUSIC is a folder of audio files, MODELS one with upstream's whole classifiers
 (``*-musicnn-msd-2.pb`` and ``.json``). PYTHON is the interpreter of an
@@ -11,7 +12,8 @@ left out.
 Every contender is a process of its own that has loaded its models and worked
 once before it is timed, from files to scores. In each round, each works through
 all files, in turn; ratios are those of the same round. Fifteen classifiers, and
-Essentia's music extractor, get only a few files, of a middle size, once.
+Essentia's music extractor, get only a few files, of a middle size, once. After
+the first round, no other begins that would not end within the minutes given.
 
 Printed are tables in reStructuredText: medians, with the least and the most.
 The exit status is 1 if a contender failed.
@@ -26,7 +28,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 # Nothing large may be imported here: on Linux, a process starts with the peak
 # memory of the one that starts it.
 HERE = Path(__file__).resolve().parent
+OURS = "rival_ours.py"
 CLASSIFIER = "mood_happy-musicnn-msd-2"
 FIFTEEN = 15
 SAID = 15  # last lines of what a dead child has said
@@ -108,7 +112,8 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it may be dead
+            self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -172,7 +177,13 @@ class Arena:
     def __enter__(self) -> Arena:
         for key, contender in self._contenders.items():
             tell(f"starting: {contender.name}")
-            self._children[key] = self._stack.enter_context(Child(contender))
+            try:
+                child = self._stack.enter_context(Child(contender))
+            except OSError as exc:
+                self._drop(key, exc)
+            else:
+                self._children[key] = child
+        for key in list(self._children):
             self.turn(key, self._warmup)
         return self
 
@@ -193,11 +204,14 @@ class Arena:
             return None
         try:
             return self._children[key].ask(files)
-        except (RuntimeError, OSError) as exc:
-            tell(f"{self._contenders[key].name} FAILED: {exc}")
-            self.failed.append(key)
-            del self._children[key]
+        except (RuntimeError, OSError, ValueError) as exc:
+            self._drop(key, exc)
             return None
+
+    def _drop(self, key: str, exc: Exception) -> None:
+        tell(f"{self._contenders[key].name} FAILED: {exc}")
+        self.failed.append(key)
+        self._children.pop(key, None)
 
 
 def tell(message: str) -> None:
@@ -217,7 +231,7 @@ def cores() -> int:
 
 
 def ours(name: str, task: str, **options: Any) -> Contender:
-    return Contender(name, "rival_ours.py", sys.executable, task, options)
+    return Contender(name, OURS, sys.executable, task, options)
 
 
 def analysis(name: str, which: str, models: Path, **options: Any) -> Contender:
@@ -299,11 +313,11 @@ def machine() -> dict[str, Contender]:
 def stages(models: Path) -> dict[str, Contender]:
     """Return who times stages, in one thread."""
     plans = {"default plan": "default", "one classifier": CLASSIFIER}
-    one = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
+    one = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"], "1")
     return {
         name: Contender(
-            f"stages, {name}",
-            "rival_ours.py",
+            name,
+            OURS,
             sys.executable,
             "stages",
             {"which": which, "models": str(models)},
@@ -359,10 +373,12 @@ def measure_machine(arena: Arena) -> Answer | None:
     products.append(arena.turn("product"))
     if model is None or None in products:
         return None
-    product = max(each["gflops"] for each in products)
+    best = max(products, key=lambda each: each["gflops"])
+    product = best["gflops"]
     reached = model["rate"] * model["gflop"]
     found = {
         "product": product,
+        "cores": best["cpu"] / best["seconds"],
         "rate": model["rate"],
         "gflop": model["gflop"],
         "reached": reached,
@@ -399,7 +415,7 @@ def table(*rows: tuple[str, ...]) -> str:
 def times_table(
     contenders: Mapping[str, Contender], answers: Answers, tracks: int
 ) -> str:
-    rows = [("who, and what", "s per track", "CPU s", "patches", "peak MB")]
+    rows = [("per track", "seconds", "CPU seconds", "patches", "peak MB")]
     for key, several in answers.items():
         last = several[-1]
         patches = last.get("patches")
@@ -435,10 +451,27 @@ def ratios_table(contenders: Mapping[str, Contender], answers: Answers) -> str:
     return table(*rows)
 
 
+def agreement(answers: Answers) -> str:
+    """Say how far scores of Essentia and ours, of all patches, differ."""
+    if not {"essentia", "every"} <= answers.keys():
+        return ""
+    (theirs, *_), (mine, *_) = answers["essentia"], answers["every"]
+    apart = max(
+        abs(a - b)
+        for first, second in zip(theirs["scores"], mine["scores"])
+        for a, b in zip(first, second[CLASSIFIER].values())
+    )
+    return (
+        f"Scores of {CLASSIFIER}, of all patches, differ by {apart:.4f} at"
+        " most between Essentia and ours.\n"
+    )
+
+
 def machine_table(found: list[Answer]) -> str:
     gflop = found[0]["gflop"]
     rows = {
         "matrix products, GFLOP/s": ("product", ".0f"),
+        "cores that these were given": ("cores", ".2f"),
         f"MusiCNN ({gflop:.2f} GFLOP), patches/s": ("rate", ".1f"),
         "MusiCNN, GFLOP/s": ("reached", ".0f"),
         "share of matrix products": ("share", ".0%"),
@@ -487,15 +520,28 @@ def contest(
     tracks: list[Path],
     warmup: list[Path],
     rounds: int,
+    until: float,
 ) -> tuple[Answers, list[Answer], list[str]]:
-    """Let contenders take turns; return answers, the machine, and who fell."""
+    """Let contenders take turns, as long as there is time.
+
+    Returns
+    -------
+    tuple
+        Answers, what the machine can, and who failed.
+    """
     answers: Answers = {}
     found = []
     with Arena(machine(), []) as gauge, Arena(contenders, warmup) as arena:
+        took = 0.0
         for number in range(rounds):
+            started = time.monotonic()
+            if took and started + took > until:
+                tell("no time for another round")
+                break
             tell(f"round {number + 1} of {rounds}, {len(tracks)} tracks")
             found.append(measure_machine(gauge))
             arena.round(tracks, answers)
+            took = time.monotonic() - started
     return answers, list(filter(None, found)), arena.failed + gauge.failed
 
 
@@ -506,7 +552,9 @@ def once(
     answers: Answers = {}
     failed = []
     for key, contender in contenders.items():
-        with Arena({key: contender}, warmup) as arena:
+        # Fifteen of Essentia's take too long for more.
+        short = warmup if contender.script == OURS else warmup[:1]
+        with Arena({key: contender}, short) as arena:
             arena.round(tracks, answers)
         failed += arena.failed
     return answers, failed
@@ -522,6 +570,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--essentia", metavar="PYTHON")
     parser.add_argument("--vibenet", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--fifteen-tracks", type=int, default=2)
     parser.add_argument(
         "--only",
@@ -549,20 +598,29 @@ def main() -> None:
     some = only(few_files(given.models, given.essentia), given.only)
     steps = only(stages(given.models), given.only)
 
-    answers, found, failed = contest(many, tracks, warmup, given.rounds)
-    fifteen, fell = once(some, few, warmup[:1])
+    until = time.monotonic() + 60 * given.minutes
+    fifteen, fell = once(some, few, warmup)
     taken, out = once(steps, tracks, warmup)
+    answers, found, failed = contest(many, tracks, warmup, given.rounds, until)
 
     if found:
         print(f"{machine_table(found)}\n")
-    print(f"{len(tracks)} tracks{length_of(answers)}, {given.rounds} rounds:\n")
-    print(f"{times_table(many, answers, len(tracks))}\n")
-    print(f"{len(few)} tracks{length_of(fifteen)}, once:\n")
-    print(f"{times_table(some, fifteen, len(few))}\n")
-    both = {**answers, **fifteen}
-    print(f"{ratios_table({**many, **some}, both)}\n")
-    print(stages_table(steps, taken, len(tracks)))
+    for contenders, each, files, times in (
+        (many, answers, tracks, f"{rounds_of(answers)} rounds"),
+        (some, fifteen, few, "once"),
+    ):
+        if each:
+            print(f"{len(files)} tracks{length_of(each)}, {times}:\n")
+            print(f"{times_table(contenders, each, len(files))}\n")
+    print(f"{ratios_table({**many, **some}, {**answers, **fifteen})}\n")
+    print(agreement(answers))
+    if taken:
+        print(stages_table(steps, taken, len(tracks)))
     sys.exit(bool(failed + fell + out))
+
+
+def rounds_of(answers: Answers) -> int:
+    return max(map(len, answers.values()), default=0)
 
 
 def length_of(answers: Answers) -> str:
