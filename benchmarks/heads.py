@@ -24,7 +24,8 @@ from standins import write_standin
 
 from beetsplug.soundtags import catalogue, plan
 from beetsplug.soundtags.activations import activations
-from beetsplug.soundtags.analysis import conclude, features
+from beetsplug.soundtags.analysis import conclude
+from beetsplug.soundtags.features import features
 from beetsplug.soundtags.sessions import SessionPool
 from beetsplug.soundtags.settings import Settings
 

@@ -24,8 +24,9 @@ import numpy as np
 from heads import BACKBONE, FAMILY, HEADS, provide
 from rival_child import serve
 
-from beetsplug.soundtags import analysis, catalogue, pipeline, resampling
+from beetsplug.soundtags import catalogue, features, pipeline, resampling
 from beetsplug.soundtags.activations import activations
+from beetsplug.soundtags.analysis import conclude
 from beetsplug.soundtags.errors import SoundtagsError
 from beetsplug.soundtags.graphs import tensorflow
 from beetsplug.soundtags.mel import frame_count
@@ -74,10 +75,10 @@ def read_and_run(
 ) -> None:
     """Analyse a file, step by step, in this thread."""
     with watch.running("decode"):  # less what is found within
-        parts = list(analysis.features(file, plan))
+        parts = list(features.features(file, plan))
     with watch.running("scores"):
         results = activations([part.patches for part in parts], plan, pool)
-        analysis.conclude(results, parts[-1].seconds, plan)
+        conclude(results, parts[-1].seconds, plan)
 
 
 @contextmanager
@@ -88,12 +89,12 @@ def watched(watch: Stopwatch) -> Iterator[None]:
         for name, how in resampling.RESAMPLERS.items()
     }
     mel = {
-        name: watch.watched("mel and patches", getattr(analysis, name))
+        name: watch.watched("mel and patches", getattr(features, name))
         for name in ("mel_bands", "cut_patches")
     }
     with (
         mock.patch.dict(resampling.RESAMPLERS, resamplers),
-        mock.patch.multiple(analysis, **mel),
+        mock.patch.multiple(features, **mel),
     ):
         yield
 

@@ -25,8 +25,8 @@ import numpy as np
 
 from beetsplug.soundtags import catalogue, installed, plan, rules, scores
 from beetsplug.soundtags.activations import activations
-from beetsplug.soundtags.analysis import features
 from beetsplug.soundtags.errors import UnusableModel
+from beetsplug.soundtags.features import features
 from beetsplug.soundtags.labels import label
 from beetsplug.soundtags.sessions import SessionPool
 from beetsplug.soundtags.settings import Settings

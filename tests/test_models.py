@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from beetsplug.soundtags import (
-    analysis,
     graphs,
     installed,
     options,
@@ -262,7 +261,7 @@ def test_front_ends_and_backbones_run_once_per_track(
         mels.append(name)
         return mel_bands(signal, name)
 
-    monkeypatch.setattr(analysis, "mel_bands", counted)
+    monkeypatch.setattr("beetsplug.soundtags.features.mel_bands", counted)
     ((_, said),) = analyse_all([(0, str(track))], made, Counting(10**9), 1)
     assert mels == ["TensorflowInputMusiCNN"]
     assert sorted(runs) == [*"abcd", "msd-musicnn-1", "mtt-musicnn-1"]

@@ -19,7 +19,6 @@ from conftest import Beet, noise, write_track
 from test_models import make, write_model
 
 from beetsplug.soundtags import (
-    analysis,
     graphs,
     options,
     pipeline,
@@ -110,8 +109,10 @@ def test_short_tracks_share_the_calls_of_models(tracks, tmp_path, monkeypatch):
 def test_long_tracks_go_through_in_portions(tracks, monkeypatch):
     made = make(["msd-musicnn-1"])
     whole = run(tracks, made)
-    monkeypatch.setattr(analysis, "PORTION", 2)
-    monkeypatch.setattr(analysis, "_from_stretches", lambda *_: [])
+    monkeypatch.setattr("beetsplug.soundtags.features.PORTION", 2)
+    monkeypatch.setattr(
+        "beetsplug.soundtags.features._from_stretches", lambda *_: []
+    )
     parts = run(tracks, made, jobs=2)
     for one, other in zip(whole, parts):
         means, others = (each.answers["msd-musicnn-1"] for each in (one, other))
@@ -137,8 +138,10 @@ def test_a_file_that_fails_midway_fails_alone(tracks, monkeypatch):
         return stretch(track, start, stop)
 
     monkeypatch.setattr(reading.Track, "stretch", fail_late)
-    monkeypatch.setattr(analysis, "_from_stretches", lambda *_: [])
-    monkeypatch.setattr(analysis, "PORTION", 1)
+    monkeypatch.setattr(
+        "beetsplug.soundtags.features._from_stretches", lambda *_: []
+    )
+    monkeypatch.setattr("beetsplug.soundtags.features.PORTION", 1)
     found = run(tracks, make(["msd-musicnn-1"]), jobs=2)
     assert isinstance(found.pop(3), UnexpectedFailure)
     assert all(isinstance(outcome, Analysis) for outcome in found)
@@ -211,7 +214,9 @@ def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
             started.set()
 
     monkeypatch.setattr("beetsplug.soundtags.reading.pieces", endless)
-    monkeypatch.setattr(analysis, "_from_stretches", lambda *_: [])
+    monkeypatch.setattr(
+        "beetsplug.soundtags.features._from_stretches", lambda *_: []
+    )
     pairs = [(0, str(tracks[0]))]
 
     def interrupt():

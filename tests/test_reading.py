@@ -11,10 +11,10 @@ import pytest
 import soundfile
 from conftest import encode, noise
 
-from beetsplug.soundtags import analysis, reading
-from beetsplug.soundtags.analysis import features
+from beetsplug.soundtags import reading
 from beetsplug.soundtags.decoding import decode
 from beetsplug.soundtags.errors import Stopped, UnreadableAudio
+from beetsplug.soundtags.features import features
 from beetsplug.soundtags.mel import mel_bands
 from beetsplug.soundtags.patches import FRONT_ENDS, cut_patches, patch_starts
 from beetsplug.soundtags.reading import decoded, sought
@@ -122,7 +122,7 @@ def test_stretches_of_real_vorbis_are_exact(shared):
 
 @pytest.mark.parametrize("name", ["pcm16.wav", "a.flac", "vorbis.ogg"])
 def test_a_few_patches_do_not_take_the_whole_file(files, name, monkeypatch):
-    monkeypatch.delattr(analysis, "decoded")
+    monkeypatch.delattr("beetsplug.soundtags.features.decoded")
     asked = Asked(5)
     (portion,) = features(str(files / name), asked)
     assert portion.seconds == pytest.approx(SECONDS)
@@ -140,7 +140,7 @@ def test_patches_are_those_of_the_whole(files, name, patches):
 
 def test_many_patches_come_in_portions(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", noise(20, 16000), 16000)
-    monkeypatch.setattr(analysis, "PORTION", 3)
+    monkeypatch.setattr("beetsplug.soundtags.features.PORTION", 3)
     asked = Asked(None)
     portions = list(features(str(tmp_path / "a.wav"), asked))
     counts = [[len(p) for p in each.patches.values()] for each in portions]

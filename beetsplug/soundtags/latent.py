@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .activations import job
-from .analysis import features
 from .errors import UnusableModel
+from .features import features
 from .installed import find
 from .plan import Plan, check_input
 

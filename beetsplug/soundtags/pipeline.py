@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from .activations import activations
 from .activations import jobs as jobs_of
-from .analysis import Analysis, Features, conclude, features
+from .analysis import Analysis, conclude
 from .errors import BrokenModels, SoundtagsError, UnexpectedFailure
+from .features import Features, features
 from .patches import FRONT_ENDS
 
 if TYPE_CHECKING:
