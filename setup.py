@@ -42,6 +42,7 @@ setup(
         "av>=14",
         "rich",
         "pooch",
+        "threadpoolctl>=3.5",
     ],
     extras_require={
         "test": ["build", "pytest", "pyyaml"],

@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
 MEMORY = 2 * 10**9  # for sessions: the default
 SIDE = 2048  # of the matrices
-REPEATS = 8  # of which the best counts
-PATCHES = 32  # that are pushed through a model at a time
+WINDOWS = 8  # of which the best counts
+WINDOW = 1.5  # seconds, at least
+PATCHES = 64  # that are pushed through a model at a time
 
 
 def analyse(
@@ -265,13 +266,18 @@ def count(found: Analysis, plan: Plan) -> int:
 
 
 def best(work: Callable[[], Any]) -> float:
-    """Return the seconds of the fastest of several calls."""
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
+    """Return the seconds per call, in the best of several windows."""
+    return min(per_call(work) for _ in range(WINDOWS))
+
+
+def per_call(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    calls, took = 0, 0.0
+    while took < WINDOW:
         work()
-        times.append(time.perf_counter() - started)
-    return min(times)
+        calls += 1
+        took = time.perf_counter() - started
+    return took / calls
 
 
 def flops(model: Any) -> int:

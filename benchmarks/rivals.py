@@ -1,7 +1,7 @@
 """Measure this package beside others, in turn, on the same files.
 
     python benchmarks/rivals.py MUSIC --models MODELS [--essentia PYTHON]
-        [--vibenet PYTHON] [--rounds 3] [--minutes 15] [--fifteen-tracks 2]
+        [--vibenet PYTHON] [--rounds 3] [--minutes 15] [--fifteen-tracks 4]
         [--only TEXT ...]
 
 MUSIC is a folder of audio files, MODELS one with upstream's whole classifiers
@@ -48,6 +48,7 @@ NO_MUSIC = {".md", ".txt", ".jpg", ".png", ".cue", ".log"}
 
 Answer = dict[str, Any]
 Answers = dict[str, list[Answer]]  # by key of contender, one per round
+Ratios = dict[tuple[str, str], list[tuple[Answer, Answer]]]
 
 RATIOS = [  # keys of contenders
     ("essentia", "every"),
@@ -435,12 +436,18 @@ def median_of(answers: list[Answer], what: str) -> float:
     return statistics.median(each[what] for each in answers)
 
 
-def ratios_table(contenders: Mapping[str, Contender], answers: Answers) -> str:
+def ratios_of(answers: Answers) -> Ratios:
+    """Return pairs of answers of the same rounds."""
+    return {
+        (above, below): list(zip(answers[above], answers[below]))
+        for above, below in RATIOS
+        if above in answers and below in answers
+    }
+
+
+def ratios_table(contenders: Mapping[str, Contender], ratios: Ratios) -> str:
     rows = [("ratio", "time", "CPU time")]
-    for above, below in RATIOS:
-        if above not in answers or below not in answers:
-            continue
-        pairs = list(zip(answers[above], answers[below]))
+    for (above, below), pairs in ratios.items():
         rows.append(
             (
                 f"{contenders[above].name} / {contenders[below].name}",
@@ -571,7 +578,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--vibenet", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=15)
-    parser.add_argument("--fifteen-tracks", type=int, default=2)
+    parser.add_argument("--fifteen-tracks", type=int, default=4)
     parser.add_argument(
         "--only",
         nargs="+",
@@ -612,7 +619,9 @@ def main() -> None:
         if each:
             print(f"{len(files)} tracks{length_of(each)}, {times}:\n")
             print(f"{times_table(contenders, each, len(files))}\n")
-    print(f"{ratios_table({**many, **some}, {**answers, **fifteen})}\n")
+    everyone = {**many, **some}
+    if ratios := ratios_of({**answers, **fifteen}):
+        print(f"{ratios_table(everyone, ratios)}\n")
     print(agreement(answers))
     if taken:
         print(stages_table(steps, taken, len(tracks)))

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from conftest import Beet, noise, write_track
 from test_models import make, write_model
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from beetsplug.soundtags import (
     graphs,
@@ -203,6 +204,26 @@ def test_it_reads_no_more_than_some_tracks_ahead(tracks, monkeypatch):
     results.close()
     names = {thread.name for thread in threading.enumerate()}
     assert not [name for name in names if name.startswith("soundtags")]
+
+
+def test_a_blas_leaves_the_cores_to_the_jobs(tracks):
+    def threads():
+        return {
+            each["num_threads"]
+            for each in threadpool_info()
+            if each["user_api"] == "blas"
+        }
+
+    with threadpool_limits(2, "blas"):
+        if threads() != {2}:
+            pytest.skip("this NumPy's BLAS has threads that nobody can count")
+        pairs = [(0, str(tracks[0])), (1, str(tracks[1]))]
+        plan, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
+        found = analyse_all(pairs, plan, pool, 2)
+        next(found)
+        assert threads() == {1}
+        list(found)
+        assert threads() == {2}
 
 
 def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):

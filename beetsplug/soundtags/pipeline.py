@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from .activations import activations
 from .activations import jobs as jobs_of
 from .analysis import Analysis, conclude
@@ -100,7 +102,9 @@ def analyse_all(
             _checked(portions, plan, pool),
             _share_of_batch(plan) if fits else _share_of_turn,
         )
-        yield from _concluded(_ahead(groups, run, jobs), plan)
+        # Threads of a BLAS spin for more to do, on cores that we have use for.
+        with threadpool_limits(1, "blas"):
+            yield from _concluded(_ahead(groups, run, jobs), plan)
     finally:
         stopped.set()
         foremen.shutdown(wait=False, cancel_futures=True)
