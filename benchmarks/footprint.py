@@ -3,8 +3,9 @@
     python benchmarks/footprint.py MUSIC
 
 Prints how much longer ``beet version`` takes with the plugin enabled (median
-of ten pairs, run in turn), and the peak memory of ``beet soundtags`` over a
-throw-away library with copies of the tracks in MUSIC.
+of thirty pairs, run in turn), and the peak memory of ``beet soundtags`` over a
+throw-away library with copies of the tracks in MUSIC: with the default number
+of patches, and with all.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 
-PAIRS = 10
+PAIRS = 30
 CONFIG = """\
 directory: {folder}/music
 library: {folder}/library.db
 plugins: [{plugins}]
 import: {{copy: yes, write: yes, autotag: no, quiet: yes}}
-soundtags: {{auto: no}}
+soundtags: {{auto: no, patches: 16}}
 """
 
 
@@ -68,8 +69,17 @@ def main() -> None:
             f" to {max(costs) * 1000:+.0f})"
         )
         beet(enabled, "import", sys.argv[1])
-        seconds, peak = beet(enabled, "soundtags")
-        print(f"beet soundtags: {peak:.0f} MB at its peak, {seconds:.0f} s")
+        for patches in ("16", "all"):
+            config = enabled / "config.yaml"
+            text = config.read_text().replace(
+                "patches: 16", f"patches: {patches}"
+            )
+            config.write_text(text)
+            seconds, peak = beet(enabled, "soundtags")
+            print(
+                f"beet soundtags, {patches} patches: {peak:.0f} MB at its peak,"
+                f" {seconds:.0f} s"
+            )
 
 
 if __name__ == "__main__":
