@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class SoundtagsError(Exception):
     """Base of every error that is reported to the user in one line."""
@@ -9,6 +18,18 @@ class SoundtagsError(Exception):
 
 class UnreadableAudio(SoundtagsError):
     """A file that is not there, not a file, or holds no audio."""
+
+
+class CrashedDecoder(SoundtagsError):
+    """A file on which a decoder takes the process down that it runs in."""
+
+
+class HangingDecoder(SoundtagsError):
+    """A file that a decoder, or the disk, does not get on with."""
+
+
+class NoReader(SoundtagsError):
+    """There can be no process in which files are read."""
 
 
 class UnknownModel(SoundtagsError):
@@ -37,12 +58,24 @@ class UnwritableTags(SoundtagsError):
     """A file whose tags cannot be read or written."""
 
 
+class ChangedMeanwhile(SoundtagsError):
+    """A file that somebody else has written while we meant to."""
+
+
 class Stopped(SoundtagsError):
     """A run that is over before a file has been read."""
 
 
 class UnexpectedFailure(SoundtagsError):
-    """Anything nobody foresaw; the run goes on without that track."""
+    """Anything nobody foresaw; the run goes on without that track.
+
+    Attributes
+    ----------
+    trace
+        Where it happened, for those who look into it.
+    """
+
+    trace = ""
 
 
 class NoTensorFlow(SoundtagsError):
@@ -75,3 +108,17 @@ class NoSpace(SoundtagsError):
 
 class UnwritableFolder(SoundtagsError):
     """A model folder that cannot be made or written to."""
+
+
+def attempt(
+    work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T | SoundtagsError:
+    """Return what some work on tracks returns, or what went wrong."""
+    try:
+        return work(*args, **kwargs)
+    except SoundtagsError as exc:
+        return exc
+    except Exception as exc:  # one track must not end the run
+        failure = UnexpectedFailure(f"unexpected {type(exc).__name__}: {exc}")
+        failure.trace = traceback.format_exc()
+        return failure

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import mediafile
 
-from .errors import UnwritableTags
+from .errors import ChangedMeanwhile, UnwritableTags
 from .fields import media_field
+from .replacing import replacing
 from .rules import GENRES
 
 if TYPE_CHECKING:
@@ -36,22 +37,32 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     Raises
     ------
     UnwritableTags
-        If the file cannot be opened, tagged or saved.
+        If the file cannot be opened, tagged or saved. It is as it was then.
     """
     try:
-        file = mediafile.MediaFile(path, id3v23=id3v23)
-        changed = False
-        for name, value in values.items():
-            field = _descriptor(name, value)
-            if _held(field.__get__(file)) != _held(value):
-                field.__set__(file, value)
-                changed = True
-        if changed:
+        if not _set(mediafile.MediaFile(path, id3v23=id3v23), values):
+            return False
+        with replacing(path) as copy:
+            file = mediafile.MediaFile(copy, id3v23=id3v23)
+            _set(file, values)
             file.save()
     except mediafile.UnreadableFileError as exc:
         raise UnwritableTags(f"tags not written: {exc.message}") from exc
     except OSError as exc:
         raise UnwritableTags(f"tags not written: {exc.strerror}") from exc
+    except ChangedMeanwhile as exc:
+        raise UnwritableTags(f"tags not written: {exc}") from exc
+    return True
+
+
+def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> bool:
+    """Give fields their values; return whether any had another one."""
+    changed = False
+    for name, value in values.items():
+        field = _descriptor(name, value)
+        if _held(field.__get__(file)) != _held(value):
+            field.__set__(file, value)
+            changed = True
     return changed
 
 
