@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from conftest import encode, noise
 
-from beetsplug.soundtags.decoding import decode
+from beetsplug.soundtags.decoding import decode, seekable
 from beetsplug.soundtags.errors import UnreadableAudio
 
 RATE = 44100
@@ -28,6 +28,17 @@ def test_channels_are_averaged_and_nothing_is_clipped(tmp_path):
     rate, mono = read(tmp_path / "a.wav")
     assert rate == RATE
     assert mono[:3].tolist() == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 8, 16])
+def test_any_number_of_channels(tmp_path, channels):
+    path = tmp_path / "a.wav"
+    samples = np.random.default_rng(0).uniform(-1, 1, (50_000, channels))
+    soundfile.write(path, samples, RATE, "FLOAT")
+    expected = pytest.approx(samples.mean(axis=1), abs=1e-6)
+    assert read(path)[1] == expected  # by libsndfile
+    with seekable(str(path)) as source:  # by FFmpeg
+        assert source.read(0, len(samples)) == expected
 
 
 def test_antiphase_is_not_silence(tmp_path):

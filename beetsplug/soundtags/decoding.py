@@ -309,12 +309,14 @@ def _frames(packets: Iterable[Any]) -> Iterator[tuple[Any, np.ndarray]]:
     """Decode packets to frames, each with its (samples, channels)."""
     import av
 
-    resampler = av.AudioResampler(format="fltp")
+    # Packed: of planes, PyAV counts too many where there are eight.
+    resampler = av.AudioResampler(format="flt")
     try:
         for packet in packets:
             for frame in _decode_packet(packet):
                 for part in resampler.resample(frame):
-                    yield part, part.to_ndarray().T
+                    channels = part.layout.nb_channels
+                    yield part, part.to_ndarray().reshape(-1, channels)
     except (av.FFmpegError, OSError, ValueError):
         return  # what came before a damaged place counts
 
