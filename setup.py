@@ -45,7 +45,7 @@ setup(
         "threadpoolctl>=3.5",
     ],
     extras_require={
-        "test": ["build", "pytest", "pyyaml"],
+        "test": ["build", "hypothesis", "pytest", "pyyaml"],
         "lint": ["mypy", "ruff"],
     },
     classifiers=[

@@ -67,14 +67,14 @@ def main() -> None:
             "backbone": plan.make_plan([BACKBONE], folder, Settings(), print),
             "heads": plan.make_plan(heads, folder, Settings(), print),
         }
-        (track,) = features(str(options.track), plans["backbone"])
+        (track,) = features(str(options.track), plans["backbone"].wanted)
         pool = SessionPool(2 * 10**9)
         times: dict[str, list[float]] = {name: [] for name in plans}
         for _ in range(ROUNDS + 1):
             for name, made in plans.items():
                 started = time.perf_counter()
                 (said,) = activations([track.patches], made, pool)
-                conclude([said], track.seconds, made)
+                conclude([said], track.seconds, track.level, made)
                 times[name].append(time.perf_counter() - started)
         pool.close()
     (patches,) = track.patches.values()

@@ -76,10 +76,10 @@ def read_and_run(
 ) -> None:
     """Analyse a file, step by step, in this thread."""
     with watch.running("decode"):  # less what is found within
-        parts = list(features.features(file, plan))
+        parts = list(features.features(file, plan.wanted))
     with watch.running("scores"):
         results = activations([part.patches for part in parts], plan, pool)
-        conclude(results, parts[-1].seconds, plan)
+        conclude(results, parts[-1].seconds, parts[-1].level, plan)
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Track:
         with ThreadPoolExecutor() as team:
             said = [
                 activations([portion.patches], models, pool, team.map)[0]
-                for portion in features(str(file), models)
+                for portion in features(str(file), models.wanted)
             ]
         self.activations = {
             model.id: np.concatenate([each[model.id] for each in said])

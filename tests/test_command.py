@@ -10,7 +10,8 @@ from pathlib import Path
 
 import mutagen
 import pytest
-from conftest import ROOT, Beet, encode, write_track
+import soundfile
+from conftest import ROOT, Beet, encode, noise, write_track
 
 OURS = ("mood", "danceability", "voice_instrumental")
 
@@ -243,6 +244,62 @@ def test_bad_entries_are_named(library: Beet, option, value, reason):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [("patchs", "; is patches meant?"), ("colour", "")],
+)
+def test_unknown_options_are_named(library: Beet, option, hint):
+    library.configure(soundtags={"patches": 2, option: 3})
+    done = library("soundtags")
+    line = f"soundtags.{option}: there is no such option{hint}\n"
+    assert done.stderr.count(line) == 1
+    assert "2 tagged" in done.stdout
+
+
+def test_a_bad_auto_is_named_and_means_no(beet: Beet, track):
+    beet.configure(soundtags={"auto": "maybe"})
+    done = beet("import", "-A", track)
+    assert "soundtags.auto: 'maybe' is not yes or no" in done.stderr
+    assert len(beet.items()) == 1
+    assert "soundtags_plan" not in beet.items()[0]
+
+
+def test_what_is_analysed_again_is_counted(library: Beet):
+    assert "with other models" not in library("soundtags").stdout
+    library.configure(soundtags={"patches": 3, "jobs": 1})
+    again = library("soundtags").stdout.splitlines()[0]
+    assert again.startswith("2 of 2 were analysed with other models or sett")
+    assert "with other models" not in library("soundtags").stdout
+
+
+SILENT = {
+    "silence": 0 * noise(),
+    "constant": 0 * noise() + 0.5,
+    "far below": 1e-4 * noise(),
+}
+
+
+def test_nothing_is_said_of_silence(beet: Beet, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, samples in {**SILENT, "soft": 0.02 * noise()}.items():
+        soundfile.write(folder / f"{name}.wav", samples, 44100, "FLOAT")
+    beet.configure(soundtags={"patches": 2, "auto": False, "jobs": 1})
+    beet("import", "-A", "-C", folder)
+    for path in folder.iterdir():
+        beet("modify", "-yMW", f"path:{path}", f"title={path.stem}")
+    assert "4 tagged" in beet("soundtags").stdout
+    items = {item["title"]: item for item in beet.items()}
+    for name in SILENT:
+        assert items[name]["soundtags_plan"]
+        for field in ("mood", "genres", "danceability", "soundtags"):
+            assert not items[name].get(field), (name, field)
+        assert items[name].get("danceability") is None
+    assert items["soft"]["danceability"] is not None
+    assert items["soft"]["soundtags"]
+    assert beet.ls("$title", "danceability:0..") == ["soft"]
+
+
 def test_unknown_models_are_named(library: Beet):
     done = library("soundtags", "-m", "nonsense", status=1)
     assert done.stderr.startswith("error: no model nonsense here; installed")
@@ -300,8 +357,8 @@ def test_a_terminal_gets_a_bar_and_nothing_of_tensorflow(library: Beet):
     assert "ETA" in text
     assert "2/2" in text
     assert "2 tagged, 0 already up to date, 0 failed" in text
-    for noise in ("oneDNN", "absl", "I0000", "cuda", "WARNING"):
-        assert noise not in text
+    for word in ("oneDNN", "absl", "I0000", "cuda", "WARNING"):
+        assert word not in text
 
 
 def test_native_noise_is_there_only_when_asked_for(library: Beet):

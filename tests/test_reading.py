@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +13,11 @@ from conftest import encode, noise
 from beetsplug.soundtags import reading
 from beetsplug.soundtags.decoding import decode
 from beetsplug.soundtags.errors import Stopped, UnreadableAudio
-from beetsplug.soundtags.features import features
+from beetsplug.soundtags.features import Wanted, features
 from beetsplug.soundtags.mel import mel_bands
 from beetsplug.soundtags.patches import FRONT_ENDS, cut_patches, patch_starts
 from beetsplug.soundtags.reading import decoded, sought
 from beetsplug.soundtags.resampling import RATE, resample
-from beetsplug.soundtags.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,17 +33,8 @@ SEEKABLE = {
 }
 
 
-@dataclass
-class Asked:
-    """As much of a plan as reading asks for."""
-
-    patches: int | None
-    front_ends: list[str] = field(default_factory=lambda: list(FRONT_ENDS))
-    resampler: str = "soxr"
-
-    @property
-    def settings(self) -> Settings:
-        return Settings(patches=self.patches, resampler=self.resampler)
+def asked_for(patches: int | None, resampler: str = "soxr") -> Wanted:
+    return Wanted(list(FRONT_ENDS), patches, resampler)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +53,7 @@ def files(tmp_path_factory) -> Path:
     return folder
 
 
-def whole(path: Path, asked: Asked) -> dict[str, np.ndarray]:
+def whole(path: Path, asked: Wanted) -> dict[str, np.ndarray]:
     """Return the patches of a file, cut from all of it."""
     signal = resample(decode(str(path)), asked.resampler)
     patches = {}
@@ -123,7 +112,7 @@ def test_stretches_of_real_vorbis_are_exact(shared):
 @pytest.mark.parametrize("name", ["pcm16.wav", "a.flac", "vorbis.ogg"])
 def test_a_few_patches_do_not_take_the_whole_file(files, name, monkeypatch):
     monkeypatch.delattr("beetsplug.soundtags.features.decoded")
-    asked = Asked(5)
+    asked = asked_for(5)
     (portion,) = features(str(files / name), asked)
     assert portion.seconds == pytest.approx(SECONDS)
     # Next to empty bands magnify what is rounded off.
@@ -133,7 +122,7 @@ def test_a_few_patches_do_not_take_the_whole_file(files, name, monkeypatch):
 @pytest.mark.parametrize("patches", [1, 5, 64, 65, None])
 @pytest.mark.parametrize("name", ["a.mp3", "a.flac"])
 def test_patches_are_those_of_the_whole(files, name, patches):
-    asked = Asked(patches)
+    asked = asked_for(patches)
     portions = list(features(str(files / name), asked))
     assert_same(portions, whole(files / name, asked), 1e-3)
 
@@ -141,7 +130,7 @@ def test_patches_are_those_of_the_whole(files, name, patches):
 def test_many_patches_come_in_portions(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", noise(20, 16000), 16000)
     monkeypatch.setattr("beetsplug.soundtags.features.PORTION", 3)
-    asked = Asked(None)
+    asked = asked_for(None)
     portions = list(features(str(tmp_path / "a.wav"), asked))
     counts = [[len(p) for p in each.patches.values()] for each in portions]
     assert max(map(max, counts)) == 3
@@ -154,15 +143,15 @@ def test_many_patches_come_in_portions(tmp_path, monkeypatch):
 @pytest.mark.parametrize("seconds", [0.001, 0.5, 2.9])
 def test_short_clips_are_read_as_a_whole(tmp_path, seconds):
     soundfile.write(tmp_path / "a.flac", noise(seconds), 44100)
-    (portion,) = features(str(tmp_path / "a.flac"), Asked(16))
-    expected = whole(tmp_path / "a.flac", Asked(16))
+    (portion,) = features(str(tmp_path / "a.flac"), asked_for(16))
+    expected = whole(tmp_path / "a.flac", asked_for(16))
     assert_same([portion], expected, 1e-3)
 
 
 def test_a_file_shorter_than_it_says_gives_what_it_has(files, tmp_path):
     content = (files / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(content[: len(content) // 2])
-    asked = Asked(8)
+    asked = asked_for(8)
     (portion,) = features(str(tmp_path / "a.flac"), asked)
     assert 5 < portion.seconds < 25
     assert_same([portion], whole(tmp_path / "a.flac", asked), 1e-6)
@@ -174,22 +163,22 @@ def test_what_cannot_be_sought_in_is_decoded(files, tmp_path):
             encode(path, "aac", "mp4")
         with sought(str(path), "soxr") as track:
             assert track is None
-        (portion,) = features(str(path), Asked(3))
-        assert_same([portion], whole(path, Asked(3)), 1e-6)
+        (portion,) = features(str(path), asked_for(3))
+        assert_same([portion], whole(path, asked_for(3)), 1e-6)
 
 
 def test_there_is_no_audio_where_there_is_none(tmp_path):
     (tmp_path / "a.flac").write_text("no music")
     for name in ("a.flac", "missing.flac", "."):
         with pytest.raises(UnreadableAudio):
-            next(features(str(tmp_path / name), Asked(3)))
+            next(features(str(tmp_path / name), asked_for(3)))
 
 
 @pytest.mark.parametrize("patches", [3, None])
 def test_long_files_are_decoded_twice_and_kept_never(
     files, monkeypatch, patches
 ):
-    path, asked = files / "a.mp3", Asked(patches)
+    path, asked = files / "a.mp3", asked_for(patches)
     expected = whole(path, asked)
     monkeypatch.setattr(reading, "KEPT", 10 * RATE)
     opened = []
@@ -222,5 +211,5 @@ def test_reading_ends_where_it_is_told_to(files):
         return len(asked) == 3
 
     with pytest.raises(Stopped):
-        next(features(str(files / "a.mp3"), Asked(3), third_time))
+        next(features(str(files / "a.mp3"), asked_for(3), third_time))
     assert len(asked) == 3

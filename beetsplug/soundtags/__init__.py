@@ -36,7 +36,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         # Tags that files of imported items are to have, by item id.
         self._pending: dict[int | None, dict[str, Any]] = {}
         self._declare_file_tags()
-        if self.config["auto"].get(bool):
+        if self._listens_on_import():
             self.import_stages = [self.imported]
             self.register_listener("import_task_files", self.files_in_place)
 
@@ -97,6 +97,13 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             if name not in MediaFile.__dict__:
                 kind = fields.kind_of(self._types[name])
                 self.add_media_field(name, fields.media_field(name, kind))
+
+    def _listens_on_import(self) -> bool:
+        try:
+            return options.auto(self.config)
+        except ConfigError as exc:
+            self._log.error("{}; nothing is analysed on import", exc)
+            return False
 
     def imported(self, _session: ImportSession, task: ImportTask) -> None:
         """Analyse the items of a task; their files are not ours to write yet.

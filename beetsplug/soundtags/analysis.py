@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .labels import label
-from .rules import estimates
+from .rules import GENRES, estimates
 from .scores import model_means, target_means
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .plan import Plan
     from .scores import Means
+
+
+SILENCE = 1e-3  # 60 dB below full scale
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,10 @@ class Analysis:
 
 
 def conclude(
-    results: Sequence[Mapping[str, np.ndarray]], seconds: float, plan: Plan
+    results: Sequence[Mapping[str, np.ndarray]],
+    seconds: float,
+    level: float,
+    plan: Plan,
 ) -> Analysis:
     """Make an analysis of what the models say of all portions of a file.
 
@@ -51,6 +57,9 @@ def conclude(
         Per portion, model id to activations of shape (patches, classes).
     seconds
         How long the audio is.
+    level
+        How loud it gets, see :class:`features.Features`. Of silence nothing is
+        said: models would guess.
     plan
         Which models ran.
     """
@@ -62,5 +71,16 @@ def conclude(
     means = target_means(answers, plan.models)
     estimated = estimates(means)
     fields = label(means, estimated, plan.targets, plan.settings)
+    if level < SILENCE:
+        fields = _nothing(fields)
     fields["soundtags_plan"] = plan.digest
     return Analysis(fields, seconds, answers, estimated)
+
+
+def _nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields without what they say; genres are left as they are."""
+    return {
+        name: [] if isinstance(value, list) else None
+        for name, value in fields.items()
+        if name != GENRES
+    }

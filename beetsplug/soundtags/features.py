@@ -15,13 +15,35 @@ from .reading import decoded, sought
 from .resampling import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from .decoding import Path
-    from .plan import Plan
     from .reading import Track
 
+    Reading = Callable[
+        [Path, "Wanted", Callable[[], bool]], Iterator["Features"]
+    ]
+
 PORTION = 64  # patches of a front end that are made at a time
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of files.
+
+    Attributes
+    ----------
+    front_ends
+        Keys of :data:`patches.FRONT_ENDS`.
+    patches
+        At most so many of each front end, evenly spread; None for all.
+    resampler
+        A key of :data:`resampling.RESAMPLERS`.
+    """
+
+    front_ends: Collection[str]
+    patches: int | None
+    resampler: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,9 @@ class Features:
         Front end to the seconds at which its patches begin.
     seconds
         How long the audio of the file is.
+    level
+        The largest RMS so far of what was read of the file at a time, full
+        scale at 1.0.
     last
         Whether nothing follows.
     """
@@ -43,6 +68,7 @@ class Features:
     patches: Mapping[str, np.ndarray]
     times: Mapping[str, np.ndarray]
     seconds: float
+    level: float
     last: bool
 
     @property
@@ -52,16 +78,16 @@ class Features:
 
 
 def features(
-    path: Path, plan: Plan, stopped: Callable[[], bool] = lambda: False
+    path: Path, wanted: Wanted, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Features]:
-    """Read of a file what the models of a plan are fed.
+    """Read of a file what models are fed.
 
     Parameters
     ----------
     path
         An audio file.
-    plan
-        Which front ends there are, and how many patches.
+    wanted
+        Which front ends, and how many patches.
     stopped
         Asked every now and then whether to give up.
 
@@ -77,35 +103,46 @@ def features(
     Stopped
         If it was told to give up.
     """
-    few = plan.settings.patches is not None and plan.settings.patches <= PORTION
-    if few and (portions := _from_stretches(path, plan)):
+    few = wanted.patches is not None and wanted.patches <= PORTION
+    if few and (portions := _from_stretches(path, wanted)):
         yield from portions
     else:
-        track = decoded(path, plan.settings.resampler, stopped)
-        yield from _portions(track, plan)
+        track = decoded(path, wanted.resampler, stopped)
+        yield from _portions(track, wanted)
 
 
-def _from_stretches(path: Path, plan: Plan) -> list[Features]:
+def _from_stretches(path: Path, wanted: Wanted) -> list[Features]:
     """Read no more of a file than is wanted; empty if that cannot be done."""
-    with sought(path, plan.settings.resampler) as track:
+    with sought(path, wanted.resampler) as track:
         try:
-            return list(_portions(track, plan)) if track else []
+            return list(_portions(track, wanted)) if track else []
         except UnreadableAudio:
             return []  # damaged: what can be decoded may be shorter
 
 
-def _portions(track: Track, plan: Plan) -> Iterator[Features]:
+def _portions(track: Track, wanted: Wanted) -> Iterator[Features]:
     starts = {
         name: patch_starts(
             frame_count(track.length, FRONT_ENDS[name].mel),
             FRONT_ENDS[name],
-            plan.settings.patches,
+            wanted.patches,
         )
-        for name in plan.front_ends
+        for name in wanted.front_ends
     }
     parts = list(_parts(starts))
+    level = 0.0
     for number, part in enumerate(parts, start=1):
-        yield _portion(track, part, last=number == len(parts))
+        patches, level = _read(track, part, level)
+        yield Features(
+            patches=patches,
+            times={
+                name: np.array(starts) / FRONT_ENDS[name].frame_rate
+                for name, starts in part.items()
+            },
+            seconds=track.seconds,
+            level=level,
+            last=number == len(parts),
+        )
 
 
 def _parts(
@@ -126,23 +163,17 @@ def _parts(
     yield part
 
 
-def _portion(
-    track: Track, part: Mapping[str, list[int]], last: bool
-) -> Features:
+def _read(
+    track: Track, part: Mapping[str, list[int]], level: float
+) -> tuple[dict[str, np.ndarray], float]:
+    """Return patches, and the highest of a level and theirs."""
     patches: dict[str, list[np.ndarray]] = defaultdict(list)
     for begin, end, starts in _stretches(part):
         signal = track.stretch(begin, min(end, track.length))
+        level = max(level, float(np.std(signal.samples)))
         for name, each in _cut(signal, begin, starts).items():
             patches[name].append(each)
-    return Features(
-        patches={name: np.concatenate(each) for name, each in patches.items()},
-        times={
-            name: np.array(starts) / FRONT_ENDS[name].frame_rate
-            for name, starts in part.items()
-        },
-        seconds=track.seconds,
-        last=last,
-    )
+    return {name: np.concatenate(p) for name, p in patches.items()}, level
 
 
 def _stretches(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path as Folder
 
     from .decoding import Path
+    from .features import Reading
     from .installed import Model
     from .sessions import SessionPool, Spread
     from .settings import Settings
@@ -41,7 +42,11 @@ class Layer:
     node: str
 
     def values(
-        self, path: Path, pool: SessionPool, spread: Spread
+        self,
+        path: Path,
+        pool: SessionPool,
+        spread: Spread = map,
+        reading: Reading = features,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what the layer makes of a file.
 
@@ -53,6 +58,8 @@ class Layer:
             Where sessions come from.
         spread
             Makes the single calls; see :meth:`sessions.SessionPool.run`.
+        reading
+            How the file is read: here, or elsewhere.
 
         Returns
         -------
@@ -73,7 +80,7 @@ class Layer:
         if fed is not self.model:
             nodes.insert(0, (fed, str(fed.metadata.embedding)))
         values, times = [], []
-        for portion in features(path, self.plan):
+        for portion in reading(path, self.plan.wanted, lambda: False):
             rows = portion.patches[fed.metadata.algorithm]
             for model, node in nodes:
                 rows = pool.run(job(model, node), rows, spread)[node]

@@ -36,6 +36,23 @@ MOST_JOBS = 16
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
+def unknown(config: ConfigView) -> list[str]:
+    """Say which options there are not."""
+    from difflib import get_close_matches
+
+    found = []
+    for name in config.keys() - DEFAULTS.keys():
+        similar = get_close_matches(name, DEFAULTS, 1)
+        hint = f"; is {similar[0]} meant?" if similar else ""
+        found.append(f"{config[name].name}: there is no such option{hint}")
+    return sorted(found)
+
+
+def auto(config: ConfigView) -> bool:
+    """Read whether to analyse what is imported."""
+    return bool(_checked(config["auto"], "yes or no", _is_bool))
+
+
 def settings(config: ConfigView) -> Settings:
     """Read what decides about results.
 
@@ -184,6 +201,10 @@ def _checked(
 
 def _refused(view: ConfigView, value: Any, allowed: str) -> ConfigValueError:
     return ConfigValueError(f"{view.name}: {value!r} is not {allowed}")
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 def _is_count(value: Any) -> bool:

@@ -6,14 +6,14 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from .activations import activations
 from .activations import jobs as jobs_of
 from .analysis import Analysis, conclude
-from .errors import BrokenModels, SoundtagsError, UnexpectedFailure
+from .errors import BrokenModels, SoundtagsError, attempt
 from .features import Features, features
 from .patches import FRONT_ENDS
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .decoding import Path
+    from .features import Reading
     from .plan import Plan
     from .sessions import SessionPool
 
     Said = Mapping[str, np.ndarray] | SoundtagsError
 
-P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
@@ -50,6 +50,7 @@ def analyse_all(
     plan: Plan,
     pool: SessionPool,
     jobs: int,
+    reading: Reading = features,
 ) -> Iterator[tuple[T, Outcome]]:
     """Analyse many files, in order, whatever happens to any of them.
 
@@ -69,6 +70,8 @@ def analyse_all(
         Where sessions come from.
     jobs
         How many threads.
+    reading
+        How files are read: here, or elsewhere.
 
     Yields
     ------
@@ -89,8 +92,8 @@ def analyse_all(
 
     def read(track: tuple[T, Path]) -> _Reading[T]:
         key, path = track
-        parts = features(path, plan, stopped.is_set)
-        return key, parts, team.submit(_attempt, next, parts)
+        parts = reading(path, plan.wanted, stopped.is_set)
+        return key, parts, team.submit(attempt, next, parts)
 
     def run(group: list[tuple[T, Found]]) -> _Running[T]:
         found = [each for _, each in group]
@@ -135,7 +138,7 @@ def _portions(
             found = future.result()
             more = isinstance(found, Features) and not found.last
             if more:
-                future = team.submit(_attempt, next, parts)
+                future = team.submit(attempt, next, parts)
             yield key, found
 
 
@@ -193,7 +196,7 @@ def _run(
 ) -> list[Said]:
     """Run the models over a group of portions, and pass errors on."""
     patches = [each.patches for each in found if isinstance(each, Features)]
-    done = _attempt(activations, patches, plan, pool, team.map)
+    done = attempt(activations, patches, plan, pool, team.map)
     said: Iterator[Said] = (
         repeat(done) if isinstance(done, SoundtagsError) else iter(done)
     )
@@ -215,21 +218,9 @@ def _concluded(
             else:
                 results.append(said)
             if isinstance(found, Features) and found.last and not outcome:
-                outcome = _attempt(conclude, results, found.seconds, plan)
+                outcome = attempt(
+                    conclude, results, found.seconds, found.level, plan
+                )
             if outcome and (isinstance(found, SoundtagsError) or found.last):
                 yield key, outcome
                 outcome, results = None, []
-
-
-def _attempt(
-    work: Callable[P, U], *args: P.args, **kwargs: P.kwargs
-) -> U | SoundtagsError:
-    """Return what some work on tracks returns, or what went wrong."""
-    try:
-        return work(*args, **kwargs)
-    except SoundtagsError as exc:
-        return exc
-    except Exception as exc:  # one track must not end the run
-        failure = UnexpectedFailure(f"unexpected {type(exc).__name__}: {exc}")
-        failure.__cause__ = exc
-        return failure

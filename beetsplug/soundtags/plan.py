@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import catalogue, installed
 from .errors import UnknownModel, UnusableModel
+from .features import Wanted
 from .patches import FRONT_ENDS
 
 if TYPE_CHECKING:
@@ -78,6 +79,13 @@ class Plan:
     def front_ends(self) -> set[str]:
         """The front ends that patches are needed of."""
         return {model.metadata.algorithm for model in self.fed}
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is wanted of files."""
+        return Wanted(
+            self.front_ends, self.settings.patches, self.settings.resampler
+        )
 
     def heads(self, backbone: Model) -> list[Model]:
         """Return the models that start from a backbone's embedding."""

@@ -50,14 +50,12 @@ def matching(lib: Library, query: Sequence[str]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def analysed(lib: Library, digest: str) -> set[int]:
-    """Return the ids of all items that were analysed by a plan."""
-    statement = (
-        "SELECT entity_id FROM item_attributes WHERE key = ? AND value = ?"
-    )
+def analysed(lib: Library) -> dict[int, str]:
+    """Return the ids of all items that were analysed, and by which plans."""
+    statement = "SELECT entity_id, value FROM item_attributes WHERE key = ?"
     with lib.transaction() as transaction:
-        rows = transaction.query(statement, (PLAN, digest))
-    return {row["entity_id"] for row in rows}
+        rows = transaction.query(statement, (PLAN,))
+    return {row["entity_id"]: row["value"] for row in rows}
 
 
 def _fetched(lib: Library, query: Sequence[str]) -> list[int]:

@@ -17,6 +17,7 @@ from .filetags import write_tags
 from .pipeline import analyse_all
 from .plan import make_plan
 from .quiet import quiet
+from .readers import Readers
 from .rules import GENRES
 from .sessions import SessionPool
 
@@ -51,6 +52,8 @@ class Tagger:
         Where sessions come from.
     jobs
         Threads to work with.
+    readers
+        Where files are read.
     genre
         What is done with ``genres``: fill, replace or never.
     file_tags
@@ -69,6 +72,7 @@ class Tagger:
     plan: Plan
     pool: SessionPool
     jobs: int
+    readers: Readers
     genre: str
     file_tags: list[str]
     force: bool
@@ -110,7 +114,11 @@ class Tagger:
                 tracks = _tracks(source, taken)
                 try:
                     for item, outcome in analyse_all(
-                        tracks, self.plan, self.pool, self.jobs
+                        tracks,
+                        self.plan,
+                        self.pool,
+                        self.jobs,
+                        self.readers.features,
                     ):
                         taken.popleft()
                         yield item, outcome
@@ -128,6 +136,11 @@ class Tagger:
             self.logger.warning("left out: {}", fault)
         self.left_out |= broken.faults.keys()
         self.plan = self.replan(self.left_out)
+
+    def close(self) -> None:
+        """Give back what sessions and readers hold."""
+        self.pool.close()
+        self.readers.close()
 
     def _quiet(self) -> AbstractContextManager[None]:
         return quiet(self.logger, beets_config["verbose"].get(int) < 2)
@@ -206,6 +219,8 @@ def make_tagger(
     SoundtagsError
         If a model that was asked for is not there or cannot be used.
     """
+    for complaint in options.unknown(config):
+        logger.warning("{}", complaint)
     names = names or options.models(config)
     replan = partial(
         make_plan,
@@ -215,10 +230,12 @@ def make_tagger(
         lambda message: logger.warning("{}", message),
     )
     plan = replan()
+    jobs = jobs or options.jobs(config)
     return Tagger(
         plan=plan,
         pool=SessionPool(options.session_memory(config)),
-        jobs=jobs or options.jobs(config),
+        jobs=jobs,
+        readers=Readers(jobs),
         genre=options.genre_policy(config),
         file_tags=options.file_tags(config, item_types(plan.targets.values())),
         force=force,

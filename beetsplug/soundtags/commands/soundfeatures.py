@@ -19,6 +19,7 @@ from .. import options
 from ..errors import SoundtagsError, UnreadableAudio
 from ..latent import find_layer
 from ..quiet import quiet
+from ..readers import Readers
 from ..sessions import SessionPool
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run(
     """
     if not opts.output:
         raise UserError("name the file to write: -o FILE")
-    pool = SessionPool(options.session_memory(config))
+    pool, readers = SessionPool(options.session_memory(config)), Readers(1)
     try:
         layer = find_layer(
             opts.model,
@@ -57,7 +58,12 @@ def run(
             quiet(log, beets_config["verbose"].get(int) < 2),
             ThreadPoolExecutor(options.jobs(config)) as team,
         ):
-            listen = partial(layer.values, pool=pool, spread=team.map)
+            listen = partial(
+                layer.values,
+                pool=pool,
+                spread=team.map,
+                reading=readers.features,
+            )
             done = export(lib.items(query), listen, opts, log)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
@@ -65,6 +71,7 @@ def run(
         raise UserError(f"{opts.output}: {exc.strerror}") from exc
     finally:
         pool.close()
+        readers.close()
     ui.print_(f"{done} tracks, {layer.model.id} {layer.node}: {opts.output}")
 
 

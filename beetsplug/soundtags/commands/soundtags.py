@@ -54,7 +54,7 @@ def run(
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     finally:
-        tagger.pool.close()
+        tagger.close()
 
 
 class Run:
@@ -78,12 +78,7 @@ class Run:
 
     def go(self, query: list[str]) -> None:
         """Analyse what is not up to date, and say what came of it."""
-        found = matching(self.lib, query)
-        current = set()
-        if not self.opts.force:
-            current = analysed(self.lib, self.tagger.plan.digest)
-        stale = [item_id for item_id in found if item_id not in current]
-        self.skipped = len(found) - len(stale)
+        stale = self._stale(matching(self.lib, query))
         started = time.monotonic()
         try:
             with self._progress(len(stale)) as progress:
@@ -101,6 +96,21 @@ class Run:
             self._summarise(took)
         if self.failures and not self.done and not self.skipped:
             raise UserError("no track could be analysed")
+
+    def _stale(self, ids: list[int]) -> list[int]:
+        """Return those of some items that are to be analysed."""
+        if self.opts.force:
+            return ids
+        plans, current = analysed(self.lib), self.tagger.plan.digest
+        stale = [each for each in ids if plans.get(each) != current]
+        again = sum(each in plans for each in stale)
+        self.skipped = len(ids) - len(stale)
+        if again and not self.opts.quiet:
+            ui.print_(
+                f"{again} of {len(stale)} were analysed with other models or"
+                " settings, and are again"
+            )
+        return stale
 
     def _items(self, ids: list[int]) -> Iterator[Item]:
         """Fetch items one by one, as there can be any number."""
@@ -141,7 +151,7 @@ class Run:
         if fresh is None:
             self._fail(item, REMOVED)
         elif isinstance(outcome, SoundtagsError):
-            self._fail(item, str(outcome), outcome.__cause__)
+            self._fail(item, str(outcome), getattr(outcome, "trace", ""))
         else:
             try:
                 self._tag(fresh, outcome)
@@ -166,15 +176,13 @@ class Run:
         self.done += 1
         self.seconds += analysis.seconds
 
-    def _fail(
-        self, item: Item, reason: str, cause: BaseException | None = None
-    ) -> None:
+    def _fail(self, item: Item, reason: str, trace: str = "") -> None:
         # Details, which differ from file to file, follow a colon.
         self.failures[reason.split(": ")[0]] += 1
         path = displayable_path(item.path)
         self._aside(lambda: self.log.error("{}: {}", path, reason))
-        if cause:
-            self.log.debug("{}", cause, exc_info=cause)
+        if trace:
+            self.log.debug("{}", trace)
 
     def _aside(self, say: Any) -> None:
         """Print something while the progress bar is out of the way."""

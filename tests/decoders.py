@@ -1,0 +1,40 @@
+"""What a process that reads files may meet, by the name of the file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+
+from beetsplug.soundtags.errors import UnreadableAudio
+from beetsplug.soundtags.features import Features
+
+PORTIONS = 3
+
+
+def made_up(path, wanted, stopped):
+    """Yield portions that say which file and which process they are of."""
+    if "segfault" in path:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "abort" in path:
+        os.abort()
+    if "hang" in path:
+        time.sleep(1000)
+    if "slow" in path:
+        for _ in range(30):
+            time.sleep(0.1)
+            stopped()
+    if "bad" in path:
+        raise UnreadableAudio("made to fail")
+    if "bug" in path:
+        raise ZeroDivisionError("made to fail")
+    for number in range(PORTIONS):
+        yield Features(
+            patches={path: np.full((2, 3, 4), number)},
+            times={path: np.zeros(2)},
+            seconds=os.getpid(),
+            level=1.0,
+            last=number == PORTIONS - 1,
+        )

@@ -1,0 +1,218 @@
+"""Files that are read in processes of their own, and what happens to these."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Beet, noise, write_track
+from decoders import PORTIONS, made_up
+
+from beetsplug.soundtags import readers as module
+from beetsplug.soundtags.errors import (
+    CrashedDecoder,
+    HangingDecoder,
+    NoReader,
+    Stopped,
+    UnexpectedFailure,
+    UnreadableAudio,
+)
+from beetsplug.soundtags.features import Wanted, features
+from beetsplug.soundtags.patches import FRONT_ENDS
+from beetsplug.soundtags.readers import Readers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOTHING = Wanted((), None, "soxr")
+posix = pytest.mark.skipif(
+    os.name == "nt", reason="Windows has other ways to die"
+)
+
+
+@pytest.fixture
+def readers() -> Iterator[Readers]:
+    made = Readers(1, made_up, patience=1.5)
+    yield made
+    made.close()
+
+
+def read(readers, name, stopped=lambda: False):
+    return list(readers.features(name, NOTHING, stopped))
+
+
+def process_of(readers) -> int:
+    return int(read(readers, "any")[0].seconds)
+
+
+@pytest.mark.parametrize("patches", [5, None])
+def test_what_is_read_is_the_same_as_in_this_process(tmp_path, patches):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, noise(120, 16000), 16000)
+    wanted = Wanted(list(FRONT_ENDS), patches, "soxr")
+    expected = list(features(str(path), wanted))
+    made = Readers(1)
+    found = list(made.features(str(path), wanted, lambda: False))
+    made.close()
+    assert [f.last for f in found] == [e.last for e in expected]
+    for one, other in zip(found, expected):
+        assert (one.seconds, one.level) == (other.seconds, other.level)
+        for name, each in other.patches.items():
+            assert np.array_equal(one.patches[name], each)
+            assert np.array_equal(one.times[name], other.times[name])
+
+
+def test_one_process_reads_one_file_after_the_other(readers):
+    assert process_of(readers) == process_of(readers) != os.getpid()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "reason"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT")]
+)
+def test_a_crash_costs_its_file_alone(readers, name, reason):
+    before = process_of(readers)
+    with pytest.raises(CrashedDecoder, match=reason):
+        read(readers, name)
+    assert process_of(readers) != before
+
+
+def test_a_file_that_hangs_is_given_up(readers):
+    started = time.monotonic()
+    with pytest.raises(HangingDecoder, match=r"1\.5 s|2 s"):
+        read(readers, "hang")
+    assert time.monotonic() - started < 10
+    assert len(read(readers, "next")) == PORTIONS
+
+
+def test_a_file_that_takes_long_is_not(readers):
+    assert len(read(readers, "slow")) == PORTIONS  # 3 s
+
+
+def test_files_can_be_read_by_turns(readers):
+    names = [f"file {number}" for number in range(module.OPEN + 3)]
+    # More than a process keeps open: some are begun anew.
+    files = [readers.features(n, NOTHING, lambda: False) for n in names]
+    for number in range(PORTIONS):
+        for name, file in zip(names, files):
+            portion = next(file)
+            assert (portion.patches[name] == number).all()
+            assert portion.last == (number == PORTIONS - 1)
+
+
+@posix
+def test_files_that_were_open_go_on_after_a_crash(readers):
+    file = readers.features("open", NOTHING, lambda: False)
+    assert (next(file).patches["open"] == 0).all()
+    with pytest.raises(CrashedDecoder):
+        read(readers, "segfault")
+    assert (next(file).patches["open"] == 1).all()
+
+
+def test_a_process_that_somebody_killed_is_replaced(readers):
+    victim = process_of(readers)
+    os.kill(victim, getattr(signal, "SIGKILL", signal.SIGTERM))
+    time.sleep(0.5)
+    assert process_of(readers) != victim
+
+
+def test_errors_arrive(readers):
+    with pytest.raises(UnreadableAudio, match=r"^made to fail$"):
+        read(readers, "bad")
+    with pytest.raises(UnexpectedFailure, match="ZeroDivisionError") as found:
+        read(readers, "bug")
+    assert "decoders.py" in found.value.trace
+
+
+def test_several_threads_have_a_process_each():
+    made = Readers(3, made_up)
+    processes = []
+    gate = threading.Barrier(3)
+
+    def work():
+        gate.wait()
+        processes.append(int(read(made, "slow")[0].seconds))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    made.close()
+    assert len(set(processes)) == 3
+
+
+def test_who_waits_can_be_stopped(readers):
+    process_of(readers)
+    started = time.monotonic()
+    with pytest.raises(Stopped):
+        read(readers, "hang", lambda: time.monotonic() - started > 0.5)
+    assert time.monotonic() - started < 1.4
+
+
+@posix
+def test_processes_end_with_us(readers):
+    process = process_of(readers)
+    readers.close()
+    time.sleep(0.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_that_there_can_be_no_process_is_said(tmp_path, monkeypatch):
+    (tmp_path / "gone_soon.py").write_text("def work(*_): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    import gone_soon
+
+    (tmp_path / "gone_soon.py").unlink()
+    with pytest.raises(NoReader):
+        read(Readers(1, gone_soon.work), "any")
+
+
+CRASHING = """
+import os, signal, sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+
+here = os.path.dirname(__file__)
+found = PathFinder.find_spec("soundfile", [p for p in sys.path if p != here])
+module = module_from_spec(found)
+sys.modules["soundfile"] = module
+found.loader.exec_module(module)
+begin = module.SoundFile.__init__
+
+
+def crash(self, file, *args, **kwargs):
+    if b"crashing" in os.fsencode(file):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    begin(self, file, *args, **kwargs)
+
+
+module.SoundFile.__init__ = crash
+"""
+
+
+@posix
+def test_a_crash_of_a_decoder_does_not_take_beets_down(
+    beet: Beet, tmp_path, monkeypatch
+):
+    names = ["before", "crashing", "later"]
+    music = tmp_path / "in"
+    music.mkdir()
+    for seed, name in enumerate(names):
+        write_track(music / f"{name}.flac", title=name, seed=seed)
+    (tmp_path / "soundfile.py").write_text(CRASHING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    imported = beet("import", "-A", "-C", music)
+    assert "a decoder crashed on it: SIGSEGV" in imported.stderr
+    done = beet("soundtags", "-f")
+    assert "a decoder crashed on it: SIGSEGV" in done.stderr
+    assert "2 tagged, 0 already up to date, 1 failed" in done.stdout
+    tagged = [item["title"] for item in beet.items("danceability:0..")]
+    assert tagged == ["before", "later"]
