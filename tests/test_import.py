@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import mediafile
@@ -51,8 +52,8 @@ def test_values_land_in_library_and_file(
     )
     before = track.read_bytes()
     done = beet("import", track.parent)
-    for noise in ("oneDNN", "absl", "I0000", "Traceback"):
-        assert noise not in done.stderr
+    for word in ("oneDNN", "absl", "I0000", "Traceback"):
+        assert word not in done.stderr
     item = check_library_and_file(beet)
     if way == "copy":
         assert track.read_bytes() == before
@@ -62,6 +63,40 @@ def test_values_land_in_library_and_file(
         assert item["path"] == str(track)
     # The answers have an id, so we know that they were applied.
     assert bool(item.get("mb_trackid")) is autotag
+
+
+@pytest.mark.parametrize("way", ["link", "hardlink", "reflink"])
+def test_links_lead_to_files_that_are_tagged(beet: Beet, track: Path, way: str):
+    before = track.read_bytes()
+    beet.configure(**{"import": {"quiet": True, "copy": False, way: "auto"}})
+    beet("import", "-A", track.parent)
+    item = check_library_and_file(beet)
+    file = Path(item["path"])
+    assert file.is_symlink() is (way == "link")
+    # Of a hard link, the other name keeps what it was.
+    assert (track.read_bytes() == before) is (way != "link")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("kind", ["full disk", "killed"])
+def test_an_import_that_meets_with_mishap_can_be_completed(
+    beet: Beet, track: Path, kind: str
+):
+    before = track.read_bytes()
+    plugins = {"pluginpath": [str(PLUGINS)], "import": {"quiet": True}}
+    beet.configure(
+        plugins=["mishap", "soundtags"], mishap={"kind": kind}, **plugins
+    )
+    killed = kind == "killed"
+    done = beet("import", "-A", "-C", track.parent, status=-9 if killed else 0)
+    assert killed or "tags not written: No space left" in done.stderr
+    beet.configure(**plugins)
+    (item,) = beet.items()
+    assert "soundtags_plan" not in item
+    assert killed or "danceability" not in item
+    assert track.read_bytes() == before
+    assert "1 tagged" in beet("soundtags").stdout
+    check_library_and_file(beet)
 
 
 @pytest.mark.parametrize("setting", ["fill", "replace", "never"])

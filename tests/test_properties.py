@@ -82,22 +82,27 @@ def test_files_say_what_they_were_told(originals, ending, mood, score, voice):
     low=SCORES,
     high=SCORES,
 )
-def test_ranges_match_the_scores_within(monkeypatch, scores, low, high):
+def test_ranges_match_the_scores_within(
+    tmp_path, monkeypatch, scores, low, high
+):
     types = fields.item_types(catalogue.targets().values())
     monkeypatch.setattr(Item, "_types", {**Item._types, **types})
-    library = Library(":memory:")
+    database = tmp_path / "library.db"
+    database.unlink(missing_ok=True)
+    library = Library(str(database), str(tmp_path))
     for number, score in enumerate(scores):
         item = Item(title=str(number), path=f"/{number}".encode())
         if score is not None:
             item["danceability"] = score
         library.add(item)
     found = library.items(f"danceability:{low}..{high}")
-    expected = {
+    titles = {item.title for item in found}
+    library._close()
+    assert titles == {
         str(number)
         for number, score in enumerate(scores)
         if score is not None and low <= score <= high
     }
-    assert {item.title for item in found} == expected
 
 
 @given(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beets import config as beets_config
 from beets import plugins, ui
@@ -27,14 +27,32 @@ if TYPE_CHECKING:
     from .tagging import Tagger
 
 
+class Pending(NamedTuple):
+    """What an item still lacks whose file is not in place yet.
+
+    Attributes
+    ----------
+    tags
+        Those that the file is to have.
+    plan
+        By which the item is up to date then.
+    before
+        The fields as they were before.
+    """
+
+    tags: dict[str, Any]
+    plan: str
+    before: dict[str, Any]
+
+
 class SoundtagsPlugin(plugins.BeetsPlugin):
     """Declares fields, configuration, commands and hooks; the rest is lazy."""
 
     def __init__(self) -> None:
         super().__init__()
         self.config.add(options.DEFAULTS)
-        # Tags that files of imported items are to have, by item id.
-        self._pending: dict[int | None, dict[str, Any]] = {}
+        # What imported items still lack, by item id.
+        self._pending: dict[int | None, Pending] = {}
         self._declare_file_tags()
         if self._listens_on_import():
             self.import_stages = [self.imported]
@@ -130,7 +148,14 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
         elif outcome:
-            self._pending[item.id] = tagger.apply(item, outcome.fields)
+            before = {
+                name: item.get(name, None, with_album=False)
+                for name in outcome.fields
+            }
+            tags = tagger.apply(item, outcome.fields)
+            self._pending[item.id] = Pending(tags, item[fields.PLAN], before)
+            # Up to date when the file is: a killed import is begun again.
+            del item[fields.PLAN]
             item.store()
 
     def _go_on_without(self, error: Exception) -> None:
@@ -143,17 +168,19 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         from .tagging import write_item
 
         for item in task.imported_items():
-            tags = self._pending.pop(item.id, None)
-            if tags is None or not ui.should_write():
+            pending = self._pending.pop(item.id, None)
+            if pending is None:
                 continue
-            # Beets has just put the file there, newer than it said.
-            item.mtime = item.current_mtime()
             try:
-                write_item(item, tags)
+                if ui.should_write():
+                    # Beets has just put the file there, newer than it said.
+                    item.mtime = item.current_mtime()
+                    write_item(item, pending.tags)
+                item[fields.PLAN] = pending.plan
             except SoundtagsError as exc:
                 self._warn(item, exc)
-            else:
-                item.store()
+                _put_back(item, pending.before)
+            item.store()
 
     @cached_property
     def _import_tagger(self) -> Tagger | None:
@@ -168,3 +195,12 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def _warn(self, item: Item, error: SoundtagsError) -> None:
         self._log.warning("{}: {}", displayable_path(item.path), error)
+
+
+def _put_back(item: Item, values: dict[str, Any]) -> None:
+    """Give an item's fields the values that they had, or none."""
+    for name, value in values.items():
+        if value is not None:
+            item[name] = value
+        elif name in item:
+            del item[name]

@@ -162,7 +162,10 @@ class Tagger:
             item[name] = value
         tags = {name: item.get(name) for name in self.file_tags}
         if genres and self._may_set_genres(item):
-            item.genres = tags[GENRES] = genres
+            item.genres = genres
+        if genres and item.genres == genres and self.genre != "never":
+            # Also if they are ours already, from a run that was killed.
+            tags[GENRES] = genres
         return tags
 
     def update_album(self, album: Album) -> None:
