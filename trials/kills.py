@@ -1,0 +1,202 @@
+"""Kill beet at random moments, again and again, and look at the files.
+
+    python trials/kills.py MUSIC [--times 300] [--seed 0]
+
+By turns, copies of the tracks in MUSIC are imported into an empty library, and
+those in another library are analysed by the command. Each time, beet is killed
+(SIGKILL) at a random moment. After that, every file must decode to the audio
+that it had, with the tags of others that it had, and the library must be sound.
+Every twentieth time, import and command may run to their ends, after which all
+tracks must be analysed, and the files say what the library says. The exit
+status is 1 if any of this was not so. Needs POSIX.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import mediafile
+from beets.library import Library
+
+from beetsplug.soundtags.decoding import decode
+
+CONFIG = """\
+directory: {folder}/music
+library: {folder}/library.db
+plugins: [soundtags]
+import: {{copy: yes, write: yes, autotag: no, quiet: yes, resume: no,
+         duplicate_action: skip}}
+paths: {{default: $title, singleton: $title, comp: $title}}
+ui: {{color: no}}
+"""
+FULL = 20  # turns until one may end
+State = tuple[str, list[object]]  # digest of the audio, tags of others
+OTHERS = ("title", "artist", "album", "year", "track", "comments")
+
+
+class Home:
+    """beets with a library of its own, and the music that goes into it."""
+
+    def __init__(self, folder: Path, tracks: list[Path]) -> None:
+        self.folder = folder
+        self.faults: list[str] = []
+        self.versions: dict[tuple[str, int, int], State] = {}
+        self.source = folder / "source"
+        self.source.mkdir(parents=True)
+        self.known = dict(filter(None, (self._add(t) for t in tracks)))
+        self.renew()
+
+    def _add(self, track: Path) -> tuple[str, State] | None:
+        target = Path(shutil.copy(track, self.source))
+        title = track.name.replace(".", "-")
+        try:
+            file = mediafile.MediaFile(target)
+        except mediafile.UnreadableFileError:
+            target.unlink()
+            return None
+        file.update(
+            dict(zip(OTHERS, (title, "Someone", "Album", 1999, 1, "me")))
+        )
+        file.save()
+        return title, state(target)
+
+    def renew(self) -> None:
+        """Begin with an empty library."""
+        shutil.rmtree(self.folder / "music", ignore_errors=True)
+        (self.folder / "music").mkdir()
+        (self.folder / "library.db").unlink(missing_ok=True)
+        text = CONFIG.format(folder=self.folder)
+        (self.folder / "config.yaml").write_text(text)
+
+    def run(self, *args: str, limit: float | None = None) -> bool:
+        """Run beet; kill it at the limit. Return whether it ended before."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "beets", *args],
+            env={**os.environ, "BEETSDIR": str(self.folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return False
+        if process.returncode:
+            self.faults.append(f"beet {args[0]}: status {process.returncode}")
+        return True
+
+    def check(self) -> None:
+        """Compare every music file with what it was."""
+        for path in [*self.source.iterdir(), *self._music()]:
+            found = path.stat()
+            version = (str(path), found.st_mtime_ns, found.st_size)
+            if version not in self.versions:
+                self.versions[version] = state(path)
+            now = self.versions[version]
+            if now != self.known.get(str(now[1][0])):
+                self.faults.append(f"{path.name} is not what it was")
+        with closing(sqlite3.connect(self.folder / "library.db")) as database:
+            (sound,) = database.execute("PRAGMA integrity_check").fetchone()
+        if sound != "ok":
+            self.faults.append(f"library: {sound}")
+
+    def _music(self) -> list[Path]:
+        found = (self.folder / "music").rglob("*")
+        return [p for p in found if p.is_file() and p.name[0] != "."]
+
+    def complete(self) -> None:
+        """Let beet end, and see that library and files agree."""
+        self.run("import", str(self.source))
+        self.run("soundtags")
+        self.check()
+        library = Library(
+            str(self.folder / "library.db"), str(self.folder / "music")
+        )
+        missing = set(self.known)
+        for item in library.items():
+            missing.discard(item.title)
+            said = item.get("danceability")
+            held = mediafile.MediaFile(item.filepath).danceability
+            if said is None or f"{said:.4f}" != held:
+                self.faults.append(f"{item.title}: {said}, file: {held}")
+        library._close()
+        if missing:
+            self.faults.append(f"not in the library: {sorted(missing)}")
+        for path in (self.folder / "music").rglob(".soundtags-*"):
+            self.faults.append(f"left over: {path.name}")
+
+
+def state(path: Path) -> State:
+    """Return a digest of a file's audio, and the tags of others."""
+    digest = hashlib.sha256()
+    for block in decode(str(path)).blocks:
+        digest.update(block.tobytes())
+    file = mediafile.MediaFile(path)
+    return digest.hexdigest(), [getattr(file, name) for name in OTHERS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("music", type=Path)
+    parser.add_argument("--times", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    mediafile.MediaFile.add_field(
+        "danceability",
+        mediafile.MediaField(
+            mediafile.MP3DescStorageStyle("DANCEABILITY"),
+            mediafile.MP4StorageStyle("----:com.apple.iTunes:DANCEABILITY"),
+            mediafile.StorageStyle("DANCEABILITY"),
+            mediafile.ASFStorageStyle("DANCEABILITY"),
+        ),
+    )
+    tracks = sorted(p for p in options.music.iterdir() if p.is_file())
+    chance = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        homes = [Home(Path(temporary) / name, tracks) for name in "ab"]
+        started = time.monotonic()
+        for home in homes:
+            home.run("import", str(home.source))
+        took = (time.monotonic() - started) / len(homes)
+        ended = 0
+        for number in range(options.times):
+            home = homes[number % 2]
+            command = ("soundtags", "-f")
+            if number % 2:
+                home.renew()
+                command = ("import", str(home.source))
+            moment = chance.uniform(0.3, 1.1 * took)
+            ended += home.run(*command, limit=moment)
+            home.check()
+            if number % FULL >= FULL - 2:
+                home.complete()
+                print(f"{number + 1} of {options.times}", file=sys.stderr)
+        faults = [fault for home in homes for fault in home.faults]
+        seen = sum(len(home.versions) for home in homes)
+    print(
+        f"{options.times} runs, {options.times - ended} of them killed;"
+        f" {len(homes[0].known)} files, {seen} versions of them seen"
+    )
+    for fault in faults:
+        print(f"WRONG: {fault}")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
