@@ -4,8 +4,8 @@
 
 A throw-away library is filled with links to the tracks in MUSIC, in turn, over
 and over, until there are as many as wanted. While `beet soundtags -W` works on
-them in that order, its lines are timed and its memory is read twice a second
-(which only works on Linux). Prints for each tenth of the run the time per track
+them in that order, its lines are timed, and its memory, with that of its
+processes, is read. Prints for each tenth of the run the time per track
 and per minute of audio, and the memory at its end; then totals, and how the
 last tenth compares with the second (the first has the start-up). In long runs,
 tenths are whole rounds of the tracks, so that each has the same mix. The plot
@@ -20,7 +20,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -31,9 +30,9 @@ from typing import Any
 from beets.library import Item, Library
 from beets.library.exceptions import ReadError
 from footprint import beet, make_library
+from tree_memory import watching
 
 TENTHS = 10
-PERIOD = 0.5  # seconds between readings of the memory
 
 
 @dataclass
@@ -60,7 +59,6 @@ class Run:
     round_size: int  # tracks until they come again
     started: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
-    peak: float = 0.0  # MB
     lines: dict[int, float] = field(default_factory=dict)  # seconds, by number
     memory: list[tuple[float, float]] = field(
         default_factory=lambda: [(0.0, 0.0)]  # seconds, MB
@@ -68,6 +66,14 @@ class Run:
 
     def now(self) -> float:
         return time.perf_counter() - self.started
+
+    def note_memory(self, found: float) -> None:
+        self.memory.append((self.now(), found))
+
+    @property
+    def peak(self) -> float:
+        """MB."""
+        return max(found for _, found in self.memory)
 
     def time_of(self, track: int) -> float:
         """Return when so many tracks were done, with those that failed."""
@@ -146,25 +152,8 @@ def linked(source: Item, folder: Path, number: int) -> Item:
     return item
 
 
-def resident(pid: int) -> float:
-    """Return the memory of a process in MB; 0 if it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    found = re.search(r"VmRSS:\s*(\d+) kB", status)
-    return int(found[1]) * 1024 / 1e6 if found else 0.0
-
-
-def watch_memory(run: Run, pid: int, ended: threading.Event) -> None:
-    while not ended.wait(PERIOD):
-        if memory := resident(pid):
-            run.memory.append((run.now(), memory))
-
-
 def watch(folder: Path, run: Run) -> None:
     """Run the command and note when it says what."""
-    ended = threading.Event()
     process = subprocess.Popen(
         [sys.executable, "-m", "beets", "soundtags", "-W", "id+"],
         env={
@@ -175,19 +164,14 @@ def watch(folder: Path, run: Run) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    watcher = threading.Thread(
-        target=watch_memory, args=(run, process.pid, ended)
-    )
-    watcher.start()
-    for line in process.stdout or ():
-        if said := re.match(r"(\d+): ", line):  # the id, and what was found
-            run.lines[int(said[1]) - 1] = run.now()
-        else:
-            print(line, end="")
-    _, status, usage = os.wait4(process.pid, 0)
-    ended.set()
-    watcher.join()
-    run.seconds, run.peak = run.now(), usage.ru_maxrss * 1024 / 1e6
+    with watching(process.pid, run.note_memory):
+        for line in process.stdout or ():
+            if said := re.match(r"(\d+): ", line):  # the id, and what was found
+                run.lines[int(said[1]) - 1] = run.now()
+            else:
+                print(line, end="")
+        status = process.wait()
+    run.seconds = run.now()
     if status or not run.lines:
         sys.exit("beet soundtags failed")
 
