@@ -130,7 +130,7 @@ class Home:
             missing.discard(item.title)
             said = item.get("danceability")
             held = mediafile.MediaFile(item.filepath).danceability
-            if said is None or f"{said:.4f}" != held:
+            if said is None or f"{float(said):.4f}" != held:
                 self.faults.append(f"{item.title}: {said}, file: {held}")
         library._close()
         if missing:

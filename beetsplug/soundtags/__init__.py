@@ -32,15 +32,15 @@ class Pending(NamedTuple):
 
     Attributes
     ----------
-    tags
-        Those that the file is to have.
+    names
+        The fields that the file is to have.
     plan
         By which the item is up to date then.
     before
         The fields as they were before.
     """
 
-    tags: dict[str, Any]
+    names: list[str]
     plan: str
     before: dict[str, Any]
 
@@ -152,8 +152,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
                 name: item.get(name, None, with_album=False)
                 for name in outcome.fields
             }
-            tags = tagger.apply(item, outcome.fields)
-            self._pending[item.id] = Pending(tags, item[fields.PLAN], before)
+            names = tagger.apply(item, outcome.fields)
+            self._pending[item.id] = Pending(names, item[fields.PLAN], before)
             # Up to date when the file is: a killed import is begun again.
             del item[fields.PLAN]
             item.store()
@@ -175,7 +175,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
                 if ui.should_write():
                     # Beets has just put the file there, newer than it said.
                     item.mtime = item.current_mtime()
-                    write_item(item, pending.tags)
+                    write_item(item, pending.names)
                 item[fields.PLAN] = pending.plan
             except SoundtagsError as exc:
                 self._warn(item, exc)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
+from beets import plugins
 from beets.util import syspath
 
 from . import options
@@ -145,13 +146,13 @@ class Tagger:
     def _quiet(self) -> AbstractContextManager[None]:
         return quiet(self.logger, beets_config["verbose"].get(int) < 2)
 
-    def apply(self, item: Item, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(self, item: Item, fields: Mapping[str, Any]) -> list[str]:
         """Put the fields of an analysis onto an item, without storing it.
 
         Returns
         -------
-        dict
-            The tags that its file should have from now on.
+        list of str
+            The fields that its file should have from now on, too.
         """
         wanted = dict(fields)
         genres = wanted.pop(GENRES, None)
@@ -160,13 +161,13 @@ class Tagger:
             wanted.pop("mood", None)
         for name, value in wanted.items():
             item[name] = value
-        tags = {name: item.get(name) for name in self.file_tags}
+        written = [*self.file_tags]
         if genres and self._may_set_genres(item):
             item.genres = genres
         if genres and item.genres == genres and self.genre != "never":
             # Also if they are ours already, from a run that was killed.
-            tags[GENRES] = genres
-        return tags
+            written.append(GENRES)
+        return written
 
     def update_album(self, album: Album) -> None:
         """Give an album the genres most common among its tracks."""
@@ -247,17 +248,26 @@ def make_tagger(
     )
 
 
-def write_item(item: Item, tags: Mapping[str, Any]) -> None:
-    """Write tags to an item's file and keep its modification time in step.
+def write_item(item: Item, names: Iterable[str]) -> None:
+    """Write fields to an item's file; keep its modification time in step.
+
+    Other plugins are told, and may change what is written, as with all that
+    beets writes.
 
     Raises
     ------
     UnwritableTags
         If the file is not to be written; the item is then left alone.
     """
+    tags = {name: item.get(name) for name in names}
+    told = dict(tags)
+    plugins.send("write", item=item, path=item.path, tags=told)
+    tags = {name: told.get(name) for name in tags}
     # A file that is newer than the library has somebody else's changes,
     # which `beet update` must still find.
     in_step = item.current_mtime() <= item.mtime
     id3v23 = beets_config["id3v23"].get(bool)
-    if write_tags(syspath(item.path), tags, id3v23) and in_step:
-        item.mtime = item.current_mtime()
+    if write_tags(syspath(item.path), tags, id3v23):
+        if in_step:
+            item.mtime = item.current_mtime()
+        plugins.send("after_write", item=item, path=item.path)

@@ -159,7 +159,7 @@ class Run:
                 self._fail(item, str(exc))
 
     def _tag(self, item: Item, analysis: Analysis) -> None:
-        tags = self.tagger.apply(item, analysis.fields)
+        names = self.tagger.apply(item, analysis.fields)
         if self.opts.verbose:
             self._aside(lambda: ui.print_(explain(item, analysis)))
         if self.opts.pretend:
@@ -167,7 +167,7 @@ class Run:
                 self._aside(lambda: ui.show_model_changes(item, always=True))
         else:
             if self.write:
-                write_item(item, tags)
+                write_item(item, names)
             item.store()
             if item.album_id:
                 self.albums.add(item.album_id)
