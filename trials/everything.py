@@ -177,7 +177,7 @@ def provide(folder: Path, sources: list[Path]) -> dict[bytes, str]:
             if file.is_file() and file.suffix not in (".md", ".txt"):
                 # Short names: what is to be shown is what is within.
                 target = folder / f"{source.name}{number}{file.suffix}"
-                shutil.copy(file, target)
+                shutil.copyfile(file, target)
                 found[os.fsencode(target)] = f"{source.name}/{file.name}"
     odd = folder / "odd"
     odd.mkdir()

@@ -171,10 +171,10 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             pending = self._pending.pop(item.id, None)
             if pending is None:
                 continue
+            # Beets has just put the file there, newer than it said.
+            item.mtime = item.current_mtime()
             try:
                 if ui.should_write():
-                    # Beets has just put the file there, newer than it said.
-                    item.mtime = item.current_mtime()
                     write_item(item, pending.names)
                 item[fields.PLAN] = pending.plan
             except SoundtagsError as exc:

@@ -1,0 +1,10 @@
+"""Has the plugin lastgenre hear from Last.fm that all is polka."""
+
+from beets.plugins import BeetsPlugin
+from beetsplug.lastgenre.client import LastFmClient
+
+
+class LastfmPlugin(BeetsPlugin):
+    def __init__(self):
+        super().__init__()
+        LastFmClient.fetch_genres = lambda *_: ["polka"]
