@@ -122,6 +122,44 @@ def test_genres_follow_their_policy(beet: Beet, track: Path, setting: str):
         assert ("Polka" if setting == "fill" else ours) in album
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_genres_of_other_plugins_are_not_contradicted(
+    beet: Beet, track: Path, first: bool
+):
+    pytest.importorskip("pylast", reason="lastgenre needs pylast")
+    names = ["soundtags", "lastfm", "lastgenre"]
+    beet.configure(
+        plugins=names if first else names[::-1],
+        pluginpath=[str(PLUGINS)],
+        lastgenre={"force": True, "keep_existing": False},
+    )
+    beet("import", "-A", track.parent)
+    (item,) = beet.items()
+    tags = mutagen.File(item["path"])
+    assert item["genres"] == ["Polka"]
+    # Beets itself writes none on such an import.
+    assert tags.get("genre") == (["Polka"] if first else None)
+    assert beet("update").stdout == ""
+
+
+@pytest.mark.parametrize("database", [True, False])
+def test_what_others_keep_out_of_files_is_kept_out(
+    beet: Beet, track: Path, database: bool
+):
+    zero = {"fields": ["mood", "comments"], "update_database": database}
+    beet.configure(plugins=["soundtags", "zero"], zero=zero)
+    beet("import", "-A", track.parent)
+    beet("soundtags", "-f")
+    (item,) = beet.items()
+    tags = mutagen.File(item["path"])
+    assert "mood" not in tags
+    assert tags["danceability"] == [f"{item['danceability']:.4f}"]
+    assert bool(item["mood"]) is not database
+    assert beet("update").stdout == ""
+    assert beet("soundtags").stdout.startswith("0 tagged, 1 already")
+    assert beet.ls("$mood mood:happy", "mood:nothing") == []
+
+
 def test_paths_can_depend_on_what_was_heard(beet: Beet, track: Path):
     beet.configure(paths={"default": "$voice_instrumental/$title"})
     beet("import", "-A", track.parent)
@@ -166,6 +204,8 @@ def test_write_off_keeps_to_the_library(beet: Beet, track: Path, autotag: bool):
     (item,) = beet.items()
     assert item["soundtags_plan"]
     assert Path(item["path"]).read_bytes() == before
+    if not autotag:  # and with it, there are values that files have not
+        assert beet("update").stdout == ""
     # A newer file must not take the library's values away.
     Path(item["path"]).touch()
     beet("update")

@@ -203,9 +203,11 @@ def matrix(way: str, tagging: str, threaded: bool, written: bool) -> Any:
         home.beet("import", str(home.source))
         # Metadata of the answers is what beets is to write.
         yield from agree(home, written=written, changed=tagging == "autotag")
-        kept = way in ("copy", "hardlink", "reflink") or (
-            way == "in place" and not written
+        # Beets writes its own tags to what hard links lead to.
+        apart = way in ("copy", "reflink") or (
+            way == "hardlink" and tagging != "autotag"
         )
+        kept = apart or (way != "move" and not written)
         if kept and any(p.read_bytes() != sources[p] for p in sources):
             yield "sources were changed"
         if way == "move" and any(p.exists() for p in sources):
@@ -325,10 +327,11 @@ def afterwards(home: Home) -> Faults:
 
 # Plugins: their configuration, and what is not as usual afterwards.
 CONVERT = {"auto": True, "format": "opus", "never_convert_lossy_files": False}
+POLKA = {"changed": True, "absent": ("genres",)}  # in the library, at least
 COMBINED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fetchart": ({"sources": ["filesystem"]}, {}),
     "embedart": ({}, {}),
-    "lastgenre": ({"force": True, "keep_existing": False}, {"changed": True}),
+    "lastgenre": ({"force": True, "keep_existing": False}, POLKA),
     "replaygain": ({"backend": "ffmpeg", "overwrite": True}, {}),
     "chroma": ({"auto": True}, {}),
     "scrub": ({}, {"changed": True}),
@@ -361,7 +364,9 @@ def plugins(names: tuple[str, ...], first: bool, autotag: bool) -> Any:
             }
         expected: dict[str, Any] = {}
         for name in names:
-            expected.update(COMBINED[name][1])
+            for key, value in COMBINED[name][1].items():
+                # Fields are told apart, of one plugin and another.
+                expected[key] = expected.get(key, type(value)()) + value
         if autotag:
             expected["changed"] = True
         imports = {"import": {"autotag": autotag}}
@@ -380,8 +385,9 @@ def plugins(names: tuple[str, ...], first: bool, autotag: bool) -> Any:
             if len(lines) != len(KINDS):
                 yield f"{len(lines)} in the playlist"
         if "lastgenre" in names:
-            found = {tuple(i["genres"]) for i in home.items()}
-            if found != {("Polka",)}:
+            found = [i["genres"] for i in home.items()]
+            found += [MediaFile(i["path"]).genres for i in home.items()]
+            if any(genres not in (["Polka"], None) for genres in found):
                 yield f"genres are {found}"
 
     return scenario
@@ -405,7 +411,11 @@ def scenarios() -> Iterator[tuple[str, Callable[[Home], Faults]]]:
     yield "modify, write, update, move", afterwards
     groups = [(name,) for name in COMBINED] + [tuple(COMBINED)]
     for names, first, autotag in product(groups, (False, True), (False, True)):
-        label = "all" if len(names) > 1 else names[0]
+        if first:  # then `zero` does not know what a mood is
+            names = tuple(name for name in names if name != "zero")
+        if not names:
+            continue
+        label = names[0] if len(names) == 1 else "all"
         label += " before ours" if first else " after ours"
         label += f", {TAGGING[0] if autotag else TAGGING[1]}"
         yield f"plugins, {label}", plugins(names, first, autotag)

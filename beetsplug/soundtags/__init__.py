@@ -145,6 +145,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     def _take(
         self, tagger: Tagger, item: Item, outcome: Outcome | None
     ) -> None:
+        from .storing import store
+
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
         elif outcome:
@@ -156,7 +158,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             self._pending[item.id] = Pending(names, item[fields.PLAN], before)
             # Up to date when the file is: a killed import is begun again.
             del item[fields.PLAN]
-            item.store()
+            store(item)
 
     def _go_on_without(self, error: Exception) -> None:
         # The import goes on: music first, tags later.
@@ -165,22 +167,13 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def files_in_place(self, task: ImportTask, **_kwargs: Any) -> None:
         """Write what beets has not: it writes no tags of as-is imports."""
-        from .tagging import write_item
-
         for item in task.imported_items():
             pending = self._pending.pop(item.id, None)
-            if pending is None:
-                continue
-            # Beets has just put the file there, newer than it said.
-            item.mtime = item.current_mtime()
             try:
-                if ui.should_write():
-                    write_item(item, pending.names)
-                item[fields.PLAN] = pending.plan
+                if pending:
+                    _complete(item, pending)
             except SoundtagsError as exc:
                 self._warn(item, exc)
-                _put_back(item, pending.before)
-            item.store()
 
     @cached_property
     def _import_tagger(self) -> Tagger | None:
@@ -195,6 +188,24 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def _warn(self, item: Item, error: SoundtagsError) -> None:
         self._log.warning("{}: {}", displayable_path(item.path), error)
+
+
+def _complete(item: Item, pending: Pending) -> None:
+    """Write an item's file, and say in the library that it is up to date."""
+    from .storing import store
+    from .tagging import write_item
+
+    # Beets has just put the file there, newer than it said.
+    item.mtime = item.current_mtime()
+    try:
+        if ui.should_write():
+            write_item(item, pending.names)
+        item[fields.PLAN] = pending.plan
+    except SoundtagsError:
+        _put_back(item, pending.before)
+        raise
+    finally:
+        store(item)
 
 
 def _put_back(item: Item, values: dict[str, Any]) -> None:

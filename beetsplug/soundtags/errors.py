@@ -62,6 +62,10 @@ class ChangedMeanwhile(SoundtagsError):
     """A file that somebody else has written while we meant to."""
 
 
+class LockedLibrary(SoundtagsError):
+    """A library that another program does not let go of."""
+
+
 class Stopped(SoundtagsError):
     """A run that is over before a file has been read."""
 

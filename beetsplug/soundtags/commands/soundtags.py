@@ -15,6 +15,7 @@ from beets.util import displayable_path
 from ..errors import SoundtagsError, UnwritableTags
 from ..labels import strongest
 from ..selecting import analysed, matching
+from ..storing import fetch, store
 from ..tagging import make_tagger, write_item
 
 if TYPE_CHECKING:
@@ -91,9 +92,11 @@ class Run:
                     self._advance()
         finally:
             self.progress = None
-            self._update_albums()
             took = time.monotonic() - started
-            self._summarise(took)
+            try:
+                self._update_albums()
+            finally:
+                self._summarise(took)
         if self.failures and not self.done and not self.skipped:
             raise UserError("no track could be analysed")
 
@@ -115,7 +118,7 @@ class Run:
     def _items(self, ids: list[int]) -> Iterator[Item]:
         """Fetch items one by one, as there can be any number."""
         for item_id in ids:
-            item = self.lib.get_item(item_id)
+            item = fetch(self.lib, item_id)
             if item is None:
                 self.failures[REMOVED] += 1
                 self._advance()
@@ -147,7 +150,7 @@ class Run:
         if outcome is None:
             self.skipped += 1
             return
-        fresh = self.lib.get_item(cast("int", item.id))
+        fresh = fetch(self.lib, cast("int", item.id))
         if fresh is None:
             self._fail(item, REMOVED)
         elif isinstance(outcome, SoundtagsError):
@@ -168,7 +171,7 @@ class Run:
         else:
             if self.write:
                 write_item(item, names)
-            item.store()
+            store(item)
             if item.album_id:
                 self.albums.add(item.album_id)
             if not self.opts.quiet and not sys.stdout.isatty():

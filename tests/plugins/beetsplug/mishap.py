@@ -1,10 +1,13 @@
-"""What can befall an import: `mishap.kind` says which."""
+"""What can befall an import or a run: `mishap.kind` says which."""
 
 import errno
 import os
 import shutil
 import signal
+import sqlite3
+import threading
 
+from beets import config
 from beets.plugins import BeetsPlugin
 
 
@@ -20,6 +23,29 @@ class MishapPlugin(BeetsPlugin):
             shutil.copy2 = full
         elif kind == "killed":
             self.register_listener("import_task_files", self.die)
+        else:
+            self.register_listener("write", getattr(self, kind))
+        self.times = 0
 
     def die(self, **_kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def connect(self):
+        library = config["library"].as_filename()
+        return sqlite3.connect(library, check_same_thread=False)
+
+    def removed(self, item, **_kwargs):
+        """The other items leave the library when one is written."""
+        with self.connect() as database:
+            database.execute("DELETE FROM items WHERE id != ?", (item.id,))
+
+    def locked(self, **_kwargs):
+        """Another program keeps the library locked for a while."""
+        self.times += 1
+        if self.times == 1:
+            database = self.connect()
+            database.execute("BEGIN EXCLUSIVE")
+            seconds = self.config["seconds"].as_number()
+            release = threading.Timer(seconds, database.rollback)
+            release.daemon = True
+            release.start()

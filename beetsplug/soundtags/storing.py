@@ -1,0 +1,59 @@
+"""Items from and to the library, in turn with other programs that use it."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from .errors import LockedLibrary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from beets.library import Item, Library
+
+T = TypeVar("T")
+
+ATTEMPTS = 12  # each takes beets' `timeout`: a minute, if that is 5 seconds
+
+
+def fetch(lib: Library, item_id: int) -> Item | None:
+    """Return an item as it is in the library now; None if it is no more.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    return _patiently(partial(lib.get_item, item_id))
+
+
+def store(item: Item) -> None:
+    """Store what is new of an item.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    with item.db.transaction() as transaction:
+        # An item that fails to be stored forgets what was to be.
+        _patiently(partial(transaction.mutate, "BEGIN IMMEDIATE"))
+        item.store()
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return work()
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc):
+                raise
+            if attempt == ATTEMPTS:
+                raise LockedLibrary(
+                    "the library is locked by another program;"
+                    " run this again when that has ended"
+                ) from exc

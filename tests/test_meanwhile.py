@@ -1,0 +1,121 @@
+"""What others do to the library, or to files, while beets is at work."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import mutagen
+import pytest
+from conftest import Beet, write_track
+from test_import import PLUGINS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TITLES = ("A", "B", "C")
+
+
+@pytest.fixture
+def library(beet: Beet, tmp_path: Path) -> Beet:
+    """A library of three tracks that were never analysed."""
+    beet.configure(soundtags={"auto": False, "patches": 2})
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for seed, title in enumerate(TITLES):
+        write_track(folder / f"{title}.flac", title, seed)
+    beet("import", "-A", folder)
+    beet.configure()
+    return beet
+
+
+def befall(library: Beet, kind: str, **more) -> None:
+    library.configure(
+        plugins=["soundtags", "mishap"],
+        pluginpath=[str(PLUGINS)],
+        mishap={"kind": kind, **more},
+        timeout=0.2,
+    )
+
+
+def check_all_tagged(library: Beet) -> None:
+    items = library.items()
+    assert [item["title"] for item in items] == list(TITLES)
+    for item in items:
+        assert item["soundtags_plan"]
+        held = mutagen.File(item["path"])["danceability"]
+        assert held == [f"{item['danceability']:.4f}"]
+    assert library("update").stdout == ""
+
+
+def test_two_runs_at_a_time_lose_nothing(library: Beet):
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "beets", "soundtags"],
+            env=library.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for run in runs:
+        said, complaints = run.communicate(timeout=300)
+        assert run.returncode == 0, said + complaints
+        # Both may mean to write to one file; then one says so.
+        assert "Traceback" not in complaints
+    assert "0 failed" in library("soundtags").stdout
+    check_all_tagged(library)
+
+
+def test_a_library_that_is_locked_for_a_while_is_waited_for(library: Beet):
+    befall(library, "locked", seconds=1)
+    done = library("soundtags")
+    assert "3 tagged, 0 already up to date, 0 failed" in done.stdout
+    library.configure()
+    check_all_tagged(library)
+
+
+def test_a_library_that_stays_locked_ends_the_run(library: Beet):
+    befall(library, "locked", seconds=60)
+    done = library("soundtags", status=1)
+    (line,) = done.stderr.splitlines()
+    assert "the library is locked by another program" in line
+    assert done.stdout.startswith("0 tagged")
+    library.configure()
+    assert "3 tagged" in library("soundtags").stdout
+    check_all_tagged(library)
+
+
+def test_an_import_waits_for_the_library_too(beet: Beet, track: Path):
+    befall(beet, "locked", seconds=1)
+    done = beet("import", "-A", track.parent)
+    assert "Traceback" not in done.stderr
+    (item,) = beet.items()
+    assert item["soundtags_plan"]
+    assert "danceability" in mutagen.File(item["path"])
+
+
+def test_items_that_are_removed_meanwhile_are_counted(library: Beet):
+    befall(library, "removed")
+    done = library("soundtags")
+    assert "1 tagged, 0 already up to date, 2 failed" in done.stdout
+    assert "2 x removed from the library meanwhile" in done.stdout
+
+
+def test_several_items_may_share_a_file(library: Beet):
+    file = library.folder / "library.db"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(
+            "UPDATE items SET path = (SELECT path FROM items WHERE title = 'A')"
+        )
+    done = library("soundtags")
+    assert "3 tagged, 0 already up to date, 0 failed" in done.stdout
+    scores = {item["danceability"] for item in library.items()}
+    assert len(scores) == 1
+    held = mutagen.File(library.items()[0]["path"])["danceability"]
+    assert held == [f"{scores.pop():.4f}"]
+    assert library("soundtags").stdout.startswith("0 tagged, 3 already")
