@@ -106,6 +106,15 @@ def test_items_that_are_removed_meanwhile_are_counted(library: Beet):
     assert "2 x removed from the library meanwhile" in done.stdout
 
 
+def test_files_that_vanish_meanwhile_are_counted(library: Beet):
+    befall(library, "vanished")
+    done = library("soundtags")
+    assert "2 tagged, 0 already up to date, 1 failed" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("A.flac: tags not written: No such file or directory")
+    assert "soundtags_plan" not in library.items("title:A")[0]
+
+
 def test_several_items_may_share_a_file(library: Beet):
     file = library.folder / "library.db"
     with closing(sqlite3.connect(file)) as database, database:

@@ -193,11 +193,11 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 def _complete(item: Item, pending: Pending) -> None:
     """Write an item's file, and say in the library that it is up to date."""
     from .storing import store
-    from .tagging import write_item
+    from .tagging import modified, write_item
 
-    # Beets has just put the file there, newer than it said.
-    item.mtime = item.current_mtime()
     try:
+        # Beets has just put the file there, newer than it said.
+        item.mtime = modified(item)
         if ui.should_write():
             write_item(item, pending.names)
         item[fields.PLAN] = pending.plan

@@ -12,7 +12,7 @@ from beets import plugins
 from beets.util import syspath
 
 from . import options
-from .errors import BrokenModels
+from .errors import BrokenModels, UnwritableTags
 from .fields import PLAN, item_types
 from .filetags import write_tags
 from .pipeline import analyse_all
@@ -265,9 +265,23 @@ def write_item(item: Item, names: Iterable[str]) -> None:
     tags = {name: told.get(name) for name in tags}
     # A file that is newer than the library has somebody else's changes,
     # which `beet update` must still find.
-    in_step = item.current_mtime() <= item.mtime
+    in_step = modified(item) <= item.mtime
     id3v23 = beets_config["id3v23"].get(bool)
     if write_tags(syspath(item.path), tags, id3v23):
         if in_step:
-            item.mtime = item.current_mtime()
+            item.mtime = modified(item)
         plugins.send("after_write", item=item, path=item.path)
+
+
+def modified(item: Item) -> int:
+    """Return when an item's file was modified, as beets counts time.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file is not there any more.
+    """
+    try:
+        return item.current_mtime()
+    except OSError as exc:
+        raise UnwritableTags(f"tags not written: {exc.strerror}") from exc

@@ -39,6 +39,12 @@ class MishapPlugin(BeetsPlugin):
         with self.connect() as database:
             database.execute("DELETE FROM items WHERE id != ?", (item.id,))
 
+    def vanished(self, path, **_kwargs):
+        """A file is deleted before it is written."""
+        self.times += 1
+        if self.times == 1:
+            os.remove(path)
+
     def locked(self, **_kwargs):
         """Another program keeps the library locked for a while."""
         self.times += 1
