@@ -54,7 +54,7 @@ PATCHES = 64  # that are pushed through a model at a time
 def analyse(
     files: list[str], plan: Plan, pool: SessionPool, jobs: int
 ) -> list[Analysis]:
-    """Analyse files as the command does."""
+    """Analyse files as the command does, but read them in this process."""
     analyses = []
     tracks = ((file, file) for file in files)
     for file, outcome in pipeline.analyse_all(tracks, plan, pool, jobs):
