@@ -26,6 +26,7 @@ from beetsplug.soundtags import catalogue, plan
 from beetsplug.soundtags.activations import activations
 from beetsplug.soundtags.analysis import conclude
 from beetsplug.soundtags.features import features
+from beetsplug.soundtags.hearing import hear
 from beetsplug.soundtags.sessions import SessionPool
 from beetsplug.soundtags.settings import Settings
 
@@ -74,7 +75,7 @@ def main() -> None:
             for name, made in plans.items():
                 started = time.perf_counter()
                 (said,) = activations([track.patches], made, pool)
-                conclude([said], track.seconds, track.level, made)
+                conclude(hear([said], track), made)
                 times[name].append(time.perf_counter() - started)
         pool.close()
     (patches,) = track.patches.values()

@@ -29,6 +29,7 @@ from beetsplug.soundtags.activations import activations
 from beetsplug.soundtags.analysis import conclude
 from beetsplug.soundtags.errors import SoundtagsError
 from beetsplug.soundtags.graphs import tensorflow
+from beetsplug.soundtags.hearing import hear
 from beetsplug.soundtags.mel import frame_count
 from beetsplug.soundtags.patches import FRONT_ENDS, patch_starts
 from beetsplug.soundtags.plan import make_plan
@@ -79,7 +80,7 @@ def read_and_run(
         parts = list(features.features(file, plan.wanted))
     with watch.running("scores"):
         results = activations([part.patches for part in parts], plan, pool)
-        conclude(results, parts[-1].seconds, parts[-1].level, plan)
+        conclude(hear(results, parts[-1]), plan)
 
 
 @contextmanager
@@ -162,7 +163,7 @@ class Tasks:
         def work(files: list[str]) -> dict[str, Any]:
             analyses = analyse(files, plan, pool, jobs)
             return {
-                "audio": sum(each.seconds for each in analyses),
+                "audio": sum(each.heard.seconds for each in analyses),
                 "patches": sum(count(each, plan) for each in analyses),
                 "scores": [each.answers for each in analyses],
             }

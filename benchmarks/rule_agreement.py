@@ -102,7 +102,9 @@ class Track:
                 for portion in features(str(file), models.wanted)
             ]
         self.activations = {
-            model.id: np.concatenate([each[model.id] for each in said])
+            model.id: np.concatenate(
+                [each.activations[model.id] for each in said]
+            )
             for model in models.models
         }
         count = len(self.activations[TAGGERS[0]])
@@ -114,7 +116,10 @@ class Track:
 
     def means(self, part: slice) -> dict[str, scores.Means]:
         """Return the means of each model by itself over a part."""
-        cut = {name: rows[part] for name, rows in self.activations.items()}
+        cut = {
+            name: rows[part].mean(axis=0)
+            for name, rows in self.activations.items()
+        }
         answers = scores.model_means(cut, self.models)
         return {
             model.id: scores.target_means(answers, [model])

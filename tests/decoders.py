@@ -37,4 +37,5 @@ def made_up(path, wanted, stopped):
             seconds=os.getpid(),
             level=1.0,
             last=number == PORTIONS - 1,
+            inputs={path: str(number)},
         )

@@ -87,8 +87,8 @@ def activations(
     rows: np.ndarray, made: plan.Plan, pool: SessionPool
 ) -> dict[str, np.ndarray]:
     """Run a plan of MusiCNN models over the patches of one track."""
-    (result,) = run_models([{MUSICNN: rows}], made, pool)
-    return result
+    (said,) = run_models([{MUSICNN: rows}], made, pool)
+    return said.activations
 
 
 def make(names, folder: Path = NOWHERE) -> plan.Plan:
@@ -137,7 +137,8 @@ def test_classes_are_in_the_order_of_the_metadata(tmp_path):
     write_model(tmp_path, "x", ["non_party", "party"], [-2.0, 2.0])
     made = make(["x"], tmp_path)
     values = activations(patches(), made, SessionPool(10**9))
-    means = target_means(model_means(values, made.models), made.models)
+    heard = {name: values[name].mean(axis=0) for name in values}
+    means = target_means(model_means(heard, made.models), made.models)
     fields = label(means, {}, made.targets, made.settings)
     assert fields["mood_party"] == pytest.approx(0.8808, abs=1e-4)
     assert fields["mood"] == ["party"]
@@ -274,7 +275,8 @@ def test_models_of_one_target_are_averaged(tmp_path):
     write_model(tmp_path, "b", happy[::-1], [2, -2])
     made = make(["a", "b"], tmp_path)
     values = activations(patches(), made, SessionPool(10**9))
-    means = target_means(model_means(values, made.models), made.models)
+    heard = {name: values[name].mean(axis=0) for name in values}
+    means = target_means(model_means(heard, made.models), made.models)
     assert means["mood_happy"] == {
         "happy": pytest.approx(0.5, abs=1e-6),
         "non_happy": pytest.approx(0.5, abs=1e-6),

@@ -81,7 +81,7 @@ def write_effnet(folder: Path) -> None:
 def test_results_are_the_same_whatever_the_number_of_jobs(tracks):
     made = make(["msd-musicnn-1", "mtt-vgg-1"])
     one, two, five = (run(tracks, made, jobs=jobs) for jobs in (1, 2, 5))
-    seconds = [outcome.seconds for outcome in one]
+    seconds = [outcome.heard.seconds for outcome in one]
     assert seconds == pytest.approx([3, 5, 7, 9, 11, 13, 15], abs=0.01)
     # To the last bit.
     assert [o.answers for o in one] == [o.answers for o in two]
@@ -226,10 +226,19 @@ def test_a_blas_leaves_the_cores_to_the_jobs(tracks):
         assert threads() == {2}
 
 
+@pytest.fixture
+def interruptible():
+    """Have Ctrl-C work, also where this was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"),
     reason="here nobody can interrupt a thread that waits",
 )
+@pytest.mark.usefixtures("interruptible")
 def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
     started = threading.Event()
 
@@ -255,6 +264,7 @@ def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
         list(analyse_all(pairs, made, pool, jobs=2))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_is_finished(beet: Beet, tmp_path):
     if sys.platform == "win32":
         pytest.skip("Windows has no signal like Ctrl-C to send to a process")

@@ -169,7 +169,7 @@ def test_each_model_is_loaded_once_for_all_tracks(tracks, roomy, monkeypatch):
     assert loader.loaded == SMALL
     assert loader.closed == SMALL[:2]
     assert keys == tracks
-    seconds = [outcome.seconds for outcome in outcomes]
+    seconds = [outcome.heard.seconds for outcome in outcomes]
     assert seconds == pytest.approx([4, 5, 6, 7, 8])
     answers = [outcome.answers for outcome in outcomes]
     assert all(answers.count(each) == 1 for each in answers)

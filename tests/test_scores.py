@@ -55,13 +55,13 @@ def tags(**strong: float) -> dict[str, dict[str, float]]:
     return means
 
 
-def test_means_are_over_patches_in_the_order_of_each_model():
+def test_means_are_in_the_order_of_each_model():
     one = model("one", "mood_party", "non_party", "party")
     other = model("other", "mood_party", "party", "non_party")
     answers = model_means(
         {
-            "one": np.array([[0.2, 0.8], [0.4, 1.0]]),
-            "other": np.array([[0.5, 0.1]]),
+            "one": np.array([0.3, 0.9]),
+            "other": np.array([0.5, 0.1]),
         },
         [one, other],
     )

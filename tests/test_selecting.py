@@ -9,7 +9,7 @@ from beets.dbcore import InvalidQueryError
 from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library
 
-from beetsplug.soundtags.selecting import analysed, matching
+from beetsplug.soundtags.selecting import matching, values
 
 QUERIES = [
     [],
@@ -84,7 +84,7 @@ def test_bad_queries_are_refused_as_ever(library):
 
 
 def test_what_was_analysed_is_known_by_its_plan(library):
-    plans = analysed(library)
+    plans = values(library, "soundtags_plan")
     assert Counter(plans.values()) == {"old": 4, "new": 8}
     old = {i.id for i in library.items("soundtags_plan:old")}
     assert {each for each in plans if plans[each] == "old"} == old

@@ -145,7 +145,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     def _take(
         self, tagger: Tagger, item: Item, outcome: Outcome | None
     ) -> None:
-        from .storing import store
+        from .library import store
 
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
@@ -192,7 +192,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
 def _complete(item: Item, pending: Pending) -> None:
     """Write an item's file, and say in the library that it is up to date."""
-    from .storing import store
+    from .library import store
     from .tagging import modified, write_item
 
     try:

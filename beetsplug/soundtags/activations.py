@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import UnusableModel
+from .hearing import Said
 from .patches import FRONT_ENDS
 from .sessions import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .installed import Model
     from .plan import Plan
@@ -23,7 +24,7 @@ def activations(
     plan: Plan,
     pool: SessionPool,
     spread: Spread = map,
-) -> list[dict[str, np.ndarray]]:
+) -> list[Said]:
     """Run all models of a plan over the patches of some tracks.
 
     All patches go through one model before the next one is needed, so that
@@ -44,15 +45,15 @@ def activations(
 
     Returns
     -------
-    list
-        Per portion, model id to activations of shape (patches, classes).
+    list of Said
+        Per portion.
 
     Raises
     ------
     UnusableModel
         If a graph cannot be run.
     """
-    results: list[dict[str, np.ndarray]] = [{} for _ in portions]
+    results = [Said({}, {}) for _ in portions]
     for model in plan.fed:
         name = model.metadata.algorithm
         fed = [(p[name], r) for p, r in zip(portions, results) if name in p]
@@ -60,9 +61,11 @@ def activations(
             continue
         patches = np.concatenate([each for each, _ in fed])
         ends = np.cumsum([len(each) for each, _ in fed])[:-1]
-        for said, values in _said(model, patches, plan, pool, spread):
-            for part, (_, result) in zip(np.split(values, ends), fed):
-                result[said.id] = part
+        whole = _said(model, patches, plan, pool, spread)
+        for all_of_it, *places in zip(whole, *(result for _, result in fed)):
+            for name, values in all_of_it.items():
+                for part, place in zip(np.split(values, ends), places):
+                    place[name] = part
     return results
 
 
@@ -72,15 +75,19 @@ def _said(
     plan: Plan,
     pool: SessionPool,
     spread: Spread,
-) -> Iterator[tuple[Model, np.ndarray]]:
-    """Yield what a model, and the heads on it, say of some patches."""
+) -> Said:
+    """Return what a model, and the heads on it, say of some patches."""
+    said = Said({}, {})
     values = pool.run(job_of(model, plan), patches, spread)
     if model in plan.models:
-        yield model, _per_class(model, values)
+        said.activations[model.id] = _per_class(model, values)
+    if model.metadata.embedding:
+        said.embeddings[model.id] = values[model.metadata.embedding]
     for head in plan.heads(model):
-        embedding = values[str(model.metadata.embedding)]
+        embedding = said.embeddings[model.id]
         found = pool.run(job_of(head, plan), embedding, spread)
-        yield head, _per_class(head, found)
+        said.activations[head.id] = _per_class(head, found)
+    return said
 
 
 def job_of(model: Model, plan: Plan) -> Job:
@@ -88,8 +95,8 @@ def job_of(model: Model, plan: Plan) -> Job:
     outputs = []
     if model in plan.models:
         outputs.append(str(model.metadata.predictions))
-    if model in plan.backbones:
-        outputs.append(str(model.metadata.embedding))
+    if model in plan.fed and model.metadata.embedding:
+        outputs.append(model.metadata.embedding)
     return job(model, *outputs)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from .catalogue import AUDIO_FIELD, PLAN_FIELD
 from .labels import label
 from .rules import GENRES, estimates
 from .scores import model_means, target_means
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from .hearing import Heard
     from .plan import Plan
     from .scores import Means
 
@@ -29,8 +29,8 @@ class Analysis:
     ----------
     fields
         Library field to value; None where nothing can be said.
-    seconds
-        How long the audio is.
+    heard
+        What all this is concluded from.
     answers
         Model id to class to mean activation: what each model said.
     estimates
@@ -38,43 +38,31 @@ class Analysis:
     """
 
     fields: dict[str, Any]
-    seconds: float
+    heard: Heard
     answers: Means
     estimates: Means
 
 
-def conclude(
-    results: Sequence[Mapping[str, np.ndarray]],
-    seconds: float,
-    level: float,
-    plan: Plan,
-) -> Analysis:
-    """Make an analysis of what the models say of all portions of a file.
+def conclude(heard: Heard, plan: Plan) -> Analysis:
+    """Say of a track what follows from what was heard.
 
     Parameters
     ----------
-    results
-        Per portion, model id to activations of shape (patches, classes).
-    seconds
-        How long the audio is.
-    level
-        How loud it gets, see :class:`features.Features`. Of silence nothing is
-        said: models would guess.
+    heard
+        What all models of the plan made of it. Of silence nothing is said:
+        models would guess.
     plan
-        Which models ran.
+        Which models count, and how.
     """
-    activations = {
-        model.id: np.concatenate([result[model.id] for result in results])
-        for model in plan.models
-    }
-    answers = model_means(activations, plan.models)
+    answers = model_means(heard.activations, plan.models)
     means = target_means(answers, plan.models)
     estimated = estimates(means)
     fields = label(means, estimated, plan.targets, plan.settings)
-    if level < SILENCE:
+    if heard.level < SILENCE:
         fields = _nothing(fields)
-    fields["soundtags_plan"] = plan.digest
-    return Analysis(fields, seconds, answers, estimated)
+    fields[PLAN_FIELD] = plan.digest
+    fields[AUDIO_FIELD] = " ".join(sorted(heard.inputs.values()))
+    return Analysis(fields, heard, answers, estimated)
 
 
 def _nothing(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ SCORE, TEXT, TAGS, LIST, STYLES, NUMBERS = (
 
 SPLIT = "---"  # between the genre and the style in a class's name
 
+PLAN_FIELD = "soundtags_plan"
+AUDIO_FIELD = "soundtags_audio"
 TAGS_FIELD = "soundtags"  # the field that auto-taggers' tags are pooled in
 STYLE = "_style"  # ends the field with the styles of a target's genres
 

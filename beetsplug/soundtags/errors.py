@@ -66,6 +66,10 @@ class LockedLibrary(SoundtagsError):
     """A library that another program does not let go of."""
 
 
+class UnusableStore(SoundtagsError):
+    """A file of what was heard that cannot be read or written."""
+
+
 class Stopped(SoundtagsError):
     """A run that is over before a file has been read."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     ]
 
 PORTION = 64  # patches of a front end that are made at a time
+INPUT = 10  # bytes of a digest: enough for more tracks than there are
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Features:
         scale at 1.0.
     last
         Whether nothing follows.
+    inputs
+        Front end to a digest of its patches up to here, and of how they were
+        chosen: what is the same says the same.
     """
 
     patches: Mapping[str, np.ndarray]
@@ -70,6 +75,7 @@ class Features:
     seconds: float
     level: float
     last: bool
+    inputs: Mapping[str, str]
 
     @property
     def memory(self) -> int:
@@ -130,9 +136,12 @@ def _portions(track: Track, wanted: Wanted) -> Iterator[Features]:
         for name in wanted.front_ends
     }
     parts = list(_parts(starts))
+    digests = {name: _digest(name, wanted) for name in starts}
     level = 0.0
     for number, part in enumerate(parts, start=1):
         patches, level = _read(track, part, level)
+        for name, each in patches.items():
+            digests[name].update(each.data)
         yield Features(
             patches=patches,
             times={
@@ -142,7 +151,13 @@ def _portions(track: Track, wanted: Wanted) -> Iterator[Features]:
             seconds=track.seconds,
             level=level,
             last=number == len(parts),
+            inputs={name: digests[name].hexdigest() for name in digests},
         )
+
+
+def _digest(front_end: str, wanted: Wanted) -> hashlib.blake2b:
+    how = f"{front_end} {wanted.patches} {wanted.resampler}"
+    return hashlib.blake2b(how.encode(), digest_size=INPUT)
 
 
 def _parts(

@@ -9,8 +9,10 @@ from beets.dbcore import types
 from beets.dbcore.query import NumericQuery
 
 from .catalogue import (
+    AUDIO_FIELD,
     LIST,
     NUMBERS,
+    PLAN_FIELD,
     SCORE,
     STYLE,
     STYLES,
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from .catalogue import Target
 
 LISTS = ("mood", TAGS_FIELD)
-PLAN = "soundtags_plan"
+PLAN = PLAN_FIELD
+AUDIO = AUDIO_FIELD
 
 
 class NumberQuery(NumericQuery):
@@ -79,7 +82,7 @@ def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:
             result[name] = result[name + STYLE] = LIST_OF_NAMES
         elif target.kind == NUMBERS:
             result.update(dict.fromkeys(target.classes.values(), NUMBER))
-    result[PLAN] = types.STRING
+    result[PLAN] = result[AUDIO] = types.STRING
     return result
 
 

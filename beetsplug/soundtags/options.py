@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beets import config as beets_config
 from confuse import ConfigValueError, Filename
 
 from . import catalogue, installed
@@ -22,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "auto": True,
     "models": "auto",
     "model_dir": "soundtags-models",
+    "store": "soundtags.db",
     "source": "https://essentia.upf.edu/models/",
     "genre": "fill",
     "file_tags": ["mood", "danceability", "voice_instrumental"],
@@ -149,6 +151,12 @@ def session_memory(config: ConfigView) -> int:
     if match is None:
         raise _refused(view, view.get(), "a size such as 500MB or 2GB")
     return int(float(match[1]) * UNITS[match[2]])
+
+
+def store(config: ConfigView) -> Path:
+    """Read where what was heard is kept, relative to the library's folder."""
+    library = Path(beets_config["library"].as_filename())
+    return Path(config["store"].get(Filename(cwd=str(library.parent))))
 
 
 def source(config: ConfigView) -> str:

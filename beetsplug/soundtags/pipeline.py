@@ -15,28 +15,29 @@ from .activations import jobs as jobs_of
 from .analysis import Analysis, conclude
 from .errors import BrokenModels, SoundtagsError, attempt
 from .features import Features, features
+from .hearing import Heard, hear
 from .patches import FRONT_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor, Future
 
-    import numpy as np
-
     from .decoding import Path
     from .features import Reading
+    from .hearing import Said
     from .plan import Plan
     from .sessions import SessionPool
 
-    Said = Mapping[str, np.ndarray] | SoundtagsError
+    Result = Said | Heard | SoundtagsError
+    Recall = Callable[[Mapping[str, str], Plan], Heard | None]
 
 T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
 _Reading = tuple[T, "Iterator[Features]", "Future[Found]"]
-_Running = tuple[list[tuple[T, "Found"]], "Future[list[Said]]"]
+_Running = tuple[list[tuple[T, "Found"]], "Future[list[Result]]"]
 Outcome = Analysis | SoundtagsError
-Found = Features | SoundtagsError
+Found = Features | Heard | SoundtagsError
 
 AHEAD = 4  # tracks per job that are read before models are ready for them
 # Where models take turns in memory: portions per turn, and the bytes of their
@@ -51,6 +52,7 @@ def analyse_all(
     pool: SessionPool,
     jobs: int,
     reading: Reading = features,
+    recall: Recall = lambda *_: None,
 ) -> Iterator[tuple[T, Outcome]]:
     """Analyse many files, in order, whatever happens to any of them.
 
@@ -72,6 +74,9 @@ def analyse_all(
         How many threads.
     reading
         How files are read: here, or elsewhere.
+    recall
+        Asked, in the caller's thread, for what the models of a plan once
+        heard when they were fed the same; None if not all of them did.
 
     Yields
     ------
@@ -102,7 +107,7 @@ def analyse_all(
     try:
         portions = _portions(_ahead(tracks, read, AHEAD * jobs), team)
         groups = _groups(
-            _checked(portions, plan, pool),
+            _checked(_recalled(portions, plan, recall), plan, pool),
             _share_of_batch(plan) if fits else _share_of_turn,
         )
         # Threads of a BLAS spin for more to do, on cores that we have use for.
@@ -139,6 +144,21 @@ def _portions(
             more = isinstance(found, Features) and not found.last
             if more:
                 future = team.submit(attempt, next, parts)
+            yield key, found
+
+
+def _recalled(
+    portions: Iterable[tuple[T, Found]], plan: Plan, recall: Recall
+) -> Iterator[tuple[T, Found]]:
+    """Put what was heard before in the place of what is one portion."""
+    first = True
+    for key, found in portions:
+        if isinstance(found, Features):
+            known = recall(found.inputs, plan) if first and found.last else None
+            first = found.last
+            yield key, known or found
+        else:
+            first = True
             yield key, found
 
 
@@ -193,11 +213,11 @@ def _share_of_turn(found: Features) -> float:
 
 def _run(
     found: list[Found], plan: Plan, pool: SessionPool, team: Executor
-) -> list[Said]:
-    """Run the models over a group of portions, and pass errors on."""
+) -> list[Result]:
+    """Run the models over a group of portions, and pass the rest on."""
     patches = [each.patches for each in found if isinstance(each, Features)]
     done = attempt(activations, patches, plan, pool, team.map)
-    said: Iterator[Said] = (
+    said: Iterator[Said | SoundtagsError] = (
         repeat(done) if isinstance(done, SoundtagsError) else iter(done)
     )
     return [
@@ -209,18 +229,25 @@ def _concluded(
     runs: Iterable[_Running[T]], plan: Plan
 ) -> Iterator[tuple[T, Outcome]]:
     """Put together what is said of the portions of each file."""
-    outcome: Outcome | None = None
-    results: list[Mapping[str, np.ndarray]] = []
+    error: SoundtagsError | None = None
+    results: list[Said] = []
     for group, future in runs:
-        for (key, found), said in zip(group, future.result()):
-            if isinstance(said, SoundtagsError):
-                outcome = outcome or said
-            else:
-                results.append(said)
-            if isinstance(found, Features) and found.last and not outcome:
-                outcome = attempt(
-                    conclude, results, found.seconds, found.level, plan
-                )
-            if outcome and (isinstance(found, SoundtagsError) or found.last):
-                yield key, outcome
-                outcome, results = None, []
+        for (key, found), result in zip(group, future.result()):
+            if isinstance(result, SoundtagsError):
+                error = error or result
+            elif not isinstance(result, Heard):
+                results.append(result)
+            if isinstance(found, Features) and not found.last:
+                continue
+            if not error and not isinstance(found, SoundtagsError):
+                yield key, attempt(_conclude, found, results, plan)
+            elif error:
+                yield key, error
+            error, results = None, []
+
+
+def _conclude(
+    found: Features | Heard, results: list[Said], plan: Plan
+) -> Analysis:
+    heard = hear(results, found) if isinstance(found, Features) else found
+    return conclude(heard, plan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Raise it when the same plan gives other numbers than before.
 REVISION = 2
+# Raise it when a model gives other activations for the same patches.
+HEARING = 1
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,32 @@ class Plan:
         return Wanted(
             self.front_ends, self.settings.patches, self.settings.resampler
         )
+
+    @cached_property
+    def front_end_of(self) -> dict[str, str]:
+        """The front end that each model listens to, by id."""
+        return {
+            model.id: fed.metadata.algorithm
+            for fed in self.fed
+            for model in (fed, *self.heads(fed))
+        }
+
+    def identity(self, model: Model) -> str:
+        """Return a name for what a model makes of the same patches."""
+        backbones = [
+            backbone.sha256
+            for backbone in self.backbones
+            if backbone.id == model.metadata.backbone
+        ]
+        files = json.dumps([HEARING, model.sha256, backbones])
+        return f"{model.id} {hashlib.sha256(files.encode()).hexdigest()[:12]}"
+
+    def only(self, names: Collection[str]) -> Plan:
+        """Return a plan for some of the models alone."""
+        models = tuple(each for each in self.models if each.id in names)
+        needed = {each.metadata.backbone for each in models}
+        backbones = tuple(b for b in self.backbones if b.id in needed)
+        return replace(self, models=models, backbones=backbones)
 
     def heads(self, backbone: Model) -> list[Model]:
         """Return the models that start from a backbone's embedding."""

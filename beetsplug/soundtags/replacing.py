@@ -13,6 +13,7 @@ from .errors import ChangedMeanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path as Path_
 
     from .decoding import Path
 
@@ -68,6 +69,28 @@ def replacing(path: Path) -> Iterator[str]:
     finally:
         with suppress(OSError):
             os.remove(copy)
+
+
+@contextmanager
+def appearing(target: Path_) -> Iterator[Path_]:
+    """Let a file be written beside its place, where it appears when whole.
+
+    Parameters
+    ----------
+    target
+        The file, which may exist.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write it.
+    """
+    part = target.with_name(f"{target.name}.part")
+    try:
+        yield part
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _check_writable(target: str) -> None:

@@ -1,4 +1,4 @@
-"""Activations to track scores: means over patches, shares of classes."""
+"""Mean activations to track scores: means of models, shares of classes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DECIMALS = 4  # of every score, in the library as in files
 def model_means(
     activations: Mapping[str, np.ndarray], models: Iterable[Model]
 ) -> Means:
-    """Average activations over patches.
+    """Name mean activations.
 
     Parameters
     ----------
     activations
-        Model id to activations of shape (patches, classes).
+        Model id to mean activations of shape (classes,).
     models
         What ran; each names the classes in its own order.
 
@@ -37,10 +37,7 @@ def model_means(
     """
     return {
         model.id: dict(
-            zip(
-                model.metadata.classes,
-                activations[model.id].mean(axis=0, dtype=float).tolist(),
-            )
+            zip(model.metadata.classes, activations[model.id].tolist())
         )
         for model in models
     }

@@ -12,8 +12,6 @@ from beets import context
 from beets.dbcore.query import InvalidQueryArgumentValueError
 from beets.library import Item, parse_query_parts
 
-from .fields import PLAN
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,11 +48,19 @@ def matching(lib: Library, query: Sequence[str]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def analysed(lib: Library) -> dict[int, str]:
-    """Return the ids of all items that were analysed, and by which plans."""
+def values(lib: Library, name: str) -> dict[int, str]:
+    """Return the ids of all items that have a flexible field, and its values.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    name
+        Of the field, such as the plan by which items were analysed.
+    """
     statement = "SELECT entity_id, value FROM item_attributes WHERE key = ?"
     with lib.transaction() as transaction:
-        rows = transaction.query(statement, (PLAN,))
+        rows = transaction.query(statement, (name,))
     return {row["entity_id"]: row["value"] for row in rows}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from beets import plugins
 from beets.util import syspath
 
 from . import options
-from .errors import BrokenModels, UnwritableTags
-from .fields import PLAN, item_types
+from .analysis import Analysis, conclude
+from .errors import BrokenModels, UnusableStore, UnwritableTags
+from .fields import AUDIO, PLAN, item_types
 from .filetags import write_tags
 from .pipeline import analyse_all
 from .plan import make_plan
@@ -21,6 +23,7 @@ from .quiet import quiet
 from .readers import Readers
 from .rules import GENRES
 from .sessions import SessionPool
+from .store import Store
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from .decoding import Path
+    from .hearing import Heard
     from .pipeline import Outcome
     from .plan import Plan
 
@@ -55,6 +59,8 @@ class Tagger:
         Threads to work with.
     readers
         Where files are read.
+    store
+        Where what was heard is kept; None where that cannot be.
     genre
         What is done with ``genres``: fill, replace or never.
     file_tags
@@ -74,6 +80,7 @@ class Tagger:
     pool: SessionPool
     jobs: int
     readers: Readers
+    store: Store | None
     genre: str
     file_tags: list[str]
     force: bool
@@ -87,12 +94,20 @@ class Tagger:
         return self.force or plan != self.plan.digest
 
     def analyse(
-        self, items: Iterable[Item]
+        self, items: Iterable[Item], models: Collection[str] | None = None
     ) -> Iterator[tuple[Item, Outcome | None]]:
         """Analyse the files of items, several at a time, in order.
 
         A graph that proves unusable is left out of the plan from then on,
         unless the user named it.
+
+        Parameters
+        ----------
+        items
+            What to analyse.
+        models
+            Ids of those that are to listen, where the store has what the
+            others heard; None for all.
 
         Yields
         ------
@@ -109,26 +124,35 @@ class Tagger:
             If TensorFlow does not load.
         """
         source = iter(items)
+        changed: list[Item] = []  # since others heard them
         with self._quiet():
             while True:
                 taken: deque[Item] = deque()  # and not yet yielded
                 tracks = _tracks(source, taken)
+                plan = self.plan if models is None else self.plan.only(models)
                 try:
-                    for item, outcome in analyse_all(
+                    for item, found in analyse_all(
                         tracks,
-                        self.plan,
+                        plan,
                         self.pool,
                         self.jobs,
                         self.readers.features,
+                        self._recall,
                     ):
                         taken.popleft()
-                        yield item, outcome
-                    return
+                        outcome = self._together(item, found, plan)
+                        if outcome:
+                            yield item, outcome
+                        else:
+                            changed.append(item)
+                    break
                 except BrokenModels as exc:
                     self._leave_out(exc)
                 left = [*taken, *source]
                 yield from ((i, None) for i in left if not self.is_stale(i))
                 source = filter(self.is_stale, left)
+        if changed:
+            yield from self.analyse(changed)
 
     def _leave_out(self, broken: BrokenModels) -> None:
         if self.replan is None:
@@ -138,10 +162,69 @@ class Tagger:
         self.left_out |= broken.faults.keys()
         self.plan = self.replan(self.left_out)
 
+    def missing(self) -> Callable[[Iterable[str]], frozenset[str] | None]:
+        """Return how to tell which models have yet to hear a track.
+
+        It takes what a track was when it was heard, as its field says, and
+        returns ids of models; None for all.
+        """
+        with self._storing() as store:
+            if store:
+                return partial(store.known(self.plan).missing, plan=self.plan)
+        return lambda _: None
+
+    def derive(self, audio: Iterable[str]) -> Analysis | None:
+        """Conclude from what was heard before; None if that is not all.
+
+        Parameters
+        ----------
+        audio
+            What a track was when it was heard, as its field says.
+        """
+        with self._storing() as store:
+            if store:
+                inputs = store.inputs(audio, self.plan)
+                heard = store.recall(inputs, self.plan)
+                return conclude(heard, self.plan) if heard else None
+        return None
+
+    def _recall(self, inputs: Mapping[str, str], plan: Plan) -> Heard | None:
+        with self._storing() as store:
+            if store and not self.force:
+                return store.recall(inputs, plan)
+        return None
+
+    def _together(
+        self, item: Item, outcome: Outcome, plan: Plan
+    ) -> Outcome | None:
+        """Keep what was heard; conclude, with what others heard before.
+
+        None if these have not heard the same.
+        """
+        if not isinstance(outcome, Analysis):
+            return outcome
+        with self._storing() as store:
+            if store:
+                store.keep(outcome.heard, plan)
+        if plan is self.plan:
+            return outcome
+        return self.derive([*heard_of(item), *outcome.heard.inputs.values()])
+
+    @contextmanager
+    def _storing(self) -> Iterator[Store | None]:
+        """Go on without the store from where it fails."""
+        try:
+            yield self.store
+        except UnusableStore as exc:
+            self.logger.warning("nothing heard is kept: {}", exc)
+            self.store = None
+
     def close(self) -> None:
-        """Give back what sessions and readers hold."""
+        """Give back what sessions, readers and the store hold."""
         self.pool.close()
         self.readers.close()
+        if self.store:
+            self.store.close()
 
     def _quiet(self) -> AbstractContextManager[None]:
         return quiet(self.logger, beets_config["verbose"].get(int) < 2)
@@ -186,6 +269,12 @@ class Tagger:
     def _may_set_genres(self, model: Item | Album) -> bool:
         empty = self.genre == "fill" and not model.genres
         return empty or self.genre == "replace"
+
+
+def heard_of(item: Item) -> list[str]:
+    """Return what an item's track was when it was heard."""
+    audio: str = item.get(AUDIO, with_album=False) or ""
+    return audio.split()
 
 
 def _tracks(
@@ -235,11 +324,17 @@ def make_tagger(
     )
     plan = replan()
     jobs = jobs or options.jobs(config)
+    try:
+        store = Store(options.store(config))
+    except UnusableStore as exc:
+        logger.warning("nothing heard is kept: {}", exc)
+        store = None
     return Tagger(
         plan=plan,
         pool=SessionPool(options.session_memory(config)),
         jobs=jobs,
         readers=Readers(jobs),
+        store=store,
         genre=options.genre_policy(config),
         file_tags=options.file_tags(config, item_types(plan.targets.values())),
         force=force,

@@ -156,4 +156,18 @@ COMMANDS = (
             ),
         ),
     ),
+    Command(
+        "soundstore",
+        "show, prune and export what soundtags has heard",
+        "[stats | prune | export -o FILE [QUERY]]",
+        (
+            (
+                ("-o", "--output"),
+                {
+                    "metavar": "FILE",
+                    "help": "the .csv or .parquet file to write",
+                },
+            ),
+        ),
+    ),
 )

@@ -20,6 +20,7 @@ from ..errors import SoundtagsError, UnreadableAudio
 from ..latent import find_layer
 from ..quiet import quiet
 from ..readers import Readers
+from ..replacing import appearing
 from ..sessions import SessionPool
 
 if TYPE_CHECKING:
@@ -84,25 +85,20 @@ def export(items: Any, listen: Listen, opts: Values, log: Any) -> int:
     which the patches begin.
     """
     target = Path(opts.output).expanduser()
-    part = target.with_name(f"{target.name}.part")
     done: list[Item] = []
-    try:
-        with zipfile.ZipFile(part, "w") as archive:
-            for item in items:
-                try:
-                    _add(archive, item, listen, opts.mean)
-                except UnreadableAudio as exc:
-                    log.error("{}: {}", displayable_path(item.path), exc)
-                else:
-                    done.append(item)
-            if not done:
-                raise UserError("no track could be analysed")
-            paths = [os.fsdecode(item.path) for item in done]
-            _write(archive, "ids", np.array([item.id for item in done]))
-            _write(archive, "paths", np.array(paths))
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with appearing(target) as part, zipfile.ZipFile(part, "w") as archive:
+        for item in items:
+            try:
+                _add(archive, item, listen, opts.mean)
+            except UnreadableAudio as exc:
+                log.error("{}: {}", displayable_path(item.path), exc)
+            else:
+                done.append(item)
+        if not done:
+            raise UserError("no track could be analysed")
+        paths = [os.fsdecode(item.path) for item in done]
+        _write(archive, "ids", np.array([item.id for item in done]))
+        _write(archive, "paths", np.array(paths))
     return len(done)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,10 +13,11 @@ from beets.exceptions import UserError
 from beets.util import displayable_path
 
 from ..errors import SoundtagsError, UnwritableTags
+from ..fields import AUDIO, PLAN
 from ..labels import strongest
-from ..selecting import analysed, matching
-from ..storing import fetch, store
-from ..tagging import make_tagger, write_item
+from ..library import fetch, fetch_all, store
+from ..selecting import matching, values
+from ..tagging import heard_of, make_tagger, write_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
     from ..pipeline import Outcome
     from ..tagging import Tagger
 
+    Listeners = frozenset[str] | None
+
 EXPLAINED = 5  # classes of each model
 REMOVED = "removed from the library meanwhile"
+AT_ONCE = 500  # items that are fetched and stored together
+ALL = None
 
 
 def run(
@@ -80,16 +85,17 @@ class Run:
     def go(self, query: list[str]) -> None:
         """Analyse what is not up to date, and say what came of it."""
         stale = self._stale(matching(self.lib, query))
+        total = sum(map(len, stale.values()))
         started = time.monotonic()
         try:
-            with self._progress(len(stale)) as progress:
+            with self._progress(total) as progress:
                 self.progress = progress
                 self.task = progress and progress.add_task(
-                    "analysing", total=len(stale)
+                    "analysing", total=total
                 )
-                for item, outcome in self.tagger.analyse(self._items(stale)):
-                    self._take(item, outcome)
-                    self._advance()
+                stale[ALL] += self._derive(stale.pop(frozenset(), []))
+                for models, ids in stale.items():
+                    self._analyse(ids, models)
         finally:
             self.progress = None
             took = time.monotonic() - started
@@ -100,20 +106,59 @@ class Run:
         if self.failures and not self.done and not self.skipped:
             raise UserError("no track could be analysed")
 
-    def _stale(self, ids: list[int]) -> list[int]:
-        """Return those of some items that are to be analysed."""
+    def _stale(self, ids: list[int]) -> dict[Listeners, list[int]]:
+        """Return which models are to listen to which items, if any."""
         if self.opts.force:
-            return ids
-        plans, current = analysed(self.lib), self.tagger.plan.digest
-        stale = [each for each in ids if plans.get(each) != current]
-        again = sum(each in plans for each in stale)
+            return {ALL: ids}
+        plan = self.tagger.plan
+        plans, audio = values(self.lib, PLAN), values(self.lib, AUDIO)
+        stale = [each for each in ids if plans.get(each) != plan.digest]
         self.skipped = len(ids) - len(stale)
+        missing = self.tagger.missing()
+        found: dict[Listeners, list[int]] = defaultdict(list)
+        for each in stale:
+            found[missing(audio.get(each, "").split())].append(each)
+        again = sum(each in plans for each in stale)
         if again and not self.opts.quiet:
-            ui.print_(
-                f"{again} of {len(stale)} were analysed with other models or"
-                " settings, and are again"
-            )
-        return stale
+            self._announce(again, len(stale), len(found[frozenset()]))
+        return found
+
+    def _announce(self, again: int, count: int, known: int) -> None:
+        ui.print_(
+            f"{again} of {count} were analysed with other models or settings,"
+            " and are again"
+        )
+        if known:
+            ui.print_(f"{known} of {count} need not be listened to for that")
+
+    def _analyse(self, ids: list[int], models: Listeners) -> None:
+        items = self._items(ids)
+        for item, outcome in self.tagger.analyse(items, models):
+            self._take(item, outcome)
+            self._advance()
+
+    def _derive(self, ids: list[int]) -> list[int]:
+        """Conclude anew from what was heard; return ids where that fails."""
+        failed = []
+        for start in range(0, len(ids), AT_ONCE):
+            unwritten = []
+            for item in fetch_all(self.lib, ids[start : start + AT_ONCE]):
+                analysis = self.tagger.derive(heard_of(item))
+                if analysis is None:
+                    failed.append(cast("int", item.id))
+                    continue
+                before = item.copy()
+                names = self._apply(item, analysis)
+                # Files that need not change are not opened.
+                if any(item.get(name) != before.get(name) for name in names):
+                    self._write(item, names)
+                else:
+                    unwritten.append(item)
+                    self._count(item)
+                self._advance()
+            if unwritten and not self.opts.pretend:
+                store(*unwritten)
+        return failed
 
     def _items(self, ids: list[int]) -> Iterator[Item]:
         """Fetch items one by one, as there can be any number."""
@@ -156,28 +201,41 @@ class Run:
         elif isinstance(outcome, SoundtagsError):
             self._fail(item, str(outcome), getattr(outcome, "trace", ""))
         else:
-            try:
-                self._tag(fresh, outcome)
-            except UnwritableTags as exc:
-                self._fail(item, str(exc))
+            names = self._apply(fresh, outcome)
+            if self._write(fresh, names):
+                self.seconds += outcome.heard.seconds
 
-    def _tag(self, item: Item, analysis: Analysis) -> None:
+    def _apply(self, item: Item, analysis: Analysis) -> list[str]:
+        """Put what was found onto an item; return what files should have."""
         names = self.tagger.apply(item, analysis.fields)
         if self.opts.verbose:
             self._aside(lambda: ui.print_(explain(item, analysis)))
-        if self.opts.pretend:
-            if not self.opts.quiet:
-                self._aside(lambda: ui.show_model_changes(item, always=True))
-        else:
-            if self.write:
+        return names
+
+    def _write(self, item: Item, names: list[str]) -> bool:
+        """Write and store an item, unless only asked to show it."""
+        try:
+            if self.write and not self.opts.pretend:
                 write_item(item, names)
+        except UnwritableTags as exc:
+            self._fail(item, str(exc))
+            return False
+        if not self.opts.pretend:
             store(item)
-            if item.album_id:
-                self.albums.add(item.album_id)
-            if not self.opts.quiet and not sys.stdout.isatty():
-                ui.print_(describe(item))
+        self._count(item)
+        return True
+
+    def _count(self, item: Item) -> None:
+        """Count an item as done, and show it if wanted."""
         self.done += 1
-        self.seconds += analysis.seconds
+        if item.album_id and not self.opts.pretend:
+            self.albums.add(item.album_id)
+        if self.opts.quiet:
+            return
+        if self.opts.pretend:
+            self._aside(lambda: ui.show_model_changes(item, always=True))
+        elif not sys.stdout.isatty():
+            ui.print_(describe(item))
 
     def _fail(self, item: Item, reason: str, trace: str = "") -> None:
         # Details, which differ from file to file, follow a colon.
@@ -212,7 +270,7 @@ class Run:
             f"{sum(self.failures.values())} failed",
         ]
         line = ", ".join(parts)
-        if self.done:
+        if self.seconds:
             speed = self.seconds / max(took, 1e-3)
             line += (
                 f"; {self.seconds / 60:.1f} min of music in {took:.1f} s,"

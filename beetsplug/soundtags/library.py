@@ -6,10 +6,12 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from beets.dbcore.query import InQuery
+
 from .errors import LockedLibrary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from beets.library import Item, Library
 
@@ -29,18 +31,31 @@ def fetch(lib: Library, item_id: int) -> Item | None:
     return _patiently(partial(lib.get_item, item_id))
 
 
-def store(item: Item) -> None:
-    """Store what is new of an item.
+def fetch_all(lib: Library, ids: Sequence[int]) -> list[Item]:
+    """Return those of some items that are in the library now.
 
     Raises
     ------
     LockedLibrary
         If another program does not let go of the library.
     """
-    with item.db.transaction() as transaction:
+    query = InQuery("id", ids)
+    return _patiently(lambda: list(lib.items(query)))
+
+
+def store(*items: Item) -> None:
+    """Store what is new of some items, all at once.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    with items[0].db.transaction() as transaction:
         # An item that fails to be stored forgets what was to be.
         _patiently(partial(transaction.mutate, "BEGIN IMMEDIATE"))
-        item.store()
+        for item in items:
+            item.store()
 
 
 def _patiently(work: Callable[[], T]) -> T:

@@ -1,0 +1,177 @@
+"""The command `beet soundstore`."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from beets import ui
+from beets.exceptions import UserError
+from beets.util import displayable_path
+
+from .. import options
+from ..errors import SoundtagsError
+from ..fields import AUDIO
+from ..library import fetch_all
+from ..plan import make_plan
+from ..replacing import appearing
+from ..selecting import matching, values
+from ..store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from optparse import Values
+
+    from beets.library import Item, Library
+    from confuse import ConfigView
+
+    from ..plan import Plan
+
+    Row = list[Any]
+
+AT_ONCE = 500  # tracks that are read and written together
+FACTS = ("id", "artist", "album", "title", "path")
+
+
+def run(
+    lib: Library, config: ConfigView, log: Any, opts: Values, args: list[str]
+) -> None:
+    """Carry out the command.
+
+    Raises
+    ------
+    beets.exceptions.UserError
+        If it cannot be done.
+    """
+    action, *rest = args or ["stats"]
+    if action not in ACTIONS:
+        raise UserError(f"{action} is not one of: {', '.join(ACTIONS)}")
+    try:
+        with closing(Store(options.store(config))) as store:
+            ACTIONS[action](Shelf(store, lib, config, log, opts), rest)
+    except SoundtagsError as exc:
+        raise UserError(str(exc)) from exc
+    except OSError as exc:
+        raise UserError(f"{exc.filename}: {exc.strerror}") from exc
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What was heard, and the library that it belongs to."""
+
+    store: Store
+    lib: Library
+    config: ConfigView
+    log: Any
+    opts: Values
+
+    def stats(self, _rest: list[str]) -> None:
+        """Say how much there is."""
+        for model, count, size in self.store.counts():
+            name = model.split()[0]
+            ui.print_(f"{name}: {count} tracks, {size / 1e6:.1f} MB")
+        size = self.store.path.stat().st_size
+        ui.print_(f"{self.store.path}: {size / 1e6:.1f} MB")
+
+    def prune(self, _rest: list[str]) -> None:
+        """Forget what belongs to no track of the library."""
+        forgotten = self.store.forget_others(
+            {
+                each
+                for audio in values(self.lib, AUDIO).values()
+                for each in audio.split()
+            }
+        )
+        ui.print_(f"{forgotten} forgotten that are not in the library")
+
+    def export(self, query: list[str]) -> None:
+        """Write the means of tracks to a table."""
+        if not self.opts.output:
+            raise UserError("name the file to write: -o FILE")
+        target = Path(self.opts.output).expanduser()
+        if target.suffix not in TABLES:
+            raise UserError(f"{target}: is neither {' nor '.join(TABLES)}")
+        plan = make_plan(
+            options.models(self.config),
+            options.model_dir(self.config),
+            options.settings(self.config),
+            lambda message: self.log.warning("{}", message),
+        )
+        names = [
+            f"{model.id}: {name}"
+            for model in plan.models
+            for name in model.metadata.classes
+        ]
+        ids = matching(self.lib, query)
+        with appearing(target) as part:
+            rows = self._rows(ids, plan)
+            done = TABLES[target.suffix](part, [*FACTS, *names], rows)
+        ui.print_(f"{done} of {len(ids)} tracks: {target}")
+
+    def _rows(self, ids: list[int], plan: Plan) -> Iterator[list[Row]]:
+        """Yield rows of tracks that all models have heard, many at a time."""
+        for start in range(0, len(ids), AT_ONCE):
+            items = fetch_all(self.lib, ids[start : start + AT_ONCE])
+            rows = (self._row(item, plan) for item in items)
+            yield [row for row in rows if row]
+
+    def _row(self, item: Item, plan: Plan) -> Row | None:
+        audio = item.get(AUDIO, with_album=False) or ""
+        heard = self.store.recall(self.store.inputs(audio.split(), plan), plan)
+        if heard is None:
+            return None
+        facts = [item.id, item.artist, item.album, item.title]
+        means = [heard.activations[model.id] for model in plan.models]
+        path = displayable_path(item.path)
+        return [*facts, path, *np.concatenate(means).tolist()]
+
+
+def write_csv(path: Path, names: list[str], rows: Iterator[list[Row]]) -> int:
+    """Write a table as CSV; return how many rows it has."""
+    count = 0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for several in rows:
+            writer.writerows(several)
+            count += len(several)
+    return count
+
+
+def write_parquet(
+    path: Path, names: list[str], rows: Iterator[list[Row]]
+) -> int:
+    """Write a table as Parquet; return how many rows it has."""
+    try:
+        arrow, parquet = map(import_module, ("pyarrow", "pyarrow.parquet"))
+    except ImportError as exc:
+        raise UserError(
+            "Parquet needs pyarrow; get it: pip install pyarrow"
+        ) from exc
+    numbers = [(name, arrow.float32()) for name in names[len(FACTS) :]]
+    texts = [(name, arrow.string()) for name in FACTS[1:]]
+    schema = arrow.schema([(FACTS[0], arrow.int64()), *texts, *numbers])
+    count = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        for several in rows:
+            columns = list(zip(*several)) or [()] * len(names)
+            writer.write_table(
+                arrow.table(
+                    [
+                        arrow.array(column, field.type)
+                        for column, field in zip(columns, schema)
+                    ],
+                    schema=schema,
+                )
+            )
+            count += len(several)
+    return count
+
+
+TABLES = {".csv": write_csv, ".parquet": write_parquet}
+ACTIONS = {"stats": Shelf.stats, "prune": Shelf.prune, "export": Shelf.export}

@@ -1,0 +1,239 @@
+"""What was heard is kept: listen once, decide many times."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+from conftest import Beet, write_track
+from test_filetags import MADE
+from test_models import write_model
+
+QUICK = {"patches": 2, "jobs": 1}
+
+
+@pytest.fixture
+def library(beet: Beet, tmp_path: Path) -> Beet:
+    """A library of two tracks that were analysed."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for seed, title in enumerate("AB"):
+        write_track(folder / f"{title}.flac", title, seed)
+    beet("import", "-A", folder)
+    assert all(item["soundtags_audio"] for item in beet.items())
+    return beet
+
+
+def store_of(beet: Beet) -> Path:
+    return beet.folder / "soundtags.db"
+
+
+def falsify(beet: Beet, model: str = "") -> None:
+    """Have models have heard what they did not: all tags alike.
+
+    What says so afterwards was not listened to again.
+    """
+    alike = np.full(50, 0.25, np.float32).tobytes()
+    with closing(sqlite3.connect(store_of(beet))) as database, database:
+        changed = database.execute(
+            "UPDATE means SET activations = ? WHERE model LIKE ?",
+            (alike, f"{model}%"),
+        )
+        assert changed.rowcount
+
+
+def scores(beet: Beet) -> list[tuple]:
+    names = ("danceability", "mood_happy", "voice_instrumental_score")
+    return [tuple(item[n] for n in names) for item in beet.items()]
+
+
+def test_thresholds_need_no_listening(library: Beet):
+    before = library.items()
+    for item in before:
+        Path(item["path"]).rename(f"{item['path']}.away")
+    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    done = library("soundtags", "-W")
+    assert done.stdout.startswith("2 of 2 were analysed with other models")
+    assert "2 of 2 need not be listened to for that" in done.stdout
+    assert "2 tagged, 0 already up to date, 0 failed" in done.stdout
+    now = library.items()
+    for item, old in zip(now, before):
+        assert len(item["mood"]) > len(old["mood"])
+        assert item["danceability"] == old["danceability"]
+    library.configure()
+    library("soundtags", "-W")
+    for item, old in zip(library.items(), before):
+        changed = {name for name in item if item[name] != old.get(name)}
+        assert changed <= {"mtime"}  # beets' mark for what is not in files
+
+
+def test_what_is_decided_anew_gets_to_files(library: Beet):
+    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    done = library("soundtags")
+    assert "2 tagged" in done.stdout
+    for item in library.items():
+        assert mutagen.File(item["path"])["mood"] == item["mood"]
+    assert library("update").stdout == ""
+
+
+def test_pretending_changes_nothing(library: Beet):
+    before = library.items()
+    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    done = library("soundtags", "-p")
+    assert "mood" in done.stdout
+    assert "2 would be tagged" in done.stdout
+    assert library.items() == before
+
+
+def test_only_a_model_that_is_new_listens(library: Beet):
+    before = scores(library)
+    falsify(library)
+    add_model(library)
+    done = library("soundtags")
+    assert "2 of 2 were analysed with other models" in done.stdout
+    assert "need not be listened to" not in done.stdout
+    assert "2 tagged" in done.stdout
+    one, other = scores(library)
+    assert one == other
+    assert library.ls("$mood_party") == ["0.8808", "0.8808"]
+    library("soundtags", "-f")
+    assert scores(library) == before
+
+
+def add_model(beet: Beet) -> None:
+    """Add one that says party of everything."""
+    folder = beet.folder / "soundtags-models"
+    write_model(folder, "x", ["non_party", "party"], [-2.0, 2.0])
+
+
+@pytest.mark.parametrize("ending", MADE)
+def test_audio_is_recognised_after_its_tags_were_written(
+    beet: Beet, tmp_path: Path, ending: str
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    MADE[ending](folder / f"a.{ending}")
+    beet("import", "-A", "-C", folder)
+    before = scores(beet)
+    beet("remove", "-f")
+    falsify(beet)
+    beet("import", "-A", "-C", folder)
+    (falsified,) = scores(beet)
+    assert falsified != before[0]
+    assert beet.ls("$soundtags_audio $danceability")
+    beet("soundtags", "-f")
+    assert scores(beet) == before
+
+
+def test_other_patches_are_another_matter(library: Beet):
+    before = library.ls("$soundtags_audio")
+    falsify(library)
+    library.configure(soundtags={**QUICK, "patches": 1})
+    assert "need not" not in library("soundtags").stdout
+    assert len({*before, *library.ls("$soundtags_audio")}) == 4
+    one, other = scores(library)
+    assert one != other
+    library.configure()
+    assert "need not" not in library("soundtags").stdout
+    one, other = scores(library)
+    assert one == other  # recognised
+
+
+def test_a_file_that_is_another_is_listened_to_by_all(library: Beet):
+    (item,) = library.items("title:A")
+    other = write_track(library.folder / "other.flac", "A", seed=9)
+    shutil.copy(other, item["path"])
+    falsify(library)
+    add_model(library)
+    library("soundtags", "-W")
+    (now,) = library.items("title:A")
+    assert now["soundtags_audio"] != item["soundtags_audio"]
+    assert now["danceability"] != library.items("title:B")[0]["danceability"]
+
+
+@pytest.mark.parametrize("kind", ["no database", "a folder"])
+def test_a_store_that_cannot_be_used_is_named(library: Beet, kind: str):
+    store = store_of(library)
+    store.unlink()
+    if kind == "a folder":
+        store.mkdir()
+    else:
+        store.write_bytes(b"no database" * 1000)
+    library.configure(soundtags={**QUICK, "patches": 1})
+    done = library("soundtags")
+    (line,) = done.stderr.splitlines()
+    assert f"nothing heard is kept: {store}: " in line
+    assert "2 tagged, 0 already up to date, 0 failed" in done.stdout
+
+
+def test_the_store_may_be_elsewhere(library: Beet, tmp_path: Path):
+    other = tmp_path / "new" / "heard.db"
+    library.configure(soundtags={**QUICK, "patches": 1, "store": str(other)})
+    library("soundtags")
+    assert other.stat().st_size
+
+
+def test_stats_tell_what_there_is(library: Beet):
+    lines = library("soundstore").stdout.splitlines()
+    assert lines[0] == "msd-musicnn-1: 2 tracks, 0.0 MB"
+    assert lines[1] == "mtt-musicnn-1: 2 tracks, 0.0 MB"
+    assert lines[-1].startswith(f"{store_of(library)}: ")
+
+
+def test_pruning_forgets_what_is_gone(library: Beet):
+    library("remove", "-f", "title:A")
+    done = library("soundstore", "prune")
+    assert done.stdout == "1 forgotten that are not in the library\n"
+    assert "1 tracks" in library("soundstore", "stats").stdout
+    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    assert "1 of 1 need not be listened to" in library("soundtags").stdout
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_exports_have_a_row_per_track(library: Beet, tmp_path: Path, kind):
+    target = tmp_path / f"means.{kind}"
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    done = library("soundstore", "export", "-o", target, "title:A")
+    assert done.stdout == f"1 of 1 tracks: {target}\n"
+    (row,) = rows_of(target)
+    assert (row["title"], row["artist"]) == ("A", "Artist")
+    assert row["path"] == library.items("title:A")[0]["path"]
+    # As `soundtags -v` says it, of the strongest.
+    said = library("soundtags", "-fW", "-v", "title:A").stdout
+    strongest = said.split("msd-musicnn-1: ")[1].split(",")[0]
+    name, mean = strongest.rsplit(" ", 1)
+    assert float(row[f"msd-musicnn-1: {name}"]) == pytest.approx(
+        float(mean), abs=1e-4
+    )
+
+
+def rows_of(path: Path) -> list[dict]:
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        (["export"], "name the file to write: -o FILE"),
+        (["export", "-o", "a.txt"], "is neither .csv nor .parquet"),
+        (["burn"], "burn is not one of: stats, prune, export"),
+        (["export", "-o", "nowhere/a.csv"], "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_done_is_said(library: Beet, tmp_path, args, complaint):
+    done = library("soundstore", *args, status=1, cwd=tmp_path)
+    (line,) = done.stderr.splitlines()
+    assert complaint in line
+    assert not list(tmp_path.glob("a.*"))
