@@ -6,9 +6,11 @@ A throw-away library is filled with items (without files) that were all
 analysed by the current default plan, in albums of twelve. Prints how long
 `beet soundtags` takes there as a whole process, beside `beet version` and a
 query of beets' own that matches nothing, run in turn; whether TensorFlow was
-loaded; and the same for a library of which one item is stale (and its file
-missing). The exit status is 1 if the command did anything but what it should,
-or loaded TensorFlow where nothing was to do.
+loaded; the same for a library of which one item is stale (and its file
+missing); and, with what models once heard in the store, how long it takes to
+derive all fields anew when a threshold has changed. The exit status is 1 if the
+command did anything but what it should, or loaded TensorFlow where nothing was
+to do.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from beets import config
 from beets.library import Library
 from footprint import beet, make_library
 
 from beetsplug.soundtags import catalogue, fields, options, tagging
+from beetsplug.soundtags.hearing import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,18 +61,43 @@ finally:
 ONE_STALE = {"beet soundtags, one stale": ["soundtags"]}
 
 
-def digest() -> str:
-    """Return the digest of the default plan, of the library in BEETSDIR."""
+def make_tagger() -> tagging.Tagger:
+    """Return the default tagger of the library in BEETSDIR."""
     ours = config["soundtags"]
     ours.add(options.DEFAULTS)
-    return tagging.make_tagger(ours, logging.getLogger()).plan.digest
+    return tagging.make_tagger(ours, logging.getLogger())
+
+
+def heard(number: int) -> str:
+    """Return what a track was to the models."""
+    return f"{number:020x}"
+
+
+def hear(tagger: tagging.Tagger, count: int) -> None:
+    """Have models have heard something of each track."""
+    rng = np.random.default_rng(0)
+    plan = tagger.plan
+    (front_end,) = plan.front_ends
+    for number in range(count):
+        said = {
+            model.id: rng.beta(0.3, 3, len(model.metadata.classes))
+            for model in plan.models
+        }
+        embeddings = {model.id: rng.normal(size=200) for model in plan.fed}
+        tagger.store.keep(
+            Heard({front_end: heard(number)}, 200.0, 0.1, said, embeddings),
+            plan,
+        )
 
 
 def fill(folder: Path, count: int) -> None:
     """Put albums, items and their flexible attributes into a library."""
     beet(folder, "version")  # makes the tables
     library = Library(str(folder / "library.db"), str(folder / "music"))
-    plan = digest()
+    tagger = make_tagger()
+    hear(tagger, count)
+    tagger.close()
+    plan = tagger.plan.digest
     with library.transaction() as transaction:
         insert(transaction, "albums", map(album, range(-(-count // TRACKS))))
         insert(transaction, "items", map(item, range(count)))
@@ -130,7 +159,7 @@ def item(number: int) -> dict[str, Any]:
 def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
     """Yield rows as the plugin, and beets itself, store them for an item."""
     for name, kind in KINDS.items():
-        value = kind.to_sql(something(name, plan))
+        value = kind.to_sql(something(name, number, plan))
         yield {"entity_id": number + 1, "key": name, "value": value}
     yield {
         "entity_id": number + 1,
@@ -139,11 +168,13 @@ def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
     }
 
 
-def something(name: str, plan: str) -> Any:
+def something(name: str, number: int, plan: str) -> Any:
     """Return a value that a field can have."""
     kind = fields.kind_of(KINDS[name])
     if name == fields.PLAN:
         return plan
+    if name == fields.AUDIO:
+        return heard(number)
     if kind is float:
         return round(random.random(), 4)
     return ["relaxed", "happy"] if kind is list else "instrumental"
@@ -153,13 +184,14 @@ KINDS = fields.item_types(list(catalogue.targets().values())[:TARGETS])
 
 
 def make_stale(folder: Path) -> None:
-    """Let the item in the middle have been analysed by another plan."""
+    """Let the item in the middle have another plan, and be unheard."""
     library = Library(str(folder / "library.db"), str(folder / "music"))
     with library.transaction() as transaction:
         (count,) = transaction.query("SELECT COUNT(*) FROM items")[0]
         transaction.mutate(
             "UPDATE item_attributes SET value = 'another'"
-            f" WHERE key = '{fields.PLAN}' AND entity_id = ?",
+            f" WHERE key IN ('{fields.PLAN}', '{fields.AUDIO}')"
+            " AND entity_id = ?",
             (count // 2 + 1,),
         )
 
@@ -202,6 +234,27 @@ def inspect(folder: Path) -> tuple[str, bool]:
     return said, loaded == "True"
 
 
+def derive(folder: Path, count: int, runs: int) -> bool:
+    """Change a threshold, to and fro, and print what that takes."""
+    config = folder / "config.yaml"
+    plain, took = config.read_text(), []
+    changed = plain.replace("{auto: no", "{auto: no, mood_threshold: 0.4")
+    for text in [changed, plain] * runs:
+        config.write_text(text)
+        seconds, peak = beet(folder, "soundtags", "-qW")
+        took.append(seconds)
+        said, loaded = inspect(folder)
+        if loaded or f"0 tagged, {count} already" not in said:
+            return False
+    size = (folder / "soundtags.db").stat().st_size
+    print(
+        f"all derived anew: {statistics.median(took):.1f} s (from"
+        f" {min(took):.1f} to {max(took):.1f}), {peak:.0f} MB at its peak;"
+        f" the store has {size / 1e6:.0f} MB"
+    )
+    return True
+
+
 def check(folder: Path, count: int, runs: int) -> bool:
     """Measure and print; return whether all was as it should be."""
     medians = measure(folder, NOTHING_TO_DO, runs)
@@ -212,11 +265,13 @@ def check(folder: Path, count: int, runs: int) -> bool:
     )
     said, loaded = inspect(folder)
     good = f"0 tagged, {count} already up to date, 0 failed" in said
+    derived = derive(folder, count, runs)
     make_stale(folder)
     measure(folder, ONE_STALE, runs)
     said, _ = inspect(folder)
     return (
-        good
+        derived
+        and good
         and not loaded
         and f"0 tagged, {count - 1} already up to date, 1 failed" in said
     )

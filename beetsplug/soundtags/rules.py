@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from . import catalogue
@@ -33,7 +34,7 @@ def estimates(means: Means) -> Means:
         for target, rules in catalogue.rules().items()
         if target not in means
         and target != GENRES
-        and _vocabularies(rules) <= means.keys()
+        and _vocabularies(target) <= means.keys()
     }
 
 
@@ -43,7 +44,7 @@ def genre_strengths(means: Means) -> dict[str, float]:
     Empty where an auto-tagger that the rules need did not run.
     """
     rules = catalogue.rules()[GENRES]
-    if not _vocabularies(rules) <= means.keys():
+    if not _vocabularies(GENRES) <= means.keys():
         return {}
     return strengths(rules, means)
 
@@ -51,17 +52,20 @@ def genre_strengths(means: Means) -> dict[str, float]:
 def strengths(rules: Mapping[str, Rule], means: Means) -> dict[str, float]:
     """Return for each rule the sum of its tags' means over its threshold."""
     return {
-        name: sum(_mean(tag, means) for tag in rule.tags) / rule.threshold
+        name: sum(means[vocabulary][tag] for vocabulary, tag in _tags(rule))
+        / rule.threshold
         for name, rule in rules.items()
     }
 
 
-def _mean(tag: str, means: Means) -> float:
-    vocabulary, name = tag.split(":", 1)
-    return means[vocabulary][name]
+@cache
+def _tags(rule: Rule) -> list[tuple[str, str]]:
+    """Return vocabulary and name of each tag of a rule."""
+    parts = [tag.partition(":") for tag in rule.tags]
+    return [(vocabulary, name) for vocabulary, _, name in parts]
 
 
-def _vocabularies(rules: Mapping[str, Rule]) -> set[str]:
-    return {
-        tag.split(":", 1)[0] for rule in rules.values() for tag in rule.tags
-    }
+@cache
+def _vocabularies(target: str) -> frozenset[str]:
+    rules = catalogue.rules()[target].values()
+    return frozenset(name for rule in rules for name, _ in _tags(rule))

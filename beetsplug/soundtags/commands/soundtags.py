@@ -16,6 +16,7 @@ from ..errors import SoundtagsError, UnwritableTags
 from ..fields import AUDIO, PLAN
 from ..labels import strongest
 from ..library import fetch, fetch_all, store
+from ..rules import GENRES
 from ..selecting import matching, values
 from ..tagging import heard_of, make_tagger, write_item
 
@@ -74,6 +75,7 @@ class Run:
         self.opts = opts
         self.log = log
         self.write = ui.should_write(opts.write)
+        self._tags = [*tagger.file_tags, GENRES]
         self.done = 0
         self.skipped = 0
         self.seconds = 0.0  # of audio
@@ -147,10 +149,10 @@ class Run:
                 if analysis is None:
                     failed.append(cast("int", item.id))
                     continue
-                before = item.copy()
+                before = {name: item.get(name) for name in self._tags}
                 names = self._apply(item, analysis)
                 # Files that need not change are not opened.
-                if any(item.get(name) != before.get(name) for name in names):
+                if self.write and any(item[n] != before[n] for n in names):
                     self._write(item, names)
                 else:
                     unwritten.append(item)
