@@ -220,6 +220,36 @@ class Store:
                 models[each].add(model.id)
         return Known(front_ends, models)
 
+    def embeddings(self, model: str) -> tuple[dict[str, int], np.ndarray]:
+        """Return all embeddings of a model.
+
+        Parameters
+        ----------
+        model
+            Its :meth:`plan.Plan.identity`.
+
+        Returns
+        -------
+        rows : dict
+            Input to its row.
+        embeddings : numpy.ndarray
+            Shape (inputs, dimensions), float32.
+
+        Raises
+        ------
+        UnusableStore
+            If the store cannot be read.
+        """
+        found = self._rows(
+            "SELECT input, embedding FROM means"
+            " WHERE model = ? AND embedding IS NOT NULL",
+            model,
+        )
+        rows = {each: row for row, (each, _) in enumerate(found)}
+        packed = b"".join(embedding for _, embedding in found)
+        flat = np.frombuffer(packed, EMBEDDING).astype(np.float32)
+        return rows, flat.reshape(len(rows), -1) if rows else flat[:, None]
+
     def counts(self) -> list[tuple[str, int, int]]:
         """Return each model, how many tracks it has heard, and the bytes."""
         return self._rows(

@@ -170,4 +170,41 @@ COMMANDS = (
             ),
         ),
     ),
+    Command(
+        "soundlike",
+        "list the tracks that sound most like others",
+        "[options] QUERY",
+        (
+            (
+                ("-n", "--number"),
+                {
+                    "type": "int",
+                    "metavar": "N",
+                    "default": 10,
+                    "help": "how many to list (default: %default)",
+                },
+            ),
+            (
+                ("-f", "--format"),
+                {"metavar": "FORMAT", "help": "print with a custom format"},
+            ),
+            (
+                ("-p", "--path"),
+                {
+                    "dest": "format",
+                    "action": "store_const",
+                    "const": "$path",
+                    "help": "print paths",
+                },
+            ),
+            (
+                ("-m", "--model"),
+                {
+                    "metavar": "ID",
+                    "default": "msd-musicnn-1",
+                    "help": "the model that listened (default: %default)",
+                },
+            ),
+        ),
+    ),
 )
