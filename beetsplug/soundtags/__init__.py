@@ -152,7 +152,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         elif outcome:
             before = {
                 name: item.get(name, None, with_album=False)
-                for name in outcome.fields
+                for name in (*outcome.fields, fields.SAID)
             }
             names = tagger.apply(item, outcome.fields)
             self._pending[item.id] = Pending(names, item[fields.PLAN], before)

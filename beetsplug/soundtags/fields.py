@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LISTS = ("mood", TAGS_FIELD)
 PLAN = PLAN_FIELD
 AUDIO = AUDIO_FIELD
+SAID = "soundtags_said"
 
 
 class NumberQuery(NumericQuery):
@@ -82,7 +83,7 @@ def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:
             result[name] = result[name + STYLE] = LIST_OF_NAMES
         elif target.kind == NUMBERS:
             result.update(dict.fromkeys(target.classes.values(), NUMBER))
-    result[PLAN] = result[AUDIO] = types.STRING
+    result.update(dict.fromkeys((PLAN, AUDIO, SAID), types.STRING))
     return result
 
 

@@ -15,8 +15,9 @@ from beets.util import syspath
 from . import options
 from .analysis import Analysis, conclude
 from .errors import BrokenModels, UnusableStore, UnwritableTags
-from .fields import AUDIO, PLAN, item_types
+from .fields import AUDIO, PLAN, SAID, item_types
 from .filetags import write_tags
+from .ownership import OTHERS, is_ours, remember
 from .pipeline import analyse_all
 from .plan import make_plan
 from .quiet import quiet
@@ -237,24 +238,40 @@ class Tagger:
         list of str
             The fields that its file should have from now on, too.
         """
-        wanted = dict(fields)
-        genres = wanted.pop(GENRES, None)
-        if item.get("mood") and not item.get(PLAN) and not self.force:
-            # A mood from before the first analysis is somebody else's.
-            wanted.pop("mood", None)
-        for name, value in wanted.items():
-            item[name] = value
+        said: dict[str, Any] = {}
+        for name in fields.keys() - {PLAN, AUDIO}:
+            if not self._may_set(item, name):
+                said[name] = OTHERS
+            else:
+                if name != GENRES or fields[name]:
+                    item[name] = fields[name]
+                said[name] = item[name]
+        item.update({PLAN: fields[PLAN], AUDIO: fields[AUDIO]})
+        item[SAID] = remember(said)
         written = [*self.file_tags]
-        if genres and self._may_set_genres(item):
-            item.genres = genres
+        genres = fields.get(GENRES)
         if genres and item.genres == genres and self.genre != "never":
             # Also if they are ours already, from a run that was killed.
             written.append(GENRES)
         return written
 
+    def _may_set(self, item: Item, name: str) -> bool:
+        """Whether a field is ours, or not to be left to whose it is."""
+        if name == GENRES and self.genre != "fill":
+            return self.genre == "replace"
+        if name != GENRES and self.force:
+            return True
+        value = item.get(name, with_album=False)
+        kept = item.get(SAID, with_album=False)
+        if kept is None:
+            # Scores from before come from other programs, words from people.
+            return not value or name not in (GENRES, "mood")
+        return is_ours(kept, name, value)
+
     def update_album(self, album: Album) -> None:
         """Give an album the genres most common among its tracks."""
-        if not self._may_set_genres(album):
+        empty = self.genre == "fill" and not album.genres
+        if not empty and self.genre != "replace":
             return
         votes: dict[str, float] = defaultdict(float)
         for item in album.items():
@@ -265,10 +282,6 @@ class Tagger:
         if genres and genres != album.genres:
             album.genres = genres
             album.store(inherit=False)
-
-    def _may_set_genres(self, model: Item | Album) -> bool:
-        empty = self.genre == "fill" and not model.genres
-        return empty or self.genre == "replace"
 
 
 def heard_of(item: Item) -> list[str]:

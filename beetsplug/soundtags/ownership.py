@@ -1,0 +1,49 @@
+"""What we said of a track, to tell it from what its owner says."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SIZE = 3  # bytes of a digest: enough to tell a change
+OTHERS = "-"  # instead of a digest: it is not ours
+
+
+def remember(values: Mapping[str, Any]) -> str:
+    """Return what to keep of the values that were given to some fields.
+
+    Parameters
+    ----------
+    values
+        Field to value; `OTHERS` for those that were left to their owner.
+    """
+    parts = (
+        f"{name}={value if value == OTHERS else _digest(value)}"
+        for name, value in sorted(values.items())
+    )
+    return " ".join(parts)
+
+
+def is_ours(kept: str, name: str, value: Any) -> bool:
+    """Whether a field still has the value that we gave it, or none.
+
+    Parameters
+    ----------
+    kept
+        What :func:`remember` returned, when we gave it.
+    name
+        The field. One that we never gave a value is ours to give one.
+    value
+        What it has now.
+    """
+    given = dict(part.split("=") for part in kept.split())
+    return _digest(value) in (given.get(name, _digest(value)), _digest(None))
+
+
+def _digest(value: Any) -> str:
+    plain = f"{value:.4f}" if isinstance(value, float) else value or None
+    encoded = repr(plain).encode(errors="surrogateescape")
+    return hashlib.blake2b(encoded, digest_size=SIZE).hexdigest()

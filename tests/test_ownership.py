@@ -1,0 +1,100 @@
+"""What a user says of a track is the user's."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import mutagen
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Beet
+
+QUICK = {"patches": 2, "jobs": 1}
+OTHERWISE = {
+    "thresholds": {**QUICK, "mood_threshold": 0.05, "thresholds": {"Rock": 0}},
+    "patches": {**QUICK, "patches": 1},
+    "models": {**QUICK, "models": ["msd-musicnn-1", "mtt-vgg-1"]},
+    "labels": {**QUICK, "labels": {"electronic": "bleeps"}},
+}
+
+
+@pytest.fixture
+def library(beet: Beet, track: Path) -> Beet:
+    """A library of one track that was analysed."""
+    beet("import", "-A", track.parent)
+    return beet
+
+
+def modify(beet: Beet) -> None:
+    beet("modify", "-y", "mood=calm", "genres=Polka", "danceability=0.1234")
+
+
+def check_is_the_users(beet: Beet) -> None:
+    (item,) = beet.items()
+    assert (item["mood"], item["genres"]) == (["calm"], ["Polka"])
+    assert item["danceability"] == 0.1234
+    tags = mutagen.File(item["path"])
+    assert (tags["mood"], tags["genre"]) == (["calm"], ["Polka"])
+    assert tags["danceability"] == ["0.1234"]
+
+
+@pytest.mark.parametrize("settings", OTHERWISE)
+def test_what_was_typed_stays(library: Beet, settings: str):
+    modify(library)
+    for _ in range(2):
+        library.configure(soundtags=OTHERWISE[settings])
+        assert "1 tagged" in library("soundtags").stdout
+        check_is_the_users(library)
+        library.configure()
+        assert "1 tagged" in library("soundtags").stdout
+        check_is_the_users(library)
+    library("soundtags", "-f")  # to be asked for
+    (item,) = library.items()
+    assert item["mood"] != ["calm"]
+    assert item["danceability"] != 0.1234
+    assert item["genres"] == ["Polka"]  # which has an option of its own
+
+
+def test_what_was_typed_stays_when_imported_again(library: Beet):
+    modify(library)
+    library.configure(soundtags=OTHERWISE["thresholds"])
+    library("import", "-A", "-L", "title:Title")
+    check_is_the_users(library)
+
+
+def test_what_other_programs_write_to_files_stays(library: Beet):
+    (item,) = library.items()
+    file = mutagen.File(item["path"])
+    file["mood"] = ["wistful"]
+    file.save()
+    later = os.path.getmtime(item["path"]) + 10
+    os.utime(item["path"], (later, later))
+    assert "wistful" in library("update").stdout
+    library.configure(soundtags=OTHERWISE["thresholds"])
+    library("soundtags")
+    assert library.ls("$mood") == ["wistful"]
+    assert mutagen.File(item["path"])["mood"] == ["wistful"]
+
+
+def test_genres_of_ours_follow_the_settings(library: Beet):
+    (before,) = library.items()
+    (genre, *_) = before["genres"]
+    library.configure(soundtags={**QUICK, "labels": {genre.lower(): "Bleeps"}})
+    library("soundtags")
+    (item,) = library.items()
+    assert "Bleeps" in item["genres"]
+    assert mutagen.File(item["path"])["genre"] == item["genres"]
+
+
+def test_what_is_replaced_was_asked_for(library: Beet):
+    modify(library)
+    library.configure(soundtags={**QUICK, "genre": "replace"})
+    library("modify", "-yW", "soundtags_plan=old")
+    library("soundtags")
+    (item,) = library.items()
+    assert item["genres"] != ["Polka"]
+    assert item["mood"] == ["calm"]
