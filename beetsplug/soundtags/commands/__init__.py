@@ -95,6 +95,14 @@ COMMANDS = (
                     " (repeatable)",
                 },
             ),
+            (
+                ("--stats",),
+                {
+                    "action": "store_true",
+                    "help": "analyse nothing, but count what was found:"
+                    " scores, moods, genres",
+                },
+            ),
         ),
     ),
     Command(

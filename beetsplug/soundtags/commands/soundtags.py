@@ -17,6 +17,7 @@ from ..labels import strongest
 from ..selecting import analysed, matching
 from ..storing import fetch, store
 from ..tagging import make_tagger, write_item
+from . import stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,6 +45,9 @@ def run(
     beets.exceptions.UserError
         If nothing could be done at all.
     """
+    if opts.stats:
+        stats.run(lib, config, query)
+        return
     if opts.jobs is not None and opts.jobs < 1:
         raise UserError(f"--jobs: {opts.jobs} is not 1 or more")
     try:
