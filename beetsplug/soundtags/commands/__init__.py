@@ -164,4 +164,19 @@ COMMANDS = (
             ),
         ),
     ),
+    Command(
+        "soundplot",
+        "draw tags, scores and features of music over time",
+        "[-o DIR] QUERY",
+        (
+            (
+                ("-o", "--output"),
+                {
+                    "metavar": "DIR",
+                    "default": ".",
+                    "help": "the folder for the pictures (default: this one)",
+                },
+            ),
+        ),
+    ),
 )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.library import Item
-from rich.cells import cell_len, set_cell_size
+from rich.cells import set_cell_size
 
 from .. import fields, installed, options
 from ..counting import occurrences, spreads
+from ..cutting import cut
 from ..rules import GENRES
 from ..selecting import analysed, matching, tallies
 
@@ -142,7 +143,7 @@ class Chart:
             bar = tracks / total * BAR
             cells = "".join(self._cell(bar - place) for place in range(BAR))
             part = f"{tracks:>7} {tracks / total:>4.0%}"
-            yield f"  {_cut(name)} {part}  {cells}"
+            yield f"  {set_cell_size(cut(name, NAME), NAME)} {part}  {cells}"
         if len(common) > MOST:
             yield f"  and {len(common) - MOST} more"
 
@@ -154,11 +155,3 @@ class Chart:
 
 def _part(tracks: int, total: int) -> str:
     return f"{tracks} ({tracks / total:.0%})"
-
-
-def _cut(name: str) -> str:
-    """Return a name in so many columns, without what would move the cursor."""
-    plain = "".join(each if each.isprintable() else "?" for each in name)
-    if cell_len(plain) > NAME:
-        plain = set_cell_size(plain, NAME - 3) + "..."
-    return set_cell_size(plain, NAME)
