@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .labels import mood_thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from .counting import Spread
     from .plan import Plan
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 try:
     from matplotlib import font_manager, style
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 except ImportError as exc:
     raise NoMatplotlib(
@@ -124,8 +127,7 @@ def _draw_tags(axis: Any, portrait: Portrait) -> None:
         np.arange(len(names)) + 0.5,
         [cut(name, TAG, ELLIPSIS) for name in names],
     )
-    every = f"{len(portrait.times)} patches of {portrait.extent:.0f} s"
-    axis.set_title(f"Strongest tags, in {every}")
+    axis.set_title(f"Strongest tags: {_patches(portrait)}")
     axis.tick_params(labelbottom=False, left=False)
     bar = axis.figure.colorbar(mesh, ax=axis, pad=0.01)
     bar.set_label("activation (probability, 0 to 1)")
@@ -139,7 +141,7 @@ def _draw_latent(axis: Any, portrait: Portrait) -> None:
         portrait.latent.T,
         cmap="cividis",
     )
-    axis.set_title("Latent features")
+    axis.set_title(f"Latent features: {portrait.layer}")
     axis.set_ylabel("number of the feature")
     axis.set_xlabel("time (min:s)")
     axis.xaxis.set_major_locator(
@@ -155,20 +157,10 @@ def _draw_scores(
 ) -> None:
     for place, (_, value, threshold) in enumerate(scores):
         holds = threshold is None or value >= threshold
-        axis.barh(place, value, color=HOLDS if holds else OTHER)
-        axis.text(
-            value + 0.02 if value < 0.8 else value - 0.02,
-            place,
-            f"{value:.2f}",
-            ha="left" if value < 0.8 else "right",
-            va="center",
-            color="black" if value < 0.8 else "white",
-            size=8,
-        )
+        axis.barh(place, value, 0.6, color=HOLDS if holds else OTHER)
+        axis.text(1.02, place, f"{value:.2f}", va="center")
         if threshold is not None:
-            axis.plot(
-                [threshold, threshold], [place - 0.45, place + 0.45], color=CUT
-            )
+            axis.vlines(threshold, place - 0.45, place + 0.45, color=CUT)
     if not scores:
         axis.text(0.5, 3.5, "nothing is said of this track", ha="center")
     axis.set_yticks(range(len(scores)), [label for label, _, _ in scores])
@@ -176,6 +168,13 @@ def _draw_scores(
     axis.set_ylim(max(len(scores), 8) - 0.5, -0.5)
     axis.set_xlabel("score (probability, 0 to 1)")
     axis.set_title("Scores")
+    axis.legend(
+        [Patch(color=HOLDS), Patch(color=OTHER), Line2D([], [], color=CUT)],
+        ["score", "score below its threshold", "threshold of the mood"],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.1),
+        frameon=False,
+    )
 
 
 def _draw_spread(axis: Any, name: str, spread: Spread) -> None:
@@ -190,12 +189,12 @@ def _draw_spread(axis: Any, name: str, spread: Spread) -> None:
             for begin in begins
         ],
     )
-    title = cut(name, SCORE_LABEL, ELLIPSIS)
+    sides = f"{spread.total} tracks"
     if cut_at is not None:
         axis.axvline(cut_at, color=CUT)
         above = spread.total - spread.below
-        title += f"\n{spread.below} below {cut_at:g}, {above} from it on"
-    axis.set_title(title)
+        sides = f"{spread.below} below {cut_at:g}, {above} from it on"
+    axis.set_title(f"{cut(name, SCORE_LABEL, ELLIPSIS)}\n{sides}")
     axis.set_xlim(spread.edges[0], spread.edges[-1])
     axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axis.set_ylabel("tracks")
@@ -239,6 +238,15 @@ def _notes(portrait: Portrait, plan: Plan) -> str:
     return "\n".join(cut(note, NOTE, ELLIPSIS) for note in notes)
 
 
+def _patches(portrait: Portrait) -> str:
+    """Return how many patches there are, and how far apart."""
+    count, times = len(portrait.times), portrait.times
+    if count == 1:
+        return f"one patch of {portrait.extent:.0f} s"
+    hop = (times[-1] - times[0]) / (count - 1)
+    return f"{count} patches of {portrait.extent:.0f} s, one every {hop:.1f} s"
+
+
 def _edges(portrait: Portrait) -> np.ndarray:
     """Return where a patch gives way to the next: between their middles."""
     seconds = portrait.analysis.seconds
@@ -275,7 +283,10 @@ def _styled() -> Iterator[None]:
 def _save(figure: Figure, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
-        figure.savefig(part, format="png", dpi=DOTS)
+        with warnings.catch_warnings():
+            # A box stands for what no font here has; the name says it, too.
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            figure.savefig(part, format="png", dpi=DOTS)
         os.replace(part, path)
     finally:
         with suppress(FileNotFoundError):

@@ -48,6 +48,8 @@ class Portrait:
         (patches,).
     latent
         Values of the layer, shape (patches, size).
+    layer
+        The model and the layer.
     """
 
     analysis: Analysis
@@ -55,6 +57,7 @@ class Portrait:
     extent: float
     tags: Mapping[str, np.ndarray]
     latent: np.ndarray
+    layer: str
 
 
 def portray(
@@ -115,6 +118,7 @@ def portray(
         extent=FRONT_ENDS[kind].frames / FRONT_ENDS[kind].frame_rate,
         tags=_tags(results, plan, listener),
         latent=np.concatenate(latent),
+        layer=f"{listener.id}, {layer.node}",
     )
 
 

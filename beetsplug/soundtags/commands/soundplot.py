@@ -87,7 +87,7 @@ def run(
                     log.error("{}: {}", displayable_path(item.path), portrait)
                     continue
                 path = folder / file_name(item)
-                draw_track(path, str(item), portrait, plan)
+                draw_track(path, title(item), portrait, plan)
                 ui.print_(str(path))
                 seen.append(portrait.analysis)
             if not seen:
@@ -150,10 +150,16 @@ def _spreads(analyses: list[Analysis], plan: Plan) -> dict[str, Spread]:
     return spreads(amounts, plan.targets, plan.settings)
 
 
+def title(item: Item) -> str:
+    """Return artist and title; of an item without a title, its file's name."""
+    name = item.title or Path(displayable_path(item.path)).stem
+    return f"{item.artist} - {name}" if item.artist else name
+
+
 def file_name(item: Item) -> str:
     """Return a name that no other item has and that any file system takes."""
     ending = f" ({item.id}).png"
-    name = unicodedata.normalize("NFC", f"{item.artist} - {item.title}")
+    name = unicodedata.normalize("NFC", title(item))
     name = "".join(each for each in name if each.isprintable())
     name = UNSAFE.sub("_", name).strip(" .-")
     if DEVICE.match(name):
