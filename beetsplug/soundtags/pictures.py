@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 try:
     from matplotlib import font_manager, style
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 except ImportError as exc:
     raise NoMatplotlib(
@@ -35,7 +33,7 @@ except ImportError as exc:
 
 TAGS = 15  # rows of the taggram
 DOTS = 100  # per inch
-TITLE, TAG, SCORE_LABEL, NOTE = 90, 22, 34, 150  # columns of text
+TITLE, TAG, SCORE_LABEL, NOTE = 100, 22, 34, 150  # columns of text
 
 # Both are told apart by the colour-blind (Okabe and Ito), and in grey.
 HOLDS, OTHER, CUT = "#0072b2", "#9a9a9a", "#d55e00"
@@ -104,11 +102,9 @@ def draw_spreads(path: Path, title: str, spreads: Mapping[str, Spread]) -> None:
         figure = Figure((4 * columns, 2.2 * rows + 0.5))
         figure.set_layout_engine("constrained")
         figure.suptitle(cut(title, 40 * columns, ELLIPSIS), weight="bold")
-        axes = figure.subplots(rows, columns, squeeze=False).flat
-        for axis, (name, spread) in zip(axes, spreads.items()):
+        for place, (name, spread) in enumerate(spreads.items(), start=1):
+            axis = figure.add_subplot(rows, columns, place)
             _draw_spread(axis, name, spread)
-        for axis in list(axes)[len(spreads) :]:
-            axis.remove()
         _save(figure, path)
 
 
@@ -158,7 +154,7 @@ def _draw_scores(
     for place, (_, value, threshold) in enumerate(scores):
         holds = threshold is None or value >= threshold
         axis.barh(place, value, 0.6, color=HOLDS if holds else OTHER)
-        axis.text(1.02, place, f"{value:.2f}", va="center")
+        axis.text(1.02, place, f"{value:.4f}", va="center")
         if threshold is not None:
             axis.vlines(threshold, place - 0.45, place + 0.45, color=CUT)
     if not scores:
@@ -166,15 +162,10 @@ def _draw_scores(
     axis.set_yticks(range(len(scores)), [label for label, _, _ in scores])
     axis.set_xlim(0, 1)
     axis.set_ylim(max(len(scores), 8) - 0.5, -0.5)
-    axis.set_xlabel("score (probability, 0 to 1)")
-    axis.set_title("Scores")
-    axis.legend(
-        [Patch(color=HOLDS), Patch(color=OTHER), Line2D([], [], color=CUT)],
-        ["score", "score below its threshold", "threshold of the mood"],
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.1),
-        frameon=False,
+    axis.set_xlabel(
+        "score (probability, 0 to 1)\norange: from where on the mood holds"
     )
+    axis.set_title("Scores")
 
 
 def _draw_spread(axis: Any, name: str, spread: Spread) -> None:
@@ -189,7 +180,7 @@ def _draw_spread(axis: Any, name: str, spread: Spread) -> None:
             for begin in begins
         ],
     )
-    sides = f"{spread.total} tracks"
+    sides = f"{spread.total} of the tracks"
     if cut_at is not None:
         axis.axvline(cut_at, color=CUT)
         above = spread.total - spread.below

@@ -29,7 +29,7 @@ from ..sessions import SessionPool
 from ..storing import fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from optparse import Values
 
     from beets.library import Item, Library
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 
     from ..analysis import Analysis
     from ..counting import Spread
+    from ..decoding import Path as Track
     from ..plan import Plan
+    from ..portraits import Portrait
 
 LISTENER = "msd-musicnn-1"  # whose latent features are drawn
 SPREADS = "scores.png"
-LONGEST = 180  # bytes of a name: some file systems take 255, others less
+LONGEST = 130  # bytes of a name: most file systems take 255, but not all
 UNSAFE = re.compile(r'[<>:"/\\|?*]')
 # Names of devices on Windows, with whatever ending.
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)\s*\.", re.IGNORECASE)
@@ -59,10 +61,13 @@ def run(
     """
     if not query:
         raise UserError("name the tracks to draw: beet soundplot QUERY")
+    ids = matching(lib, query)
+    if not ids:
+        raise UserError("no track matches")
     folder = Path(opts.output).expanduser()
     pool, readers = SessionPool(options.session_memory(config)), Readers(1)
     try:
-        from ..pictures import draw_spreads, draw_track
+        from ..pictures import draw_spreads, draw_track  # or say we cannot
 
         folder.mkdir(parents=True, exist_ok=True)
         with (
@@ -70,32 +75,27 @@ def run(
             ThreadPoolExecutor(options.jobs(config)) as team,
         ):
             plan = _plan(config, pool, log)
-            sitting = partial(
+            layer = find_layer(
+                LISTENER, None, options.model_dir(config), plan.settings
+            )
+            sit = partial(
                 portray,
                 plan=plan,
-                layer=find_layer(
-                    LISTENER, None, options.model_dir(config), plan.settings
-                ),
+                layer=layer,
                 pool=pool,
                 spread=team.map,
                 reading=readers.features,
             )
             seen: list[Analysis] = []
-            for item in _items(lib, matching(lib, query)):
-                portrait = attempt(sitting, syspath(item.path))
-                if isinstance(portrait, SoundtagsError):
-                    log.error("{}: {}", displayable_path(item.path), portrait)
-                    continue
+            for item, portrait in _portraits(lib, ids, sit, log):
                 path = folder / file_name(item)
                 draw_track(path, title(item), portrait, plan)
                 ui.print_(str(path))
                 seen.append(portrait.analysis)
-            if not seen:
-                raise UserError("no track could be drawn")
+        found = _spreads(seen, plan)
+        if found:
             path = folder / SPREADS
-            draw_spreads(
-                path, f"Scores of {len(seen)} tracks", _spreads(seen, plan)
-            )
+            draw_spreads(path, f"Scores of tracks: {len(seen)}", found)
             ui.print_(str(path))
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
@@ -104,6 +104,24 @@ def run(
     finally:
         pool.close()
         readers.close()
+    if not seen:
+        raise UserError("no track could be drawn")
+
+
+def _portraits(
+    lib: Library, ids: list[int], sit: Callable[[Track], Portrait], log: Any
+) -> Iterator[tuple[Item, Portrait]]:
+    """Yield items with their portraits; say why others have none."""
+    for item_id in ids:
+        item = fetch(lib, item_id)
+        if item is None:
+            continue  # removed from the library meanwhile
+        portrait = attempt(sit, syspath(item.path))
+        if isinstance(portrait, SoundtagsError):
+            log.error("{}: {}", displayable_path(item.path), portrait)
+            log.debug("{}", getattr(portrait, "trace", ""))
+        else:
+            yield item, portrait
 
 
 def _plan(config: ConfigView, pool: SessionPool, log: Any) -> Plan:
@@ -126,14 +144,6 @@ def _plan(config: ConfigView, pool: SessionPool, log: Any) -> Plan:
         for fault in faults.values():
             log.warning("left out: {}", fault)
         left_out |= faults.keys()
-
-
-def _items(lib: Library, ids: list[int]) -> Iterator[Item]:
-    """Fetch items one by one, as there can be any number."""
-    for item_id in ids:
-        item = fetch(lib, item_id)
-        if item:
-            yield item
 
 
 def _spreads(analyses: list[Analysis], plan: Plan) -> dict[str, Spread]:
@@ -165,4 +175,4 @@ def file_name(item: Item) -> str:
     if DEVICE.match(name):
         name = f"_{name}"
     encoded = name.encode()[: LONGEST - len(ending)]
-    return encoded.decode(errors="ignore").rstrip() + ending
+    return (encoded.decode(errors="ignore").rstrip() + ending).lstrip()
