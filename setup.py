@@ -45,7 +45,8 @@ setup(
         "threadpoolctl>=3.5",
     ],
     extras_require={
-        "test": ["build", "hypothesis", "pytest", "pyyaml"],
+        "plot": ["matplotlib>=3.8"],
+        "test": ["build", "hypothesis", "matplotlib", "pytest", "pyyaml"],
         "lint": ["mypy", "ruff"],
     },
     classifiers=[

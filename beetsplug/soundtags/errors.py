@@ -90,6 +90,10 @@ class NoTensorFlow(SoundtagsError):
     """TensorFlow is not installed, or does not load on this machine."""
 
 
+class NoMatplotlib(SoundtagsError):
+    """Matplotlib, which draws, is not installed."""
+
+
 class UnreachableSource(SoundtagsError):
     """A source of models that cannot be reached, or breaks off."""
 

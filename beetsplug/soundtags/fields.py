@@ -32,6 +32,7 @@ LISTS = ("mood", TAGS_FIELD)
 PLAN = PLAN_FIELD
 AUDIO = AUDIO_FIELD
 SAID = "soundtags_said"
+INTERNAL = (PLAN, AUDIO, SAID)
 
 
 class NumberQuery(NumericQuery):
@@ -83,7 +84,7 @@ def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:
             result[name] = result[name + STYLE] = LIST_OF_NAMES
         elif target.kind == NUMBERS:
             result.update(dict.fromkeys(target.classes.values(), NUMBER))
-    result.update(dict.fromkeys((PLAN, AUDIO, SAID), types.STRING))
+    result.update(dict.fromkeys(INTERNAL, types.STRING))
     return result
 
 

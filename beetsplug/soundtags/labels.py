@@ -98,7 +98,11 @@ class Names:
 
     def holds(self, name: str, strength: float, usual: float) -> bool:
         """Whether a name is strong enough."""
-        return strength >= self._thresholds.get(name.lower(), usual)
+        return strength >= self.threshold(name, usual)
+
+    def threshold(self, name: str, usual: float) -> float:
+        """Return what a name has to be strong enough for."""
+        return self._thresholds.get(name.lower(), usual)
 
     def is_genre(self, name: str) -> bool:
         """Whether a class can be a genre."""
@@ -189,6 +193,26 @@ def _moods(
         if score is not None and names.holds(mood, score, usual)
     }
     return names.list(strongest(holding), names.settings.max_moods)
+
+
+def mood_thresholds(
+    targets: Mapping[str, Target], settings: Settings
+) -> dict[str, float]:
+    """Return the fields that decide about moods, and from where on they hold.
+
+    Parameters
+    ----------
+    targets
+        All targets by name.
+    settings
+        Thresholds.
+    """
+    names, usual = Names(settings), settings.mood_threshold
+    return {
+        name: names.threshold(target.mood, usual)
+        for name, target in targets.items()
+        if target.mood
+    }
 
 
 def _tags(means: Means, targets: Mapping[str, Target]) -> dict[str, float]:

@@ -1,11 +1,14 @@
 """Items of a library by their ids, without what is stored with each.
 
 To fetch the items of a large library takes beets minutes and a lot of memory;
-to know which of them are not up to date takes only their ids.
+to know which of them are not up to date takes only their ids, and to count what
+they have the database does alone.
 """
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from typing import TYPE_CHECKING, cast
 
 from beets import context
@@ -13,11 +16,23 @@ from beets.dbcore.query import InvalidQueryArgumentValueError
 from beets.library import Item, parse_query_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from beets.dbcore.query import Query
     from beets.dbcore.sort import Sort
     from beets.library import Library
+
+FLEXIBLE_VALUES = """\
+SELECT key, value, COUNT(*) FROM item_attributes
+WHERE entity_id IN (SELECT value FROM json_each(?1))
+AND key IN (SELECT value FROM json_each(?2))
+GROUP BY key, value
+"""
+GENRE_VALUES = """\
+SELECT 'genres', genres, COUNT(*) FROM items
+WHERE id IN (SELECT value FROM json_each(?1))
+GROUP BY genres
+"""
 
 
 def matching(lib: Library, query: Sequence[str]) -> list[int]:
@@ -62,6 +77,36 @@ def values(lib: Library, name: str) -> dict[int, str]:
     with lib.transaction() as transaction:
         rows = transaction.query(statement, (name,))
     return {row["entity_id"]: row["value"] for row in rows}
+
+
+def tallies(
+    lib: Library, ids: Sequence[int], names: Collection[str]
+) -> dict[str, dict[str, int]]:
+    """Count which values items have.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    ids
+        Of the items.
+    names
+        Of flexible fields; ``genres`` is counted as well.
+
+    Returns
+    -------
+    dict
+        Field to value, as the database has it, to the number of items.
+    """
+    of_items, of_names = json.dumps(ids), json.dumps(list(names))
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    with lib.transaction() as transaction:
+        for name, value, items in (
+            *transaction.query(FLEXIBLE_VALUES, (of_items, of_names)),
+            *transaction.query(GENRE_VALUES, (of_items,)),
+        ):
+            found[name][value] = items
+    return found
 
 
 def _fetched(lib: Library, query: Sequence[str]) -> list[int]:

@@ -131,6 +131,9 @@ class Tagger:
                 taken: deque[Item] = deque()  # and not yet yielded
                 tracks = _tracks(source, taken)
                 plan = self.plan if models is None else self.plan.only(models)
+                if models and not plan.models:  # they were left out
+                    changed += source
+                    break
                 try:
                     for item, found in analyse_all(
                         tracks,

@@ -95,6 +95,14 @@ COMMANDS = (
                     " (repeatable)",
                 },
             ),
+            (
+                ("--stats",),
+                {
+                    "action": "store_true",
+                    "help": "analyse nothing, but count what was found:"
+                    " scores, moods, genres",
+                },
+            ),
         ),
     ),
     Command(
@@ -203,6 +211,21 @@ COMMANDS = (
                     "metavar": "ID",
                     "default": "msd-musicnn-1",
                     "help": "the model that listened (default: %default)",
+                },
+            ),
+        ),
+    ),
+    Command(
+        "soundplot",
+        "draw tags, scores and features of music over time",
+        "[-o DIR] QUERY",
+        (
+            (
+                ("-o", "--output"),
+                {
+                    "metavar": "DIR",
+                    "default": ".",
+                    "help": "the folder for the pictures (default: this one)",
                 },
             ),
         ),

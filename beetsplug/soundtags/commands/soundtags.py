@@ -19,6 +19,7 @@ from ..library import fetch, fetch_all, store
 from ..rules import GENRES
 from ..selecting import matching, values
 from ..tagging import heard_of, make_tagger, write_item
+from . import stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +51,9 @@ def run(
     beets.exceptions.UserError
         If nothing could be done at all.
     """
+    if opts.stats:
+        stats.run(lib, config, query)
+        return
     if opts.jobs is not None and opts.jobs < 1:
         raise UserError(f"--jobs: {opts.jobs} is not 1 or more")
     try:
@@ -143,20 +147,26 @@ class Run:
         """Conclude anew from what was heard; return ids where that fails."""
         failed = []
         for start in range(0, len(ids), AT_ONCE):
-            unwritten = []
-            for item in fetch_all(self.lib, ids[start : start + AT_ONCE]):
+            some, unwritten = ids[start : start + AT_ONCE], []
+            items = fetch_all(self.lib, some)
+            if len(items) < len(some):
+                self.failures[REMOVED] += len(some) - len(items)
+            for item in items:
                 analysis = self.tagger.derive(heard_of(item))
                 if analysis is None:
                     failed.append(cast("int", item.id))
                     continue
                 before = {name: item.get(name) for name in self._tags}
+                finished = PLAN in item  # and not killed before it was written
                 names = self._apply(item, analysis)
                 # Files that need not change are not opened.
-                if self.write and any(item[n] != before[n] for n in names):
-                    self._write(item, names)
-                else:
+                if (
+                    finished and all(item[n] == before[n] for n in names)
+                ) or not self.write:
                     unwritten.append(item)
                     self._count(item)
+                else:
+                    self._write(item, names)
                 self._advance()
             if unwritten and not self.opts.pretend:
                 store(*unwritten)

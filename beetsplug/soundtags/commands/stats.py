@@ -1,0 +1,157 @@
+"""`beet soundtags --stats`: counts of what was found, as text."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from beets import ui
+from beets.library import Item
+from rich.cells import set_cell_size
+
+from .. import fields, installed, options
+from ..counting import occurrences, spreads
+from ..cutting import cut
+from ..rules import GENRES
+from ..selecting import matching, tallies, values
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator, Mapping
+
+    from beets.library import Library
+    from confuse import ConfigView
+
+    from ..counting import Spread
+
+HEIGHT = 4  # lines of a histogram
+MARGIN = 10  # columns left of it
+MOST = 20  # names of a field; there can be hundreds
+NAME, BAR = 32, 28  # columns
+# From nothing to a full character. Not every terminal can show the first.
+LEVELS = (" ▁▂▃▄▅▆▇█", " .:#")
+
+
+def run(lib: Library, config: ConfigView, query: list[str]) -> None:
+    """Print how scores spread and how often names occur."""
+    targets = installed.targets(options.model_dir(config))
+    settings = options.settings(config)
+    types = fields.item_types(targets.values())
+    kinds = {name: types[name] for name in types if name not in fields.INTERNAL}
+    ids = matching(lib, query)
+    found = tallies(lib, ids, kinds)
+    missing = len(set(ids) - values(lib, fields.PLAN).keys())
+    ui.print_(f"{len(ids)} tracks, {missing} of them not analysed")
+
+    numbers = {
+        name: _numbers(found[name])
+        for name in kinds
+        if fields.kind_of(kinds[name]) is float and name in found
+    }
+    chart = Chart(_levels())
+    for name, spread in spreads(numbers, targets, settings).items():
+        _print_block(chart.spread(name, spread))
+    texts = {GENRES: Item._fields[GENRES], **kinds}
+    for name, kind in texts.items():
+        if name in found and name not in numbers:
+            split = [
+                (_names(kind.from_sql(value)), tracks)
+                for value, tracks in found[name].items()
+            ]
+            total = sum(tracks for names, tracks in split if names)
+            if total:
+                _print_block(chart.names(name, occurrences(split), total))
+
+
+def _numbers(found: Mapping[str, int]) -> dict[float, int]:
+    """Return numbers as they stand in the database, each with its tracks."""
+    read = ((fields.NUMBER.from_sql(each), n) for each, n in found.items())
+    return {
+        value: tracks
+        for value, tracks in read
+        if value is not None and math.isfinite(value)
+    }
+
+
+def _names(value: Any) -> list[str]:
+    return [
+        each for each in (value if isinstance(value, list) else [value]) if each
+    ]
+
+
+def _print_block(lines: Iterator[str]) -> None:
+    ui.print_()
+    for line in lines:
+        ui.print_(line.rstrip())
+
+
+def _levels() -> str:
+    """Return the best characters that the terminal, or a file, can take."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        LEVELS[0].encode(encoding)
+    except UnicodeEncodeError:
+        return LEVELS[1]
+    return LEVELS[0]
+
+
+class Chart:
+    """Draws with characters.
+
+    Parameters
+    ----------
+    levels
+        Characters from nothing to full.
+    """
+
+    def __init__(self, levels: str) -> None:
+        self._levels = levels
+        self._steps = len(levels) - 1
+
+    def spread(self, name: str, spread: Spread) -> Iterator[str]:
+        """Yield the lines of a histogram, and where the threshold cuts."""
+        yield f"{name}: {spread.total} tracks"
+        if spread.threshold is not None:
+            above = spread.total - spread.below
+            yield (
+                f"  threshold {spread.threshold:g}:"
+                f" {_part(spread.below, spread.total)} below,"
+                f" {_part(above, spread.total)} from it on"
+            )
+        most = int(spread.counts.max())
+        for row in reversed(range(HEIGHT)):
+            label = {HEIGHT - 1: str(most), 0: "0"}.get(row, "")
+            columns = (
+                self._cell(count / most * HEIGHT - row)
+                for count in spread.counts
+            )
+            yield f"{label:>{MARGIN - 2}} |{''.join(columns)}"
+        low, *_, high = spread.edges
+        yield f"{'':{MARGIN - 1}}{low:<{len(spread.counts)}g}{high:g}"
+        if spread.threshold is not None and spread.threshold <= high:
+            place = sum(spread.edges[1:] <= spread.threshold)
+            yield f"{'':{MARGIN + place}}^ {spread.threshold:g}"
+
+    def names(
+        self, field: str, counts: Counter[str], total: int
+    ) -> Iterator[str]:
+        """Yield lines with the names of a field, the commonest first."""
+        yield f"{field}: {total} tracks"
+        common = counts.most_common()
+        for name, tracks in common[:MOST]:
+            bar = tracks / total * BAR
+            cells = "".join(self._cell(bar - place) for place in range(BAR))
+            part = f"{tracks:>7} {tracks / total:>4.0%}"
+            yield f"  {set_cell_size(cut(name, NAME), NAME)} {part}  {cells}"
+        if len(common) > MOST:
+            yield f"  and {len(common) - MOST} more"
+
+    def _cell(self, filled: float) -> str:
+        """Return a character for how much of it is full; never nothing."""
+        step = math.ceil(filled * self._steps)
+        return self._levels[min(max(step, 0), self._steps)]
+
+
+def _part(tracks: int, total: int) -> str:
+    return f"{tracks} ({tracks / total:.0%})"

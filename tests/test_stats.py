@@ -1,0 +1,155 @@
+"""`beet soundtags --stats`: how scores spread, how often names occur."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from beets.library import Item, Library
+from conftest import SEPARATOR, Beet
+
+HAPPY = [0.0, 0.1, 0.5, 0.58, 0.7, 1.0]
+
+
+@pytest.fixture
+def library(beet: Beet) -> Beet:
+    """A library of tracks with known values; no files are needed."""
+    library = Library(str(beet.folder / "library.db"), str(beet.folder))
+    for number, score in enumerate(HAPPY):
+        item = Item(title=f"t{number}", path=f"/music/{number}".encode())
+        item.genres = ["Jazz", "Blues"] if number % 2 else []
+        item["mood_happy"] = str(score)
+        item["danceability"] = "0.25"
+        item["voice_instrumental"] = "voice" if number else "instrumental"
+        item["mood"] = f"happy{SEPARATOR}sad" if number > 3 else "happy"
+        item["soundtags_plan"] = "any"
+        library.add(item)
+    library.add(Item(title="new", path=b"/music/new"))
+    library._close()
+    return beet
+
+
+def blocks(beet: Beet, *args: str, **options) -> dict[str, list[str]]:
+    """Return what is printed: by field, the lines below its name."""
+    printed = beet("soundtags", "--stats", *args, **options).stdout
+    _, *found = printed.split("\n\n")
+    return {
+        first.split(":")[0]: [first, *rest]
+        for first, *rest in (block.splitlines() for block in found)
+    }
+
+
+def test_every_score_has_a_histogram(library: Beet):
+    lines = blocks(library)["danceability"]
+    assert lines[0] == "danceability: 6 tracks"
+    rows = [line[10:] for line in lines[1:5]]
+    # All are in one bin of 50, and fill it.
+    assert {row.index("█") for row in rows} == {12}
+    assert {row.count("█") for row in rows} == {1}
+    assert lines[1].split()[0] == "6"
+    assert lines[5].split() == ["0", "1"]
+    assert len(lines) == 6  # nothing depends on this score
+
+
+def test_thresholds_cut_where_moods_hold(library: Beet):
+    lines = blocks(library)["mood_happy"]
+    assert lines[1] == "  threshold 0.5: 2 (33%) below, 4 (67%) from it on"
+    assert lines[-1].strip() == "^ 0.5"
+    # The mark is below the first bin from there on.
+    assert lines[-1].index("^") == 10 + 25
+    filled = [place for place, cell in enumerate(lines[5]) if cell == "█"]
+    assert [place - 10 for place in filled] == [0, 5, 25, 29, 35, 49]
+
+    for threshold, below in ((0.58, 3), (0.7, 4)):
+        library.configure(soundtags={"thresholds": {"Happy": threshold}})
+        lines = blocks(library)["mood_happy"]
+        assert lines[1].startswith(f"  threshold {threshold}: {below} (")
+        assert lines[-1].index("^") == 10 + round(threshold * 50)
+
+
+def test_names_are_counted(library: Beet):
+    found = blocks(library)
+    for field, total, expected in (
+        ("mood", 6, ["happy 6 100%", "sad 2 33%"]),
+        ("genres", 3, ["Jazz 3 100%", "Blues 3 100%"]),
+        ("voice_instrumental", 6, ["voice 5 83%", "instrumental 1 17%"]),
+    ):
+        first, *lines = found[field]
+        assert first == f"{field}: {total} tracks"
+        assert [" ".join(line.split()[:3]) for line in lines] == expected
+
+
+def test_only_what_the_query_lists_counts(library: Beet):
+    done = library("soundtags", "--stats", "mood_happy:0.55..")
+    assert done.stdout.startswith("3 tracks, 0 of them not analysed\n")
+    assert "danceability: 3 tracks" in done.stdout
+    done = library("soundtags", "--stats")
+    assert done.stdout.startswith("7 tracks, 1 of them not analysed\n")
+    done = library("soundtags", "--stats", "title:new")
+    assert done.stdout == "1 tracks, 1 of them not analysed\n"
+    done = library("soundtags", "--stats", "title:nobody")
+    assert done.stdout == "0 tracks, 0 of them not analysed\n"
+
+
+def test_what_is_printed_fits_any_terminal_or_file(library: Beet):
+    name = "Drum \x1b[31m& " + "ドラムンベース" * 5
+    library("modify", "-yW", f"genres={name}", "title:t1")
+    library("modify", "-yW", "arousal=7.25", "title:t1")
+    library("modify", "-yW", "valence=4.5", "title:t1")
+    printed = library("soundtags", "--stats").stdout
+    assert "Drum ?[31m& ドラム" in printed
+    assert all(each.isprintable() for each in printed.replace("\n", ""))
+    assert max(map(len, printed.splitlines())) <= 80
+
+    environment = {**library.environment(), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "beets", "soundtags", "--stats"],
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == b""
+    assert b"#####" in done.stdout
+    assert b" |???" not in done.stdout  # no blocks that it lacks
+
+
+def test_numbers_that_are_no_shares_have_a_scale_of_their_own(library: Beet):
+    for number, arousal in enumerate(("2.5", "7.25", "nan")):
+        library("modify", "-yW", f"arousal={arousal}", f"title:t{number}")
+    lines = blocks(library)["arousal"]
+    assert lines[0] == "arousal: 2 tracks"
+    assert lines[-1].split() == ["2", "8"]
+
+
+def test_no_more_names_than_one_can_read(library: Beet):
+    names = "; ".join(f"genre {number:02}" for number in range(25))
+    library("modify", "-yW", f"genres={names}", "title:t0")
+    _, *lines = blocks(library, "title:t0")["genres"]
+    assert len(lines) == 21
+    assert lines[-1] == "  and 5 more"
+
+
+def test_nothing_is_analysed_and_tensorflow_stays_out(library: Beet):
+    code = (
+        "import sys; from beets import ui\n"
+        "try: ui.main(['soundtags', '--stats'])\n"
+        "finally: print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "BEETSDIR": str(library.folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+    assert "mood: 6 tracks" in done.stdout
+
+
+def test_bad_settings_are_named(library: Beet):
+    library.configure(soundtags={"mood_threshold": 2})
+    done = library("soundtags", "--stats", status=1)
+    assert "mood_threshold: 2 is not a number from 0 to 1" in done.stderr
+    assert "Traceback" not in done.stderr
