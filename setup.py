@@ -27,7 +27,7 @@ setup(
     # The models lie at the top of the checkout; a wheel carries them inside.
     package_dir={"beetsplug.soundtags.models": "models"},
     package_data={
-        "beetsplug.soundtags": ["*.csv"],
+        "beetsplug.soundtags": ["*.csv", "py.typed"],
         "beetsplug.soundtags.models": ["*.pb", "*.json"],
     },
     zip_safe=False,
@@ -46,7 +46,7 @@ setup(
     ],
     extras_require={
         "plot": ["matplotlib>=3.8"],
-        "test": ["build", "hypothesis", "matplotlib", "pytest", "pyyaml"],
+        "test": ["build", "pyarrow", "pylast", "hypothesis", "matplotlib", "pytest", "pyyaml"],
         "lint": ["mypy", "ruff"],
     },
     classifiers=[

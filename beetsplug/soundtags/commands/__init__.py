@@ -54,7 +54,7 @@ COMMANDS = (
                 {
                     "action": "store_true",
                     "help": "analyse what is up to date, too, and replace"
-                    " moods that were there before the first analysis",
+                    " what you said yourself",
                 },
             ),
             (
