@@ -46,7 +46,15 @@ setup(
     ],
     extras_require={
         "plot": ["matplotlib>=3.8"],
-        "test": ["build", "pyarrow", "pylast", "hypothesis", "matplotlib", "pytest", "pyyaml"],
+        "test": [
+            "build",
+            "hypothesis",
+            "matplotlib",
+            "pyarrow",
+            "pylast",
+            "pytest",
+            "pyyaml",
+        ],
         "lint": ["mypy", "ruff"],
     },
     classifiers=[

@@ -67,8 +67,8 @@ class Tagger:
     file_tags
         Fields that are written to files, besides ``genres``.
     force
-        Whether to analyse what is up to date, too, and to replace what
-        somebody else put into ``mood``.
+        Whether to analyse what is up to date, too, and to replace what its
+        owner says of it (but for ``genres``).
     logger
         Where messages of the run arrive.
     replan
