@@ -211,22 +211,26 @@ def imagined(plan, seconds: float, patches: int) -> Portrait:
 
 def texts(figure) -> list:
     """Return where the texts of a figure are that can be seen."""
+    from matplotlib.axis import Tick
     from matplotlib.text import Text
 
     figure.draw_without_rendering()
-    beyond = {  # made, but not drawn
+    shown = {
         tick.label1
         for axes in figure.axes
         for axis in (axes.xaxis, axes.yaxis)
         for tick in axis.get_major_ticks()
-        if not min(axis.get_view_interval())
+        if min(axis.get_view_interval())
         <= tick.get_loc()
         <= max(axis.get_view_interval())
     }
+    # Some ticks are made, but not drawn.
+    ticks = {tick.label1 for tick in figure.findobj(Tick)}
     return [
         (text.get_text(), text.get_window_extent())
         for text in figure.findobj(Text)
-        if text.get_visible() and text not in beyond and text.get_text()
+        if text.get_visible() and text.get_text()
+        if text in shown or text not in ticks
     ]
 
 
