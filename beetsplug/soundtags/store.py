@@ -293,7 +293,10 @@ class Store:
             yield
         except (OSError, sqlite3.Error) as exc:
             reason = getattr(exc, "strerror", None) or exc
-            raise UnusableStore(f"{self.path}: {reason}") from exc
+            raise UnusableStore(
+                f"{self.path}: {reason} (if it is damaged, delete it: all of"
+                " it can be heard again)"
+            ) from exc
 
 
 def _how(wanted: Wanted) -> tuple[str, str]:
