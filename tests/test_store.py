@@ -181,8 +181,8 @@ def test_the_store_may_be_elsewhere(library: Beet, tmp_path: Path):
 
 def test_stats_tell_what_there_is(library: Beet):
     lines = library("soundstore").stdout.splitlines()
-    assert lines[0] == "msd-musicnn-1: 2 tracks, 0.0 MB"
-    assert lines[1] == "mtt-musicnn-1: 2 tracks, 0.0 MB"
+    assert lines[0] == "msd-musicnn-1: 2 tracks, 1.2 KiB"
+    assert lines[1] == "mtt-musicnn-1: 2 tracks, 1.2 KiB"
     assert lines[-1].startswith(f"{store_of(library)}: ")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path
+from beets.util.units import human_bytes
 
 from .. import options
 from ..errors import SoundtagsError
@@ -74,9 +75,9 @@ class Shelf:
         """Say how much there is."""
         for model, count, size in self.store.counts():
             name = model.split()[0]
-            ui.print_(f"{name}: {count} tracks, {size / 1e6:.1f} MB")
+            ui.print_(f"{name}: {count} tracks, {human_bytes(size)}")
         size = self.store.path.stat().st_size
-        ui.print_(f"{self.store.path}: {size / 1e6:.1f} MB")
+        ui.print_(f"{self.store.path}: {human_bytes(size)}")
 
     def prune(self, _rest: list[str]) -> None:
         """Forget what belongs to no track of the library."""
