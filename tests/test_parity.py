@@ -88,8 +88,8 @@ def run(signal: Signal, models: plan.Plan, pool: SessionPool):
         bands = mel_bands(signal, kind.mel)
         starts = patch_starts(len(bands), kind, None)
         patches[name] = cut_patches(bands, kind, starts)
-    (result,) = activations([patches], models, pool)
-    return result
+    (said,) = activations([patches], models, pool)
+    return said.activations
 
 
 @pytest.mark.parametrize("track", TRACKS)
