@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beets import config as beets_config
@@ -11,9 +12,9 @@ from beets.util import displayable_path
 from confuse import ConfigError
 from mediafile import MediaFile
 
-from . import catalogue, fields, installed, options
+from . import albums, catalogue, fields, installed, options
 from .commands import COMMANDS
-from .errors import SoundtagsError
+from .errors import SoundtagsError, UnwritableTags
 
 if TYPE_CHECKING:
     from optparse import Values
@@ -54,13 +55,25 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         # What imported items still lack, by item id.
         self._pending: dict[int | None, Pending] = {}
         self._declare_file_tags()
+        for name in albums.FIELDS:
+            self.album_template_fields[name] = partial(albums.say, name=name)
         if self._listens_on_import():
             self.import_stages = [self.imported]
             self.register_listener("import_task_files", self.files_in_place)
 
     @property
     def item_types(self) -> dict[str, Type]:
-        """Our types, but for fields that another plugin has a type for.
+        return self._unless_others_have("item_types", self._types)
+
+    @property
+    def album_types(self) -> dict[str, Type]:
+        kinds = {name: kind for name, (kind, _) in albums.FIELDS.items()}
+        return self._unless_others_have("album_types", kinds)
+
+    def _unless_others_have(
+        self, attribute: str, types: dict[str, Type]
+    ) -> dict[str, Type]:
+        """Leave out types of fields that another plugin has a type for.
 
         Two plugins with types of their own for one field would stop beets.
         """
@@ -68,13 +81,9 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             name
             for plugin in plugins.find_plugins()
             if plugin is not self
-            for name in getattr(plugin, "item_types", {})
+            for name in getattr(plugin, attribute, {})
         }
-        return {
-            name: kind
-            for name, kind in self._types.items()
-            if name not in others
-        }
+        return {name: types[name] for name in types if name not in others}
 
     @cached_property
     def _types(self) -> dict[str, Type]:
@@ -146,15 +155,17 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self, tagger: Tagger, item: Item, outcome: Outcome | None
     ) -> None:
         from .library import store
+        from .tagging import note_file
+        from .undo import snapshot
 
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
         elif outcome:
-            before = {
-                name: item.get(name, None, with_album=False)
-                for name in (*outcome.fields, fields.SAID)
-            }
+            before = snapshot(item, outcome.fields)
             names = tagger.apply(item, outcome.fields)
+            if ui.should_write():
+                with suppress(UnwritableTags):  # which is said when it matters
+                    note_file(item, names)
             self._pending[item.id] = Pending(names, item[fields.PLAN], before)
             # Up to date when the file is: a killed import is begun again.
             del item[fields.PLAN]
@@ -202,16 +213,7 @@ def _complete(item: Item, pending: Pending) -> None:
             write_item(item, pending.names)
         item[fields.PLAN] = pending.plan
     except SoundtagsError:
-        _put_back(item, pending.before)
+        fields.put(item, pending.before)
         raise
     finally:
         store(item)
-
-
-def _put_back(item: Item, values: dict[str, Any]) -> None:
-    """Give an item's fields the values that they had, or none."""
-    for name, value in values.items():
-        if value is not None:
-            item[name] = value
-        elif name in item:
-            del item[name]

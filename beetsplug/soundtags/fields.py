@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import mediafile
 from beets.dbcore import types
-from beets.dbcore.query import NumericQuery
+from beets.dbcore.query import FieldQuery, NumericQuery, SubstringQuery
+from beets.library import Item
 
 from .catalogue import (
     AUDIO_FIELD,
@@ -22,7 +23,7 @@ from .catalogue import (
 from .scores import DECIMALS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from beets.dbcore import Model
 
@@ -32,14 +33,42 @@ LISTS = ("mood", TAGS_FIELD)
 PLAN = PLAN_FIELD
 AUDIO = AUDIO_FIELD
 SAID = "soundtags_said"
-INTERNAL = (PLAN, AUDIO, SAID)
+BEFORE = "soundtags_before"
+INTERNAL = (PLAN, AUDIO, SAID, BEFORE)
 
 
-class NumberQuery(NumericQuery):
-    """A numeric query that tracks without the number never match."""
+def own(model: Model, name: str) -> Any:
+    """Return what a field of a track or an album says; None if it has none.
+
+    A track's album, which beets asks otherwise, is left aside.
+    """
+    if isinstance(model, Item):
+        return model.get(name, None, with_album=False)
+    return model.get(name)
+
+
+def put(model: Model, values: Mapping[str, Any]) -> None:
+    """Give fields of a track or an album their values; None removes one."""
+    for name, value in values.items():
+        if value is not None:
+            model[name] = value
+        elif own(model, name) is not None:
+            del model[name]
+
+
+class _OwnQuery(FieldQuery[str]):
+    """A query that tracks match by what they say themselves, albums aside."""
 
     def match(self, obj: Model) -> bool:
-        return obj.get(self.field_name) is not None and super().match(obj)
+        return own(obj, self.field_name) is not None and super().match(obj)
+
+
+class NumberQuery(_OwnQuery, NumericQuery):
+    """Matches numbers; what has none never matches."""
+
+
+class NamesQuery(_OwnQuery, SubstringQuery):
+    """Matches lists of names."""
 
 
 class Number(types.NullFloat):
@@ -59,6 +88,8 @@ class Number(types.NullFloat):
 
 class Names(types.DelimitedString):
     """Several names; formats as nothing, not as an error, where none are."""
+
+    query = NamesQuery
 
     def format(self, value: list[str] | None) -> str:
         return super().format(value or [])

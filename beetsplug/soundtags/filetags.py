@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mediafile
@@ -12,9 +14,12 @@ from .replacing import replacing
 from .rules import GENRES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .decoding import Path
+
+    # Field to the values of each tag that stores it.
+    Tags = Mapping[str, list[list[str]]]
 
 
 def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
@@ -39,20 +44,80 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     UnwritableTags
         If the file cannot be opened, tagged or saved. It is as it was then.
     """
-    try:
-        if not _set(mediafile.MediaFile(path, id3v23=id3v23), values):
+    return _rewrite(path, id3v23, partial(_set, values=values))
+
+
+def read_tags(path: Path, names: Iterable[str]) -> Tags:
+    """Return the tags in which a file has some fields, each as it is.
+
+    Parameters
+    ----------
+    path
+        The file, as the operating system wants it.
+    names
+        Of the fields.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file cannot be opened.
+    """
+    with _named():
+        file = mediafile.MediaFile(path).mgfile
+        return {
+            name: [_texts(style, file) for style in _styles(file, name)]
+            for name in names
+        }
+
+
+def restore_tags(path: Path, tags: Tags, id3v23: bool) -> bool:
+    """Give a file the tags that :func:`read_tags` returned.
+
+    Parameters
+    ----------
+    path, id3v23
+        As for :func:`write_tags`.
+    tags
+        What it returned.
+
+    Returns
+    -------
+    bool
+        Whether the file was written.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file cannot be opened, tagged or saved. It is as it was then.
+    """
+    return _rewrite(path, id3v23, partial(_restore, tags=tags))
+
+
+def _rewrite(
+    path: Path, id3v23: bool, change: Callable[[mediafile.MediaFile], bool]
+) -> bool:
+    """Change a file's tags, unless it turns out that nothing changes."""
+    with _named():
+        if not change(mediafile.MediaFile(path, id3v23=id3v23)):
             return False
         with replacing(path) as copy:
             file = mediafile.MediaFile(copy, id3v23=id3v23)
-            _set(file, values)
+            change(file)
             file.save()
+    return True
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Say in one line what keeps tags from being written."""
+    try:
+        yield
     except mediafile.UnreadableFileError as exc:
         raise UnwritableTags(f"tags not written: {exc.message}") from exc
     except OSError as exc:
         raise UnwritableTags(f"tags not written: {exc.strerror}") from exc
     except ChangedMeanwhile as exc:
         raise UnwritableTags(f"tags not written: {exc}") from exc
-    return True
 
 
 def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> bool:
@@ -64,6 +129,30 @@ def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> bool:
             field.__set__(file, value)
             changed = True
     return changed
+
+
+def _restore(file: mediafile.MediaFile, tags: Tags) -> bool:
+    changed = False
+    for name, values in tags.items():
+        for style, value in zip(_styles(file.mgfile, name), values):
+            if _texts(style, file.mgfile) != value:
+                style.set_list(file.mgfile, value or None)
+                changed = True
+    return changed
+
+
+def _texts(style: Any, file: Any) -> list[str]:
+    return [
+        value.decode(errors="replace")
+        if isinstance(value, bytes)
+        else str(value)
+        for value in style.get_list(file) or []
+    ]
+
+
+def _styles(file: Any, name: str) -> Iterator[Any]:
+    """Yield how a file's format stores a field, one or several values."""
+    yield from _descriptor(name, []).styles(file)
 
 
 def _held(value: Any) -> Any:

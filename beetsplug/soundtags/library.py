@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from beets.dbcore.query import InQuery
 
@@ -56,6 +56,20 @@ def store(*items: Item) -> None:
         _patiently(partial(transaction.mutate, "BEGIN IMMEDIATE"))
         for item in items:
             item.store()
+
+
+def store_field(item: Item, name: str) -> None:
+    """Store one field of an item now, and nothing else that is new of it.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    same = fetch(item.db, cast("int", item.id))
+    if same:
+        same[name] = item[name]
+        store(same)
 
 
 def _patiently(work: Callable[[], T]) -> T:

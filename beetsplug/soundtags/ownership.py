@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SIZE = 3  # bytes of a digest: enough to tell a change
 OTHERS = "-"  # instead of a digest: it is not ours
@@ -20,11 +20,9 @@ def remember(values: Mapping[str, Any]) -> str:
     values
         Field to value; `OTHERS` for those that were left to their owner.
     """
-    parts = (
-        f"{name}={value if value == OTHERS else _digest(value)}"
-        for name, value in sorted(values.items())
-    )
-    return " ".join(parts)
+    ours = {name: value for name, value in values.items() if value != OTHERS}
+    kept = " ".join(f"{name}={_digest(ours[name])}" for name in ours)
+    return leave(kept, values.keys() - ours)
 
 
 def is_ours(kept: str, name: str, value: Any) -> bool:
@@ -39,8 +37,18 @@ def is_ours(kept: str, name: str, value: Any) -> bool:
     value
         What it has now.
     """
-    given = dict(part.split("=") for part in kept.split())
+    given = _given(kept)
     return _digest(value) in (given.get(name, _digest(value)), _digest(None))
+
+
+def leave(kept: str, names: Iterable[str]) -> str:
+    """Return what to keep when some more fields are left to their owner."""
+    given = _given(kept) | dict.fromkeys(names, OTHERS)
+    return " ".join(f"{name}={given[name]}" for name in sorted(given))
+
+
+def _given(kept: str) -> dict[str, str]:
+    return dict(part.split("=") for part in kept.split())
 
 
 def _digest(value: Any) -> str:

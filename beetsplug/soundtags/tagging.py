@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,10 +13,12 @@ from beets import plugins
 from beets.util import syspath
 
 from . import options
+from .albums import ranked
 from .analysis import Analysis, conclude
 from .errors import BrokenModels, UnusableStore, UnwritableTags
-from .fields import AUDIO, PLAN, SAID, item_types
-from .filetags import write_tags
+from .fields import AUDIO, BEFORE, PLAN, SAID, item_types, own
+from .filetags import read_tags, restore_tags, write_tags
+from .library import store_field
 from .ownership import OTHERS, is_ours, remember
 from .pipeline import analyse_all
 from .plan import make_plan
@@ -25,6 +27,7 @@ from .readers import Readers
 from .rules import GENRES
 from .sessions import SessionPool
 from .store import Store
+from .undo import note, note_tags, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from .decoding import Path
+    from .filetags import Tags
     from .hearing import Heard
     from .pipeline import Outcome
     from .plan import Plan
@@ -91,8 +95,7 @@ class Tagger:
 
     def is_stale(self, item: Item) -> bool:
         """Whether an item has not been analysed by this very plan."""
-        plan = item.get(PLAN, with_album=False)
-        return self.force or plan != self.plan.digest
+        return self.force or own(item, PLAN) != self.plan.digest
 
     def analyse(
         self, items: Iterable[Item], models: Collection[str] | None = None
@@ -241,6 +244,7 @@ class Tagger:
         list of str
             The fields that its file should have from now on, too.
         """
+        before = snapshot(item, fields)
         said: dict[str, Any] = {}
         for name in fields.keys() - {PLAN, AUDIO}:
             if not self._may_set(item, name):
@@ -251,6 +255,7 @@ class Tagger:
                 said[name] = item[name]
         item.update({PLAN: fields[PLAN], AUDIO: fields[AUDIO]})
         item[SAID] = remember(said)
+        note(item, before)
         written = [*self.file_tags]
         genres = fields.get(GENRES)
         if genres and item.genres == genres and self.genre != "never":
@@ -258,14 +263,13 @@ class Tagger:
             written.append(GENRES)
         return written
 
-    def _may_set(self, item: Item, name: str) -> bool:
+    def _may_set(self, item: Item | Album, name: str) -> bool:
         """Whether a field is ours, or not to be left to whose it is."""
         if name == GENRES and self.genre != "fill":
             return self.genre == "replace"
         if name != GENRES and self.force:
             return True
-        value = item.get(name, with_album=False)
-        kept = item.get(SAID, with_album=False)
+        value, kept = own(item, name), own(item, SAID)
         if kept is None:
             # Scores from before come from other programs, words from people.
             return not value or name not in (GENRES, "mood")
@@ -273,23 +277,19 @@ class Tagger:
 
     def update_album(self, album: Album) -> None:
         """Give an album the genres most common among its tracks."""
-        empty = self.genre == "fill" and not album.genres
-        if not empty and self.genre != "replace":
-            return
-        votes: dict[str, float] = defaultdict(float)
-        for item in album.items():
-            for place, genre in enumerate(item.genres, start=1):
-                votes[genre] += 1 / place
-        ordered = sorted(votes, key=lambda genre: -votes[genre])
-        genres = ordered[: self.plan.settings.max_genres]
-        if genres and genres != album.genres:
+        votes = ranked(item.genres for item in album.items())
+        genres = votes[: self.plan.settings.max_genres]
+        if genres and self._may_set(album, GENRES):
+            before = snapshot(album, [GENRES])
             album.genres = genres
+            album[SAID] = remember({GENRES: genres})
+            note(album, before)
             album.store(inherit=False)
 
 
 def heard_of(item: Item) -> list[str]:
     """Return what an item's track was when it was heard."""
-    audio: str = item.get(AUDIO, with_album=False) or ""
+    audio: str = own(item, AUDIO) or ""
     return audio.split()
 
 
@@ -370,15 +370,43 @@ def write_item(item: Item, names: Iterable[str]) -> None:
     UnwritableTags
         If the file is not to be written; the item is then left alone.
     """
-    tags = {name: item.get(name) for name in names}
+    tags = {name: own(item, name) for name in names}
+    note_file(item, tags)
+    store_field(item, BEFORE)
     told = dict(tags)
     plugins.send("write", item=item, path=item.path, tags=told)
     tags = {name: told.get(name) for name in tags}
+    _rewrite(item, partial(write_tags, values=tags))
+
+
+def restore_item(item: Item, tags: Tags) -> None:
+    """Give an item's file tags that it once had.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file is not to be written; the item is then left alone.
+    """
+    _rewrite(item, partial(restore_tags, tags=tags))
+
+
+def note_file(item: Item, names: Iterable[str]) -> None:
+    """Keep what tags an item's file has, before they are written.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file cannot be read.
+    """
+    note_tags(item, read_tags(syspath(item.path), names))
+
+
+def _rewrite(item: Item, write: Callable[..., bool]) -> None:
     # A file that is newer than the library has somebody else's changes,
     # which `beet update` must still find.
     in_step = modified(item) <= item.mtime
     id3v23 = beets_config["id3v23"].get(bool)
-    if write_tags(syspath(item.path), tags, id3v23):
+    if write(syspath(item.path), id3v23=id3v23):
         if in_step:
             item.mtime = modified(item)
         plugins.send("after_write", item=item, path=item.path)

@@ -103,6 +103,14 @@ COMMANDS = (
                     " scores, moods, genres",
                 },
             ),
+            (
+                ("--undo",),
+                {
+                    "action": "store_true",
+                    "help": "analyse nothing, but put back what was there"
+                    " before the last change",
+                },
+            ),
         ),
     ),
     Command(

@@ -13,16 +13,16 @@ from beets.exceptions import UserError
 from beets.util import displayable_path
 
 from ..errors import SoundtagsError, UnwritableTags
-from ..fields import AUDIO, PLAN
-from ..labels import strongest
+from ..fields import AUDIO, PLAN, own
 from ..library import fetch, fetch_all, store
 from ..rules import GENRES
 from ..selecting import matching, values
 from ..tagging import heard_of, make_tagger, write_item
-from . import stats
+from . import stats, undo
+from .showing import describe, explain, show_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from optparse import Values
 
     from beets.library import Item, Library
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     Listeners = frozenset[str] | None
 
-EXPLAINED = 5  # classes of each model
 REMOVED = "removed from the library meanwhile"
 AT_ONCE = 500  # items that are fetched and stored together
 ALL = None
@@ -53,6 +52,9 @@ def run(
     """
     if opts.stats:
         stats.run(lib, config, query)
+        return
+    if opts.undo:
+        undo.run(lib, log, opts, query)
         return
     if opts.jobs is not None and opts.jobs < 1:
         raise UserError(f"--jobs: {opts.jobs} is not 1 or more")
@@ -156,12 +158,14 @@ class Run:
                 if analysis is None:
                     failed.append(cast("int", item.id))
                     continue
-                before = {name: item.get(name) for name in self._tags}
-                finished = PLAN in item  # and not killed before it was written
+                before = {name: own(item, name) for name in self._tags}
+                finished = own(
+                    item, PLAN
+                )  # and not killed before it was written
                 names = self._apply(item, analysis)
                 # Files that need not change are not opened.
                 if (
-                    finished and all(item[n] == before[n] for n in names)
+                    finished and all(own(item, n) == before[n] for n in names)
                 ) or not self.write:
                     unwritten.append(item)
                     self._count(item)
@@ -245,7 +249,7 @@ class Run:
         if self.opts.quiet:
             return
         if self.opts.pretend:
-            self._aside(lambda: ui.show_model_changes(item, always=True))
+            self._aside(lambda: show_changes(item))
         elif not sys.stdout.isatty():
             ui.print_(describe(item))
 
@@ -291,35 +295,3 @@ class Run:
         ui.print_(line)
         for reason, count in self.failures.most_common():
             ui.print_(f"  {count} x {reason}")
-
-
-def explain(item: Item, analysis: Analysis) -> str:
-    """Return what each model said of an item, a line each."""
-    lines = [f"{_name(item)}:"]
-    for source, means in analysis.answers.items():
-        lines.append(f"  {source}: {_listed(means)}")
-    for target, strengths in analysis.estimates.items():
-        lines.append(f"  rule for {target}: {_listed(strengths)}")
-    return "\n".join(lines)
-
-
-def _listed(means: Mapping[str, float]) -> str:
-    names = strongest(means)
-    return ", ".join(f"{name} {means[name]:.4f}" for name in names[:EXPLAINED])
-
-
-def _name(item: Item) -> str:
-    return str(item) if item.title else displayable_path(item.path)
-
-
-def describe(item: Item) -> str:
-    """Return an item and what was found, in one line."""
-    found = [
-        ", ".join(item.get("genres") or []),
-        ", ".join(item.get("mood") or []),
-        item.get("voice_instrumental") or "",
-    ]
-    danceability = item.get("danceability")
-    if danceability is not None:
-        found.append(f"danceability {danceability:.2f}")
-    return f"{_name(item)}: {' | '.join(part for part in found if part)}"

@@ -10,6 +10,8 @@ import threading
 from beets import config
 from beets.plugins import BeetsPlugin
 
+KILLED = {"killed": "import_task_files", "killed late": "after_write"}
+
 
 def full(*_args, **_kwargs):
     raise OSError(errno.ENOSPC, "No space left on device")
@@ -21,8 +23,8 @@ class MishapPlugin(BeetsPlugin):
         kind = self.config["kind"].as_str()
         if kind == "full disk":
             shutil.copy2 = full
-        elif kind == "killed":
-            self.register_listener("import_task_files", self.die)
+        elif kind in KILLED:
+            self.register_listener(KILLED[kind], self.die)
         else:
             self.register_listener("write", getattr(self, kind))
         self.times = 0

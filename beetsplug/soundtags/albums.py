@@ -1,0 +1,75 @@
+"""What is said of albums: what their tracks have in common."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from .fields import LIST_OF_NAMES, NUMBER
+from .scores import DECIMALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from beets.dbcore.types import Type
+    from beets.library import Album
+
+    Lists = Sequence[list[str]]
+
+OF_TRACKS = (
+    "SELECT value FROM item_attributes WHERE entity_id IN"
+    " (SELECT id FROM items WHERE album_id = ?) AND key = ?"
+)
+
+
+def ranked(lists: Iterable[list[str]]) -> list[str]:
+    """Return what tracks name, most common first; early names count more."""
+    votes: dict[str, float] = defaultdict(float)
+    for names in lists:
+        for place, name in enumerate(names, start=1):
+            votes[name] += 1 / place
+    return sorted(votes, key=lambda name: -votes[name])
+
+
+def prevailing(lists: Lists) -> list[str]:
+    """Return what at least half of the tracks name."""
+    counts = Counter(name for names in lists for name in set(names))
+    return [name for name in ranked(lists) if 2 * counts[name] >= len(lists)]
+
+
+def commonest(lists: Lists) -> list[str]:
+    """Return as many names as the longest list has, most common first."""
+    return ranked(lists)[: max(map(len, lists))]
+
+
+def mean(scores: Sequence[float]) -> float:
+    """Return the mean of scores, as they are stored."""
+    return round(sum(scores) / len(scores), DECIMALS)
+
+
+FIELDS: dict[str, tuple[Type, Callable[[Any], Any]]] = {
+    "mood": (LIST_OF_NAMES, prevailing),
+    "danceability": (NUMBER, mean),
+    "soundtags": (LIST_OF_NAMES, commonest),
+}
+
+
+def say(album: Album, name: str) -> Any:
+    """Return what an album, or else what its tracks say; None if nothing.
+
+    Parameters
+    ----------
+    album
+        In its library.
+    name
+        One of `FIELDS`.
+    """
+    # Beets asks here for what has been set, too, and has no other way to it.
+    if name in album._values_flex:
+        return album._values_flex[name]
+    kind, in_common = FIELDS[name]
+    with album.db.transaction() as transaction:
+        rows = transaction.query(OF_TRACKS, (album.id, name))
+    values = [kind.from_sql(value) for (value,) in rows]
+    said = [value for value in values if value is not None]
+    return in_common(said) if said else None

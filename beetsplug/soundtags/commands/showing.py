@@ -1,0 +1,59 @@
+"""What `beet soundtags` prints of a track."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from beets import ui
+from beets.util import displayable_path
+
+from ..fields import INTERNAL, own
+from ..labels import strongest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from beets.library import Item
+
+    from ..analysis import Analysis
+
+EXPLAINED = 5  # classes of each model
+
+
+def show_changes(item: Item) -> None:
+    """Print an item, and what is new of it since it was stored."""
+    old = item.get_fresh_from_db()
+    names = {*old.keys(with_album=False), *item.keys(with_album=False)}
+    ui.show_model_changes(item, old, names - {*INTERNAL}, always=True)
+
+
+def explain(item: Item, analysis: Analysis) -> str:
+    """Return what each model said of an item, a line each."""
+    lines = [f"{_name(item)}:"]
+    for source, means in analysis.answers.items():
+        lines.append(f"  {source}: {_listed(means)}")
+    for target, strengths in analysis.estimates.items():
+        lines.append(f"  rule for {target}: {_listed(strengths)}")
+    return "\n".join(lines)
+
+
+def _listed(means: Mapping[str, float]) -> str:
+    names = strongest(means)
+    return ", ".join(f"{name} {means[name]:.4f}" for name in names[:EXPLAINED])
+
+
+def _name(item: Item) -> str:
+    return str(item) if item.title else displayable_path(item.path)
+
+
+def describe(item: Item) -> str:
+    """Return an item and what was found, in one line."""
+    found = [
+        ", ".join(own(item, "genres") or []),
+        ", ".join(own(item, "mood") or []),
+        own(item, "voice_instrumental") or "",
+    ]
+    danceability = own(item, "danceability")
+    if danceability is not None:
+        found.append(f"danceability {danceability:.2f}")
+    return f"{_name(item)}: {' | '.join(part for part in found if part)}"

@@ -1,0 +1,113 @@
+"""Albums say what their tracks have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import mediafile
+import mutagen
+import pytest
+from conftest import write_track
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Beet
+
+# Mood, danceability and tags of the tracks of an album.
+TRACKS = [
+    ("sad; relaxed", "0.2", "piano; slow; quiet"),
+    ("relaxed", "0.3", "slow; piano"),
+    ("happy; sad", "0.4", "guitar; slow"),
+    ("", "", ""),
+]
+
+
+@pytest.fixture
+def albums(beet: Beet, tmp_path: Path) -> Beet:
+    """A library with an album of which we know all, and one with nothing."""
+    beet.configure(soundtags={"auto": False})
+    for album in ("known", "unknown"):
+        folder = tmp_path / album
+        folder.mkdir()
+        for number, _ in enumerate(TRACKS):
+            path = folder / f"{number}.flac"
+            file = mediafile.MediaFile(write_track(path, f"{album} {number}"))
+            file.album = album
+            file.save()
+    beet("import", "-A", *(tmp_path / name for name in ("known", "unknown")))
+    for number, (mood, danceability, tags) in enumerate(TRACKS):
+        values = [f"mood={mood}", f"soundtags={tags}"]
+        if danceability:
+            values.append(f"danceability={danceability}")
+        beet("modify", "-yW", f"title:=known {number}", *values)
+    return beet
+
+
+def found(beet: Beet, *query: str) -> list[str]:
+    return beet("ls", "-a", "-f", "$album", *query).stdout.split()
+
+
+def test_albums_say_what_tracks_have_in_common(albums: Beet):
+    template = "$mood | $danceability | $soundtags"
+    said = albums("ls", "-a", "-f", template, "album:=known").stdout.strip()
+    assert said == "sad; relaxed | 0.3000 | slow; piano; guitar"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "mood:relaxed",
+        "mood:=sad",
+        "danceability:0.3..",
+        "danceability:..0.3",
+        "soundtags:slow",
+    ],
+)
+def test_queries_find_albums(albums: Beet, query: str):
+    assert found(albums, query) == ["known"]
+
+
+@pytest.mark.parametrize(
+    "query", ["mood:happy", "danceability:0.31..", "soundtags:quiet"]
+)
+def test_queries_pass_over_albums(albums: Beet, query: str):
+    assert found(albums, query) == []
+
+
+def test_what_is_said_of_an_album_itself_counts(albums: Beet):
+    albums("modify", "-ayWI", "album:=known", "mood=calm")
+    assert found(albums, "mood:calm") == ["known"]
+    assert found(albums, "mood:relaxed") == []
+
+
+def test_tracks_do_not_speak_for_their_album(albums: Beet):
+    assert albums.ls("$title", "mood:relaxed") == ["known 0", "known 1"]
+    assert albums.ls("$title", "danceability:0..") == [
+        "known 0",
+        "known 1",
+        "known 2",
+    ]
+    albums("write", "-f")
+    for item in albums.items("album:=known"):
+        said = TRACKS[int(item["title"][-1])]
+        tags = mutagen.File(item["path"])
+        assert "; ".join(tags.get("mood", [])) == said[0]
+        assert ("danceability" in tags) is bool(said[1])
+
+
+def test_genres_of_ours_follow_the_settings(beet: Beet, track: Path):
+    beet("import", "-A", track.parent)
+    (before,) = found_genres(beet)
+    names = {name.lower(): name.upper() for name in before.split("; ")}
+    beet.configure(soundtags={"patches": 2, "jobs": 1, "labels": names})
+    beet("soundtags")
+    assert found_genres(beet) == [before.upper()]
+    beet("modify", "-ayWI", "genres=Polka")
+    beet.configure()
+    beet("soundtags")
+    assert found_genres(beet) == ["Polka"]
+
+
+def found_genres(beet: Beet) -> list[str]:
+    return beet("ls", "-a", "-f", "$genres").stdout.splitlines()

@@ -1,0 +1,216 @@
+"""What was there before our last write comes back, in library and files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import mutagen
+import pytest
+from test_filetags import FREEFORM, ID3, MADE
+from test_import import PLUGINS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Beet
+
+SETTINGS = {"patches": 2, "jobs": 1, "mood_threshold": 0, "genre": "replace"}
+GENRES = ["Rock", "Polka"]
+MOODS = ["wistful", "calm"]
+
+
+def tag(path: Path) -> None:
+    """Tag a file as other programs do."""
+    file = mutagen.File(path)
+    kind = path.name.split(".")[-1]
+    if kind in ID3:
+        frames = mutagen.id3
+        file.tags is None and file.add_tags()
+        file.tags.add(frames.TCON(encoding=1, text=["(17)", "Polka"]))
+        file.tags.add(frames.TMOO(encoding=1, text=MOODS))  # and no TXXX
+        file.tags.add(frames.TXXX(desc="DANCEABILITY", text=["0.97", "very"]))
+    elif kind == "m4a":
+        file["\xa9gen"] = GENRES
+        file[f"{FREEFORM}MOOD"] = [mood.encode() for mood in MOODS]
+        file[f"{FREEFORM}DANCEABILITY"] = [b"0.97", b"very"]
+    elif kind == "wma":
+        file["WM/Genre"], file["WM/Mood"] = GENRES, MOODS
+        file["DANCEABILITY"] = ["0.97", "very"]
+    else:
+        file["Genre"], file["Mood"] = GENRES, MOODS
+        file["DANCEABILITY"] = ["0.97", "very"]
+    file.save()
+
+
+@pytest.fixture(params=["tagged by others", "not tagged"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with a file in every format."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for kind, make in MADE.items():
+        path = folder / f"{kind.replace('.', ' ')}.{kind}"
+        make(path)
+        if request.param == "tagged by others":
+            tag(path)
+    return folder
+
+
+def tags_of(path: str) -> dict[str, list[str]]:
+    """Return all tags of a file as an independent reader finds them."""
+    found = {}
+    for key, value in dict(mutagen.File(path).tags or {}).items():
+        values = getattr(value, "text", value)  # of an ID3 frame
+        values = [values] if isinstance(values, str) else list(values)
+        found[key.casefold()] = [str(each) for each in values]
+    return found
+
+
+def state(beet: Beet) -> dict[str, Any]:
+    """Return all that the library and the files say, by path."""
+    found = {}
+    for item in beet.items():
+        path = item["path"]
+        del item["mtime"], item["bitrate"]  # which counts the tags, too
+        ours = (item.get("mood", []), item["genres"], item.get("danceability"))
+        found[path] = (item, tags_of(path), ours)
+    return found
+
+
+def check_differ(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for path in one:
+        assert one[path][1] != other[path][1]  # tags
+        assert one[path][2] != other[path][2]  # fields
+
+
+def undo(beet: Beet, *options: str) -> str:
+    return beet("soundtags", "--undo", *options).stdout.splitlines()[-1]
+
+
+def test_everything_comes_back(beet: Beet, files: Path):
+    beet.configure(soundtags={**SETTINGS, "auto": False})
+    beet("import", "-A", files)
+    count = len(MADE)
+    states = [state(beet)]
+    for change in (
+        {},
+        {
+            "mood_threshold": 0.9,
+            "labels": {"electronic": "Bleeps", "rock": "Stone"},
+        },
+    ):
+        beet.configure(soundtags={**SETTINGS, **change})
+        assert f"{count} tagged" in beet("soundtags").stdout
+        states.append(state(beet))
+        check_differ(states[-2], states[-1])
+
+    summary = f"{count} would be put back, 0 had nothing to undo, 0 failed"
+    assert undo(beet, "-p") == summary
+    assert state(beet) == states[-1]
+    assert undo(beet) == f"{count} put back, 0 had nothing to undo, 0 failed"
+    for item, *_ in states[1].values():
+        del item["soundtags_before"]  # one step leads back
+    assert state(beet) == states[1]
+    changes = beet("update", "-p").stdout
+    assert not re.search("mood|genres|danceability|voice", changes)
+    assert undo(beet) == f"0 put back, {count} had nothing to undo, 0 failed"
+    assert state(beet) == states[1]
+
+
+def test_what_was_there_before_the_import_comes_back(beet: Beet, files: Path):
+    beet.configure(soundtags={**SETTINGS, "auto": False})
+    beet("import", "-A", files)
+    plain = state(beet)
+    beet("remove", "-fd")
+    beet.configure(soundtags=SETTINGS)
+    beet("import", "-A", files)
+    check_differ(plain, state(beet))
+    assert (
+        undo(beet) == f"{len(MADE)} put back, 0 had nothing to undo, 0 failed"
+    )
+    after = state(beet)
+    for each in (*plain.values(), *after.values()):
+        for name in ("id", "added", "album_id"):
+            del each[0][name]
+    for path in plain:
+        assert after[path] == plain[path]
+
+
+@pytest.fixture
+def library(beet: Beet, track: Path) -> Beet:
+    """A library of one track that was tagged."""
+    beet.configure(soundtags=SETTINGS)
+    beet("import", "-A", track.parent)
+    return beet
+
+
+def test_what_the_user_said_meanwhile_stays(library: Beet):
+    library("modify", "-y", "mood=calm")
+    assert undo(library).startswith("1 put back")
+    (item,) = library.items()
+    assert item["mood"] == ["calm"]
+    assert item["genres"] == []
+    assert "danceability" not in item
+    tags = mutagen.File(item["path"])
+    assert tags["mood"] == ["calm"]
+    assert not {"genre", "danceability"} & set(tags.keys())
+    library("soundtags")  # which knows whose it is
+    (item,) = library.items()
+    assert item["mood"] == ["calm"]
+    assert item["genres"]
+    assert 0 <= item["danceability"] <= 1
+
+
+def test_without_writing_files_stay(library: Beet):
+    before = {path: tags for path, (_, tags, _) in state(library).items()}
+    assert undo(library, "-W").startswith("1 put back")
+    (item,) = library.items()
+    assert item["mood"] == []
+    assert {item["path"]: tags_of(item["path"])} == before
+
+
+def test_what_cannot_be_put_back_stays(library: Beet):
+    (item,) = library.items()
+    shutil.copy(item["path"], f"{item['path']}.good")
+    with open(item["path"], "wb") as file:
+        file.write(b"no audio any more")
+    done = library("soundtags", "--undo")
+    assert "0 put back, 0 had nothing to undo, 1 failed" in done.stdout
+    assert "tags not written" in done.stderr
+    assert library.items() == [item]
+    shutil.move(f"{item['path']}.good", item["path"])
+    assert undo(library).startswith("1 put back")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_what_was_there_before_a_killed_run_comes_back(beet: Beet, files: Path):
+    beet.configure(soundtags={**SETTINGS, "auto": False})
+    beet("import", "-A", files)
+    plain = state(beet)
+    plugins = {"pluginpath": [str(PLUGINS)], "soundtags": SETTINGS}
+    beet.configure(
+        plugins=["mishap", "soundtags"],
+        mishap={"kind": "killed late"},
+        **plugins,
+    )
+    beet("soundtags", status=-9)  # the first file is written, not known to be
+    beet.configure(**plugins)
+    files_now = [tags_of(path) for path in plain]
+    assert files_now != [tags for _, tags, _ in plain.values()]
+    assert len(beet.ls("$id", "soundtags_plan::.")) == 0
+    beet("soundtags")
+    assert undo(beet).startswith(f"{len(MADE)} put back")
+    assert state(beet) == plain
+
+
+def test_albums_get_their_genres_back(beet: Beet, track: Path):
+    beet.configure(soundtags={**SETTINGS, "auto": False})
+    beet("import", "-A", track.parent)
+    beet("modify", "-ayW", "genres=Polka")
+    beet.configure(soundtags=SETTINGS)
+    beet("soundtags")
+    assert beet("ls", "-a", "-f", "$genres").stdout.strip() != "Polka"
+    undo(beet)
+    assert beet("ls", "-a", "-f", "$genres").stdout.strip() == "Polka"
