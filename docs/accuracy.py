@@ -10,14 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CATALOGUE = Path(__file__).parent.parent / "models" / "catalogue.json"
-FAMILIES = (
-    "musicnn-msd",
-    "musicnn-mtt",
-    "vggish-audioset",
-    "msd-musicnn",
-    "audioset-vggish",
-    "discogs-effnet",
-)
+HEADS = ("msd-musicnn", "audioset-vggish", "discogs-effnet")
+WHOLE = ("musicnn-msd", "musicnn-mtt", "vggish-audioset")
 ACCURACY = (
     "5-fold_cross_validation_normalized_accuracy",
     "test normalized accuracy",
@@ -29,12 +23,14 @@ FIGURES = ("ROC-AUC", "PR-AUC", "arousal", "valence")
 Cells = dict[str, str]  # heading to text
 
 
-def accuracies(models: dict[str, Any]) -> dict[str, Cells]:
+def accuracies(
+    models: dict[str, Any], families: Sequence[str]
+) -> dict[str, Cells]:
     """Return per target the accuracy of each family's model."""
     found: dict[str, Cells] = {}
     for model in models.values():
         for name, value in model["metadata"]["metrics"].items():
-            if name in ACCURACY:
+            if name in ACCURACY and model["family"] in families:
                 cells = found.setdefault(model["target"], {})
                 cells[model["family"]] = f"{value:.2f}"
     return found
@@ -71,8 +67,9 @@ def table(first: str, headings: Sequence[str], rows: dict[str, Cells]) -> str:
 
 def main() -> None:
     models = json.loads(CATALOGUE.read_text(encoding="utf-8"))
-    print(table("Target", FAMILIES, accuracies(models)))
-    print()
+    for families in (HEADS, WHOLE):
+        print(table("Target", families, accuracies(models, families)))
+        print()
     print(table("Model", FIGURES, others(models)))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-project = "beets-soundtags"
-author = "the authors of beets-soundtags"
-html_title = project
+project = html_title = "beets-soundtags"
+project_copyright = "2026, the beets-soundtags developers"
 html_theme = "furo"
 exclude_patterns = ["_build"]
 # Of blocks that do not say what they are; most are commands.
 highlight_language = "sh"
+# Two hyphens are two hyphens: options begin with them, and tags of MP4.
+smartquotes = False

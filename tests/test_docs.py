@@ -20,10 +20,13 @@ from docutils import nodes
 from docutils.core import publish_doctree
 
 from beetsplug.soundtags import catalogue, fields, options
+from beetsplug.soundtags.commands import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
+
+    from beetsplug.soundtags.commands import Command
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))]
@@ -267,6 +270,21 @@ def test_defaults_are_the_defaults():
         if block.before == "This is the default configuration:"
     ]
     assert block.content == {"soundtags": options.DEFAULTS}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.name)
+def test_options_of_commands_are_said(command: Command):
+    page = (DOCS / "commands.rst").read_text(encoding="utf-8")
+    _, _, section = page.partition(f"\nbeet {command.name}")
+    section = re.split(r"\n-+\n", section)[1]
+    flags = [flag for flags, _ in command.options for flag in flags]
+    assert [flag for flag in flags if f"``{flag}" not in section] == []
+
+
+def test_options_of_the_configuration_are_said():
+    page = (DOCS / "configuration.rst").read_text(encoding="utf-8")
+    missing = [each for each in options.DEFAULTS if f"**{each}**" not in page]
+    assert missing == []
 
 
 def test_figures_are_those_of_the_catalogue():
