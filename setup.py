@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import setup
 
 HERE = Path(__file__).parent
+DOCS = ["furo", "sphinx>=7"]
 
 setup(
     name="beets-soundtags",
@@ -46,7 +47,9 @@ setup(
     ],
     extras_require={
         "plot": ["matplotlib>=3.8"],
+        "docs": DOCS,
         "test": [
+            *DOCS,
             "build",
             "hypothesis",
             "matplotlib",

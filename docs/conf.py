@@ -1,0 +1,12 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+from __future__ import annotations
+
+project = html_title = "beets-soundtags"
+project_copyright = "2026, the beets-soundtags developers"
+html_theme = "furo"
+exclude_patterns = ["_build"]
+# Of blocks that do not say what they are; most are commands.
+highlight_language = "sh"
+# Two hyphens are two hyphens: options begin with them, and tags of MP4.
+smartquotes = False
