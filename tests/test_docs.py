@@ -188,7 +188,7 @@ def names(words: Collection[str]) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, pieces: Path) -> Home:
+def settled(tmp_path_factory: pytest.TempPathFactory, pieces: Path) -> Home:
     """A home with some music, which has been imported."""
     home = Home(tmp_path_factory.mktemp("docs"))
     home.configure(
@@ -198,7 +198,16 @@ def home(tmp_path_factory: pytest.TempPathFactory, pieces: Path) -> Home:
     home("import", "-A", home.home / "music")
     for title, values in SET.items():
         home("modify", "-yW", *values, f"title:={title}")
+    shutil.copytree(home.folder, home.folder.with_name("as_settled"))
     return home
+
+
+@pytest.fixture
+def home(settled: Home) -> Home:
+    """That home, as if no command had been run since."""
+    shutil.rmtree(settled.folder)
+    shutil.copytree(settled.folder.with_name("as_settled"), settled.folder)
+    return settled
 
 
 @pytest.fixture(scope="module")
