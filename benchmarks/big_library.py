@@ -6,16 +6,18 @@ A throw-away library is filled with items (without files) that were all
 analysed by the current default plan, in albums of twelve. Prints how long
 `beet soundtags` takes there as a whole process, beside `beet version` and a
 query of beets' own that matches nothing, run in turn, and what
-`beet soundtags --stats` takes; whether TensorFlow was loaded; the same for a
-library of which one item is stale (and its file missing); and, with what models
-once heard in the store, how long it takes to derive all fields anew when a
-threshold has changed. The exit status is 1 if the command did anything but what
-it should, or loaded TensorFlow where nothing was to do.
+`beet soundtags --stats` takes; whether TensorFlow was loaded; how long queries
+for our fields and `beet soundlike` take; the same for a library of which one
+item is stale (and its file missing); and, with what models once heard in the
+store, how long it takes to derive all fields anew when a threshold has changed.
+The exit status is 1 if the command did anything but what it should, or loaded
+TensorFlow where nothing was to do.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import random
@@ -36,11 +38,13 @@ from footprint import beet, make_library
 
 from beetsplug.soundtags import catalogue, fields, options, tagging
 from beetsplug.soundtags.hearing import Heard
+from beetsplug.soundtags.ownership import remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from beets.dbcore.db import Transaction
+    from beets.dbcore.types import Type
 
 SHOWN = 120  # characters of what a command says
 TRACKS = 12  # of an album
@@ -50,6 +54,13 @@ NOTHING_TO_DO = {
     "beet ls artist:nothing": ["ls", "-f", "", "artist:nothing"],
     "beet soundtags": ["soundtags"],
     "beet soundtags --stats": ["soundtags", "--stats"],
+}
+QUERIES = {
+    "beet ls genres:nothing": ["ls", "-f", "", "genres:nothing"],
+    "beet ls mood:nothing": ["ls", "-f", "", "mood:nothing"],
+    "beet ls danceability:0.99..": ["ls", "-f", "", "danceability:0.99.."],
+    "beet ls -a mood:nothing": ["ls", "-a", "-f", "", "mood:nothing"],
+    "beet soundlike": ["soundlike", "id:1"],
 }
 # Not by -X importtime: while models are loaded, stderr is silenced.
 LOADED = """\
@@ -160,8 +171,14 @@ def item(number: int) -> dict[str, Any]:
 
 def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
     """Yield rows as the plugin, and beets itself, store them for an item."""
+    said = {name: something(KINDS[name]) for name in KINDS}
+    new = dict.fromkeys(said)
+    said[fields.PLAN], said[fields.AUDIO] = plan, heard(number)
+    ours = {name: said[name] for name in KINDS.keys() - fields.INTERNAL}
+    said[fields.SAID] = remember(ours)
+    said[fields.BEFORE] = json.dumps({"plan": plan, "fields": new, "tags": {}})
     for name, kind in KINDS.items():
-        value = kind.to_sql(something(name, number, plan))
+        value = kind.to_sql(said[name])
         yield {"entity_id": number + 1, "key": name, "value": value}
     yield {
         "entity_id": number + 1,
@@ -170,13 +187,9 @@ def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
     }
 
 
-def something(name: str, number: int, plan: str) -> Any:
+def something(field: Type) -> Any:
     """Return a value that a field can have."""
-    kind = fields.kind_of(KINDS[name])
-    if name == fields.PLAN:
-        return plan
-    if name == fields.AUDIO:
-        return heard(number)
+    kind = fields.kind_of(field)
     if kind is float:
         return round(random.random(), 4)
     return ["relaxed", "happy"] if kind is list else "instrumental"
@@ -213,7 +226,7 @@ def measure(
         seconds, peaks = zip(*pairs)
         medians[name] = statistics.median(seconds)
         print(
-            f"{name:26} {medians[name]:6.2f} s (from {min(seconds):.2f} to"
+            f"{name:28} {medians[name]:6.2f} s (from {min(seconds):.2f} to"
             f" {max(seconds):.2f}), {max(peaks):4.0f} MB at its peak",
             flush=True,
         )
@@ -268,6 +281,7 @@ def check(folder: Path, count: int, runs: int) -> bool:
     said, loaded = inspect(folder, "soundtags")
     good = f"0 tagged, {count} already up to date, 0 failed" in said
     counted, loaded_to_count = inspect(folder, "soundtags", "--stats")
+    measure(folder, QUERIES, runs)
     derived = derive(folder, count, runs)
     make_stale(folder)
     measure(folder, ONE_STALE, runs)

@@ -34,7 +34,8 @@ PLAN = PLAN_FIELD
 AUDIO = AUDIO_FIELD
 SAID = "soundtags_said"
 BEFORE = "soundtags_before"
-INTERNAL = (PLAN, AUDIO, SAID, BEFORE)
+UNREADABLE = (AUDIO, SAID, BEFORE)
+INTERNAL = (PLAN, *UNREADABLE)
 
 
 def own(model: Model, name: str) -> Any:

@@ -48,7 +48,8 @@ def leave(kept: str, names: Iterable[str]) -> str:
 
 
 def _given(kept: str) -> dict[str, str]:
-    return dict(part.split("=") for part in kept.split())
+    pairs = (part.partition("=") for part in kept.split())
+    return {name: said for name, _, said in pairs}
 
 
 def _digest(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from beets import ui
 from beets.util import displayable_path
 
-from ..fields import INTERNAL, own
+from ..fields import UNREADABLE, own
 from ..labels import strongest
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def show_changes(item: Item) -> None:
     """Print an item, and what is new of it since it was stored."""
     old = item.get_fresh_from_db()
     names = {*old.keys(with_album=False), *item.keys(with_album=False)}
-    ui.show_model_changes(item, old, names - {*INTERNAL}, always=True)
+    ui.show_model_changes(item, old, names - {*UNREADABLE}, always=True)
 
 
 def explain(item: Item, analysis: Analysis) -> str:
