@@ -2,7 +2,7 @@
 "use strict";
 
 const LISTED = 10; // rows of a table
-const BARS = 15; // that are there before one asks for more
+const BARS = 10; // that are there before one asks for more
 const REACH = { mouse: 12, pen: 16, touch: 24 }; // pixels
 // Okabe and Ito's colours, which the colour-blind can tell apart. The one that
 // the background would swallow is left out.
@@ -72,10 +72,10 @@ function tally(name) {
   return counts;
 }
 
+const ranked = (counts) => [...counts.keys()].sort((a, b) => counts[b] - counts[a]);
+
 function makeBars(name) {
-  const total = tally(name);
-  const order = [...total.keys()].sort((a, b) => total[b] - total[a]);
-  const rows = order.map((index) => {
+  const rows = ranked(tally(name)).map((index) => {
     const button = make("button", "", { type: "button" });
     const amount = make("span");
     button.append(make("span", data[name].names[index]), amount);
@@ -95,8 +95,6 @@ function makeBars(name) {
   element(name).append(...here, ...(rows.length > BARS ? [more] : []));
   if (!rows.length) element(name).append(make("p", "none", { className: "note" }));
   return {
-    name,
-    order,
     update(left) {
       const counts = tally(name);
       for (const { index, button, amount } of rows) {
@@ -129,8 +127,9 @@ const style = (name) => getComputedStyle(document.body).getPropertyValue(name);
 
 function colour() {
   const name = element("colours").value;
-  const { order } = bars.find((each) => each.name === name);
-  const named = order.slice(0, palette().length);
+  const firsts = new Uint32Array(data[name].names.length);
+  data[name].of.filter((each) => each.length).forEach(([first]) => firsts[first]++);
+  const named = ranked(firsts).filter((index) => firsts[index]).slice(0, palette().length);
   data[name].of.forEach(([first], track) => {
     const place = named.indexOf(first);
     groups[track] = place < 0 ? named.length : place;
@@ -240,7 +239,7 @@ function fill(id, heads, order, cells) {
   }
   const line = (tag, content) => {
     const row = make("tr");
-    row.append(...content.map((text) => make(tag, text)));
+    row.append(...content.map((text) => make(tag, text, { className: /^\d\.\d+$/.test(text) ? "number" : "" })));
     return row;
   };
   const rows = found.map((track) =>
@@ -277,8 +276,9 @@ const ABOUT = {
     "For each track, the score on which two answers are furthest apart: " +
     "those of several models, or of a model and of the rules on the auto-taggers' tags.",
   ranks:
-    "For each track, the tag on whose rank the auto-taggers are furthest apart: " +
-    "one of them hears it clearly, and more of it than in so many of these tracks; the other does not.",
+    "For each track, the tag on which two auto-taggers are furthest apart, if one of them hears it " +
+    "clearly. They learnt from different people, whose words weigh differently, so their ranks are " +
+    "compared: a model can hear more of the tag in this track than in so many per cent of all tracks here.",
 };
 
 function describe() {

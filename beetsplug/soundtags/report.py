@@ -175,4 +175,5 @@ def _disputes(found: Disputes) -> dict[str, Any]:
 
 
 def _whole(share: float) -> int:
-    return round(share * 10**DECIMALS)
+    whole: int = round(share * 10**DECIMALS)
+    return whole

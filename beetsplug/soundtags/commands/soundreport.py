@@ -209,4 +209,5 @@ class Shelf:
 
 
 def _known(heard: np.ndarray) -> np.ndarray:
-    return ~np.isnan(heard).any(axis=1)
+    known: np.ndarray = ~np.isnan(heard).any(axis=1)
+    return known
