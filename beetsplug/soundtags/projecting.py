@@ -12,8 +12,9 @@ def project(embeddings: np.ndarray) -> tuple[np.ndarray, float]:
 
     These are the principal components of the embeddings' directions, as
     angles are what :func:`nearest.nearest` goes by. Methods that unfold
-    neighbourhoods, such as t-SNE, part groups more clearly, but need another
-    package, hours for 500,000 tracks, and make another map each time.
+    neighbourhoods, such as t-SNE, part groups more clearly, but they need
+    another package, take much longer where there are 500,000 tracks, and
+    distances between the groups then mean nothing.
 
     Parameters
     ----------
