@@ -117,6 +117,13 @@ class Page:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         self.run(FRAME)
 
+    def tap(self, x: float, y: float) -> None:
+        """Touch a place in the window, and let go."""
+        point = {"x": x, "y": y}
+        for kind, points in (("touchStart", [point]), ("touchEnd", [])):
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        self.run(FRAME)
+
     def press(self, key: str, text: str = "") -> None:
         """Press a key of the keyboard."""
         for kind in ("keyDown", "keyUp"):

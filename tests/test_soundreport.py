@@ -157,6 +157,8 @@ def test_names_cannot_break_out(library: Beet):
     assert [tag for tag, _ in parsed.tags].count("script") == 2
     assert "img" not in dict(parsed.tags)
     assert set(EVIL) < set(parsed.data["title"])
+    # Without these, no browser sees anything but data there.
+    assert not set("<>&") & set(parsed.texts["script"][0])
 
 
 def test_the_page_loads_nothing_and_runs_only_its_own(library: Beet):
@@ -262,6 +264,16 @@ def test_the_map_keeps_what_can_be_kept():
     order = rng.permutation(300)
     moved, _ = project(embeddings[order])
     assert moved == pytest.approx(places[order], abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_axes_point_to_one_side_on_every_machine(seed):
+    embeddings = np.random.default_rng(seed).normal(size=(40, 9))
+    places, _ = project(embeddings)
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    # How much of each dimension there is in an axis, but for its length.
+    axes = places.T @ (unit - unit.mean(axis=0))
+    assert all(axis[np.abs(axis).argmax()] > 0 for axis in axes)
 
 
 @pytest.mark.parametrize(
@@ -634,6 +646,8 @@ def test_the_map_says_what_is_where(browser: Page, show):
     x, y = place(browser, 1)
     browser.move(x, y + 100)
     assert browser.run("document.getElementById('tip').hidden")
+    browser.tap(x + 15, y)  # fingers are less exact
+    assert "Title 1" in text(browser, "#tip")
 
 
 def test_the_map_shows_what_is_filtered_out_in_grey(browser: Page, show):
