@@ -28,7 +28,13 @@ setup(
     # The models lie at the top of the checkout; a wheel carries them inside.
     package_dir={"beetsplug.soundtags.models": "models"},
     package_data={
-        "beetsplug.soundtags": ["*.csv", "py.typed"],
+        "beetsplug.soundtags": [
+            "*.csv",
+            "py.typed",
+            "report.html",
+            "report.css",
+            "report.js",
+        ],
         "beetsplug.soundtags.models": ["*.pb", "*.json"],
     },
     zip_safe=False,
@@ -57,6 +63,7 @@ setup(
             "pylast",
             "pytest",
             "pyyaml",
+            "websocket-client",
         ],
         "lint": ["mypy", "ruff"],
     },

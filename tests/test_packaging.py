@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
+DATA = ["band_edge_gain.csv", "report.html", "report.css", "report.js"]
 FIND = """
 import json, pathlib
 from beetsplug.soundtags import catalogue, installed
@@ -69,7 +70,8 @@ def test_wheel(built: Path, tmp_path: Path):
         archive.extractall(tmp_path)
         names = archive.namelist()
     assert "beetsplug/__init__.py" not in names  # other plugins live there
-    assert "beetsplug/soundtags/band_edge_gain.csv" in names
+    for name in DATA:
+        assert f"beetsplug/soundtags/{name}" in names, name
     assert any(name.endswith("licenses/NOTICE") for name in names)
     check(tmp_path)
 

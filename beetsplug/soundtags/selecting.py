@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from beets import context
 from beets.dbcore.query import InvalidQueryArgumentValueError
@@ -107,6 +107,29 @@ def tallies(
         ):
             found[name][value] = items
     return found
+
+
+def facts(
+    lib: Library, ids: Sequence[int], columns: Sequence[str]
+) -> dict[int, tuple[Any, ...]]:
+    """Return what the table of items itself says of some of them.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    ids
+        Of the items.
+    columns
+        Such as ``title``; values are as the database has them.
+    """
+    statement = (
+        f"SELECT id, {', '.join(columns)} FROM items"  # noqa: S608
+        " WHERE id IN (SELECT value FROM json_each(?))"
+    )
+    with lib.transaction() as transaction:
+        rows = transaction.query(statement, (json.dumps(ids),))
+    return {row[0]: tuple(row)[1:] for row in rows}
 
 
 def _fetched(lib: Library, query: Sequence[str]) -> list[int]:

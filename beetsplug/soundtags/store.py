@@ -240,15 +240,20 @@ class Store:
         UnusableStore
             If the store cannot be read.
         """
-        found = self._rows(
-            "SELECT input, embedding FROM means"
-            " WHERE model = ? AND embedding IS NOT NULL",
-            model,
-        )
-        rows = {each: row for row, (each, _) in enumerate(found)}
-        packed = b"".join(embedding for _, embedding in found)
-        flat = np.frombuffer(packed, EMBEDDING).astype(np.float32)
-        return rows, flat.reshape(len(rows), -1) if rows else flat[:, None]
+        return self._vectors("embedding", EMBEDDING, model)
+
+    def activations(self, model: str) -> tuple[dict[str, int], np.ndarray]:
+        """Return all mean activations of a model.
+
+        Parameters, results, errors: as of :meth:`embeddings`, of shape
+        (inputs, classes).
+        """
+        return self._vectors("activations", ACTIVATIONS, model)
+
+    def silent(self, level: float) -> set[str]:
+        """Return the inputs that never get as loud as a level."""
+        found = self._rows("SELECT input FROM inputs WHERE level < ?", level)
+        return {each for (each,) in found}
 
     def counts(self) -> list[tuple[str, int, int]]:
         """Return each model, how many tracks it has heard, and the bytes."""
@@ -281,6 +286,19 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def _vectors(
+        self, column: str, kind: np.dtype, model: str
+    ) -> tuple[dict[str, int], np.ndarray]:
+        found = self._rows(
+            f"SELECT input, {column} FROM means"  # noqa: S608
+            f" WHERE model = ? AND {column} IS NOT NULL",
+            model,
+        )
+        rows = {each: row for row, (each, _) in enumerate(found)}
+        packed = b"".join(vector for _, vector in found)
+        flat = np.frombuffer(packed, kind).astype(np.float32)
+        return rows, flat.reshape(len(rows), -1) if rows else flat[:, None]
 
     def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._named():

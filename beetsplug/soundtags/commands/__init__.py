@@ -224,6 +224,17 @@ COMMANDS = (
         ),
     ),
     Command(
+        "soundreport",
+        "write a page about the collection: genres, moods, a map",
+        "-o FILE [QUERY]",
+        (
+            (
+                ("-o", "--output"),
+                {"metavar": "FILE", "help": "the .html file to write"},
+            ),
+        ),
+    ),
+    Command(
         "soundplot",
         "draw tags, scores and features of music over time",
         "[-o DIR] QUERY",

@@ -1,0 +1,213 @@
+"""The command `beet soundreport`."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from beets import ui
+from beets.exceptions import UserError
+from beets.library import Item
+from beets.util import displayable_path
+
+from .. import fields, options
+from ..analysis import SILENCE
+from ..catalogue import SCORE
+from ..disputes import find_disputes
+from ..errors import SoundtagsError
+from ..plan import make_plan
+from ..projecting import project
+from ..replacing import appearing
+from ..report import Collection, Map, page
+from ..rules import GENRES
+from ..selecting import facts, matching, values
+from ..store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from optparse import Values
+
+    from beets.dbcore.types import Type
+    from beets.library import Library
+    from confuse import ConfigView
+
+    from ..disputes import Disputes
+    from ..plan import Plan
+
+FACTS = ("title", "artist", "album", GENRES, "length", "path")
+
+
+def run(
+    lib: Library, config: ConfigView, log: Any, opts: Values, query: list[str]
+) -> None:
+    """Carry out the command.
+
+    Raises
+    ------
+    beets.exceptions.UserError
+        If there is nothing to show, or the page cannot be written.
+    """
+    if not opts.output:
+        raise UserError("name the file to write: -o FILE")
+    target = Path(opts.output).expanduser()
+    try:
+        found = _collection(lib, config, log, query)
+        with appearing(target) as part:
+            part.write_text(page(found), encoding="ascii", newline="\n")
+    except SoundtagsError as exc:
+        raise UserError(str(exc)) from exc
+    except OSError as exc:
+        raise UserError(f"{opts.output}: {exc.strerror}") from exc
+    ui.print_(f"{len(found.titles)} tracks: {target}")
+
+
+def _collection(
+    lib: Library, config: ConfigView, log: Any, query: list[str]
+) -> Collection:
+    """Gather what the page shows."""
+    rows = facts(lib, matching(lib, query), FACTS)
+    if not rows:
+        raise UserError("no track matches")
+    analysed = rows.keys() & values(lib, fields.PLAN).keys()
+    if not analysed:
+        raise UserError(
+            "no matching track has been analysed; run: beet soundtags"
+        )
+    plan = make_plan(
+        options.models(config),
+        options.model_dir(config),
+        options.settings(config),
+        lambda message: log.warning("{}", message),
+    )
+    ids = list(rows)
+    titles, artists, albums, genres, lengths, paths = zip(*rows.values())
+    with closing(Store(options.store(config))) as store:
+        shelf = Shelf(store, plan, values(lib, fields.AUDIO), ids)
+        return Collection(
+            query=" ".join(query),
+            analysed=len(analysed),
+            seconds=sum(filter(None, lengths)),
+            titles=[_title(*each) for each in zip(titles, paths)],
+            artists=[each or "" for each in artists],
+            albums=[each or "" for each in albums],
+            genres=_names(Item._fields[GENRES], genres),
+            moods=_names(fields.LIST_OF_NAMES, _values(lib, "mood", ids)),
+            scores={
+                name: scores
+                for name, target in plan.targets.items()
+                if target.kind == SCORE
+                and set(scores := _scores(_values(lib, name, ids))) != {None}
+            },
+            map=shelf.map(),
+            disputes=shelf.disputes(),
+        )
+
+
+def _title(title: str | None, path: bytes) -> str:
+    """Return the title, or else the file's name."""
+    return title or Path(displayable_path(path)).stem
+
+
+def _values(lib: Library, name: str, ids: Sequence[int]) -> list[str | None]:
+    found = values(lib, name)
+    return [found.get(each) for each in ids]
+
+
+def _names(kind: Type, found: Sequence[str | None]) -> list[list[str]]:
+    return [list(filter(None, kind.from_sql(each) or [])) for each in found]
+
+
+def _scores(found: Sequence[str | None]) -> list[float | None]:
+    read = [fields.NUMBER.from_sql(each) for each in found]
+    return [
+        each if each is not None and math.isfinite(each) else None
+        for each in read
+    ]
+
+
+class Shelf:
+    """What models heard in some tracks, but for silence.
+
+    Parameters
+    ----------
+    store
+        Where that is kept.
+    plan
+        The models.
+    audio
+        Item to what models were fed, of all items.
+    ids
+        Of the tracks.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        audio: dict[int, str],
+        ids: Sequence[int],
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        silent = store.silent(SILENCE)
+        self._inputs = [
+            [each for each in audio.get(n, "").split() if each not in silent]
+            for n in ids
+        ]
+
+    def map(self) -> Map | None:
+        """Put tracks where those that sound alike are close.
+
+        By the model that has heard the most of them.
+        """
+        best, heard = None, np.zeros((0, 0))
+        for model in self._plan.fed:
+            found = self._aligned(
+                self._store.embeddings(self._plan.identity(model))
+            )
+            if _known(found).sum() > _known(heard).sum():
+                best, heard = model.id, found
+        if best is None:
+            return None
+        known = _known(heard)
+        places = np.full((len(heard), 2), np.nan)
+        places[known], share = project(heard[known])
+        return Map(best, places, share)
+
+    def disputes(self) -> Disputes:
+        """Find where models disagree."""
+        answers = {
+            model.id: dict(zip(model.metadata.classes, means.T))
+            for model in self._plan.models
+            if len(
+                means := self._aligned(
+                    self._store.activations(self._plan.identity(model))
+                )
+            )
+        }
+        return find_disputes(
+            answers,
+            [model for model in self._plan.models if model.id in answers],
+            self._plan.targets,
+            len(self._inputs),
+        )
+
+    def _aligned(self, found: tuple[dict[str, int], np.ndarray]) -> np.ndarray:
+        """Return a row for each track, NaN if unheard; none if all are."""
+        rows, vectors = found
+        if not rows:
+            return np.zeros((0, 0))
+        places = [
+            next((rows[each] for each in reversed(inputs) if each in rows), -1)
+            for inputs in self._inputs
+        ]
+        nothing = np.full((1, vectors.shape[1]), np.nan, vectors.dtype)
+        return np.concatenate([vectors, nothing])[places]
+
+
+def _known(heard: np.ndarray) -> np.ndarray:
+    known: np.ndarray = ~np.isnan(heard).any(axis=1)
+    return known

@@ -1,0 +1,708 @@
+"""The command `beet soundreport`: a page about the collection."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+import re
+from contextlib import closing
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pytest
+from beets.library import Item, Library
+from browser import FRAME, Page, browsing, find_browser
+from conftest import SEPARATOR, Beet, copy_into, write_track
+
+from beetsplug.soundtags import catalogue
+from beetsplug.soundtags.disputes import RANKS, SCORES, find_disputes
+from beetsplug.soundtags.hearing import Heard
+from beetsplug.soundtags.plan import make_plan
+from beetsplug.soundtags.projecting import project
+from beetsplug.soundtags.report import Collection, Map, page
+from beetsplug.soundtags.settings import Settings
+from beetsplug.soundtags.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOWHERE = Path("nowhere")
+# In a file's name that is in no known encoding; Windows has no such names.
+UNKNOWN = "?" if os.name == "nt" else "\udcff"
+EVIL = [
+    "</script><script>window.broken = true</script>",
+    "<!-- <script> \"quoted\" & 'quoted' &amp; ${1}",
+    "<img src=x onerror='window.broken = true'>",
+    "line\u2028paragraph\u2029end \u30c9\u30e9\u30e0 \N{GUITAR}",
+]
+
+
+class Parsed(HTMLParser):
+    """What there is in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.texts.setdefault(tag, []).append("")
+
+    def handle_data(self, data):
+        if self.cdata_elem:  # in a script or a style
+            self.texts[self.cdata_elem][-1] += data
+
+    @property
+    def data(self) -> dict:
+        """What its script reads."""
+        return json.loads(self.texts["script"][0])
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(None, NOWHERE, Settings(), print)
+
+
+def hear(beet: Beet, plan, number: int, embedding: np.ndarray) -> str:
+    """Have the auto-taggers have heard something; return what it was."""
+    rng = np.random.default_rng(number)
+    name = f"audio{number}"
+    (front_end,) = plan.front_ends
+    said = {m.id: rng.random(len(m.metadata.classes)) for m in plan.models}
+    heard = Heard(
+        {front_end: name},
+        60.0,
+        0.0 if number == 5 else 0.1,
+        said,
+        {model.id: embedding for model in plan.fed},
+    )
+    with closing(Store(beet.folder / "soundtags.db")) as store:
+        store.keep(heard, plan)
+    return name
+
+
+@pytest.fixture
+def library(beet: Beet, plan) -> Beet:
+    """A library of seven tracks: one is silent, one is not analysed.
+
+    No files are needed.
+    """
+    library = Library(str(beet.folder / "library.db"), str(beet.folder))
+    rng = np.random.default_rng(0)
+    for number, name in enumerate([*EVIL, "", "silent"]):
+        item = Item(
+            title=name, path=os.fsencode(f"/music/{number} {UNKNOWN}.mp3")
+        )
+        item.artist = item.album = name
+        item.length = 3600.0
+        item.genres = ["Jazz", "Blues"] if number % 2 else [EVIL[0]]
+        item["soundtags_plan"] = "any"
+        item["soundtags_audio"] = hear(beet, plan, number, rng.normal(size=200))
+        if name != "silent":
+            item["danceability"] = str(number / 10)
+            item["mood_happy"] = "nan" if number == 1 else "1.0"
+            item["mood"] = f"happy{SEPARATOR}sad" if number < 3 else "sad"
+        library.add(item)
+    library.add(Item(title="new", path=b"/music/new", length=1800.0))
+    library._close()
+    return beet
+
+
+def report(beet: Beet, *query: str) -> str:
+    """Return the page."""
+    path = beet.folder / "report.html"
+    beet("soundreport", "-o", path, *query)
+    return path.read_text(encoding="ascii")
+
+
+def test_the_page_holds_what_the_library_has(library: Beet):
+    data = Parsed(report(library)).data
+    assert data["analysed"] == 6
+    assert data["hours"] == 6.5
+    column = dict(zip(data["title"], range(7)))
+    # Names of files stand in for titles.
+    assert set(column) == {*EVIL, f"4 {UNKNOWN}", "silent", "new"}
+    last = column[f"4 {UNKNOWN}"]
+    assert data["scores"]["danceability"][last] == 4000
+    assert data["scores"]["danceability"][column["silent"]] is None
+    assert data["scores"]["mood_happy"][column[EVIL[1]]] is None
+    assert set(data["scores"]) == {"danceability", "mood_happy"}
+
+    def names(field: str, title: str) -> list[str]:
+        of = data[field]["of"][column[title]]
+        return [data[field]["names"][each] for each in of]
+
+    assert names("moods", EVIL[0]) == ["happy", "sad"]
+    assert names("moods", "new") == names("genres", "new") == []
+    assert names("genres", EVIL[1]) == ["Jazz", "Blues"]
+    assert names("genres", EVIL[2]) == [EVIL[0]]
+    assert all(names("artist", each) == [each] for each in EVIL)
+    # Nothing is said of silence, and nothing known of what is new.
+    assert data["map"]["model"] == "msd-musicnn-1"
+    for places in (data["map"]["of"], data["disputes"]["of"]):
+        nowhere = [n for n, each in enumerate(places) if each is None]
+        assert nowhere == sorted([column["silent"], column["new"]])
+
+
+def test_names_cannot_break_out(library: Beet):
+    parsed = Parsed(report(library))
+    assert [tag for tag, _ in parsed.tags].count("script") == 2
+    assert "img" not in dict(parsed.tags)
+    assert set(EVIL) < set(parsed.data["title"])
+    # Without these, no browser sees anything but data there.
+    assert not set("<>&") & set(parsed.texts["script"][0])
+
+
+def test_the_page_loads_nothing_and_runs_only_its_own(library: Beet):
+    parsed = Parsed(report(library))
+    for _, attributes in parsed.tags:
+        assert not attributes.keys() & {"src", "href", "style", "onclick"}
+    (policy,) = [
+        a["content"]
+        for _, a in parsed.tags
+        if a.get("http-equiv") == "Content-Security-Policy"
+    ]
+    rules = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    for rule, text in (
+        ("script-src", parsed.texts["script"][-1]),
+        ("style-src", parsed.texts["style"][0]),
+    ):
+        digest = hashlib.sha256(text.encode()).digest()
+        assert rules[rule] == f"'sha256-{base64.b64encode(digest).decode()}'"
+    assert "innerHTML" not in parsed.texts["script"][-1]
+    assert "http" not in parsed.texts["script"][-1]
+
+
+def test_a_query_chooses(library: Beet):
+    data = Parsed(report(library, "genres:jazz", "danceability:0.2..")).data
+    assert data["query"] == "genres:jazz danceability:0.2.."
+    assert data["title"] == [EVIL[3]]
+    assert data["map"]["of"] == [[0, 0]]
+
+
+def test_the_same_again(library: Beet):
+    assert report(library) == report(library)
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        ([], "name the file to write: -o FILE"),
+        (["-o", "out.html", "title:nobody"], "no track matches"),
+        (
+            ["-o", "out.html", "title:new"],
+            "no matching track has been analysed; run: beet soundtags",
+        ),
+        (["-o", "no/where.html"], "no/where.html: "),
+        (["-o", "folder"], "folder: "),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    library: Beet, args, complaint, tmp_path: Path
+):
+    folder = tmp_path / "here"
+    (folder / "folder").mkdir(parents=True)
+    done = library("soundreport", *args, status=1, cwd=folder)
+    (line,) = done.stderr.splitlines()
+    assert complaint in line
+    assert [each.name for each in folder.iterdir()] == ["folder"]
+
+
+def test_a_page_that_cannot_be_made_leaves_the_last_one(library: Beet):
+    before = report(library)
+    path = library.folder / "report.html"
+    library("soundreport", "-o", path, "title:nobody", status=1)
+    assert path.read_text() == before
+
+
+def test_without_what_was_heard_there_is_no_map(library: Beet):
+    (library.folder / "soundtags.db").unlink()
+    data = Parsed(report(library)).data
+    assert data["map"] is None
+    assert not any(data["disputes"]["of"])
+    assert len(data["title"]) == 7
+
+
+def test_of_music(beet: Beet, tmp_path: Path):
+    for seed, title in enumerate("ab"):
+        write_track(tmp_path / f"{title}.flac", title, seed)
+    beet("import", "-A", copy_into(tmp_path / "in", *tmp_path.glob("*.flac")))
+    data = Parsed(report(beet)).data
+    assert data["title"] == ["a", "b"]
+    assert data["analysed"] == 2
+    # Two tracks are as far apart as can be, on the first axis alone.
+    assert sorted(data["map"]["of"]) == [[-2000, 0], [2000, 0]]
+    scores = [float(each["danceability"]) for each in beet.items()]
+    found = [each / data["unit"] for each in data["scores"]["danceability"]]
+    assert found == scores
+
+
+def test_the_map_keeps_what_can_be_kept():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 50))
+    kinds = rng.integers(0, 3, 300)
+    embeddings = centres[kinds] + 0.1 * rng.normal(size=(300, 50))
+    embeddings *= rng.uniform(0.5, 9, (300, 1))  # angles count
+    places, share = project(embeddings)
+    assert places.shape == (300, 2)
+    assert np.abs(places).max() == pytest.approx(1)
+    assert 0.8 < share < 1
+    middles = np.stack([places[kinds == n].mean(axis=0) for n in range(3)])
+    gaps = np.linalg.norm(places[:, None] - middles, axis=2)
+    assert (gaps.argmin(axis=1) == kinds).all()
+
+    # Whatever the order, a track has its place.
+    order = rng.permutation(300)
+    moved, _ = project(embeddings[order])
+    assert moved == pytest.approx(places[order], abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_axes_point_to_one_side_on_every_machine(seed):
+    embeddings = np.random.default_rng(seed).normal(size=(40, 9))
+    places, _ = project(embeddings)
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    # How much of each dimension there is in an axis, but for its length.
+    axes = places.T @ (unit - unit.mean(axis=0))
+    assert all(axis[np.abs(axis).argmax()] > 0 for axis in axes)
+
+
+@pytest.mark.parametrize(
+    "embeddings",
+    [np.zeros((3, 8)), np.ones((1, 8)), np.ones((4, 8))],
+)
+def test_tracks_that_do_not_differ_are_in_the_middle(embeddings):
+    places, share = project(embeddings.astype(np.float32))
+    assert places == pytest.approx(np.zeros((len(embeddings), 2)), abs=1e-5)
+    assert 0 <= share <= 1
+
+
+class Speaker(NamedTuple):
+    """As much of a model as there need be."""
+
+    id: str
+    target: str
+
+
+def speak(target: str, **classes: list[float]) -> dict[str, np.ndarray]:
+    """Return means of every class, 0 but for those that are given."""
+    size = len(next(iter(classes.values())))
+    names = catalogue.targets()[target].classes
+    return {each: np.array(classes.get(each, [0.0] * size)) for each in names}
+
+
+def test_models_of_one_target_are_compared():
+    nan = math.nan
+    models = [
+        Speaker(f"{target} {letter}", target)
+        for target in ("mood_happy", "voice_instrumental")
+        for letter in "abc"
+    ]
+    answers = {
+        model.id: speak(model.target, **classes)
+        for model, classes in zip(
+            models,
+            [
+                {"happy": [0.9, 0.5, nan], "non_happy": [0.1, 0.5, nan]},
+                {"happy": [0.2, 0.5, 0.3], "non_happy": [0.2, 0.5, 0.3]},
+                {"happy": [0.1, 0.5, nan], "non_happy": [0.3, 0.5, nan]},
+                {"voice": [0.8, 0.6, nan], "instrumental": [0.2, 0.4, nan]},
+                {"voice": [0.6, 0.4, nan], "instrumental": [0.4, 0.6, nan]},
+                {"voice": [0.7, 0.6, nan], "instrumental": [0.3, 0.4, nan]},
+            ],
+        )
+    }
+    found = find_disputes(answers, models, catalogue.targets(), 3)
+    assert found.kind == SCORES
+    named = [found.questions[each] for each in found.question[:2]]
+    assert named[0] == "mood_happy"
+    assert named[1].startswith("voice_instrumental: ")
+    assert found.question[2] == -1  # one answer is no dispute
+    assert found.high[:2] == pytest.approx([0.9, 0.6])
+    assert found.low[:2] == pytest.approx([0.25, 0.4])
+    assert found.speakers[found.high_by[0]] == "mood_happy a"
+    assert found.speakers[found.low_by[0]] == "mood_happy c"
+
+
+def taggers(plan, count: int, **tags: dict[str, list[float]]):
+    """Return models and answers of the auto-taggers."""
+    models = [Speaker(m.id, str(m.target)) for m in plan.models]
+    return models, {
+        model.id: {
+            **speak(model.target, none=[0.0] * count),
+            **{
+                tag: np.array(values)
+                for tag, values in tags.get(model.target, {}).items()
+            },
+        }
+        for model in models
+    }
+
+
+def test_a_model_is_compared_with_the_rules(plan):
+    models, answers = taggers(
+        plan,
+        2,
+        msd={"happy": [0.9, 0.0], "sad": [0.0, 0.0]},
+        mtt={"slow": [0.0, 0.9]},
+    )
+    models.append(Speaker("one", "mood_happy"))
+    answers["one"] = speak("mood_happy", happy=[0.1, 0.1], non_happy=[0.9, 0.9])
+    found = find_disputes(answers, models, catalogue.targets(), 2)
+    assert (found.kind, found.questions) == (SCORES, ["mood_happy"])
+    assert found.high.tolist() == pytest.approx([1.0, 0.1])
+    assert found.low.tolist() == pytest.approx([0.1, 0.0])
+    assert [found.speakers[n] for n in found.high_by] == ["rules", "one"]
+    assert [found.speakers[n] for n in found.low_by] == ["one", "rules"]
+
+
+def test_auto_taggers_alone_are_compared_by_ranks(plan):
+    models, answers = taggers(
+        plan,
+        4,
+        # Both agree on the order, though one of them says more.
+        msd={
+            "guitar": [0.01, 0.02, 0.03, 0.04],
+            "rock": [0.4, 0.3, 0.2, 0.15],
+            "jazz": [0.9, 0.0, 0.0, 0.0],
+            "metal": [0.03, 0.0, 0.0, 0.0],
+        },
+        mtt={
+            "guitar": [0.2, 0.4, 0.6, 0.8],
+            "rock": [0.01, 0.02, 0.04, 0.03],
+            "harpsichord": [0.9, 0.9, 0.9, 0.0],
+            "metal": [0.0, 0.01, 0.02, 0.03],
+        },
+    )
+    found = find_disputes(answers, models, catalogue.targets(), 4)
+    assert found.kind == RANKS
+    named = [found.questions[n] for n in found.question]
+    assert named[:2] == ["rock", "rock"]
+    assert found.high[:2].tolist() == [0.75, 0.5]
+    assert found.low[:2].tolist() == [0.0, 0.25]
+    assert found.speakers[found.high_by[0]] == "msd-musicnn-1"
+    assert found.speakers[found.low_by[0]] == "mtt-musicnn-1"
+    assert "guitar" not in named
+    assert "metal" not in named  # nobody hears it clearly
+
+
+def test_one_model_contradicts_nobody(plan):
+    models, answers = taggers(plan, 2, msd={"rock": [0.9, 0.1]})
+    alone = [model for model in models if model.target == "msd"]
+    found = find_disputes(answers, alone, catalogue.targets(), 2)
+    assert found.question.tolist() == [-1, -1]
+
+
+# From here on, in a browser
+
+
+def collection(count: int, **changes) -> Collection:
+    """Return a collection of so many tracks."""
+    rng = np.random.default_rng(0)
+    genres = ["Jazz", "Rock", "Folk", *(f"genre {n}" for n in range(9))]
+    moods = [["relaxed", "sad"], ["happy"], []]
+    models = [Speaker(f"mood_happy {each}", "mood_happy") for each in "ab"]
+    answers = {
+        model.id: speak(
+            "mood_happy", happy=rng.random(count), non_happy=rng.random(count)
+        )
+        for model in models
+    }
+    facts = {
+        "query": "",
+        "analysed": count,
+        "seconds": 200.0 * count,
+        "titles": [f"Title {n}" for n in range(count)],
+        "artists": [f"B\u00e9la {n % 10}" for n in range(count)],
+        "albums": [f"Album {n // 12}" for n in range(count)],
+        "genres": [[genres[n % len(genres)]] for n in range(count)],
+        "moods": [moods[n % 3] for n in range(count)],
+        "scores": {
+            "danceability": [n / count for n in range(count)],
+            "mood_happy": [None if n == 0 else 0.5 for n in range(count)],
+        },
+        "map": Map("some-model", rng.uniform(-1, 1, (count, 2)), 0.4),
+        "disputes": find_disputes(answers, models, catalogue.targets(), count),
+        **changes,
+    }
+    return Collection(**facts)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium here to show pages; name one in CHROME")
+    with browsing(program, tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@pytest.fixture
+def show(browser: Page, tmp_path: Path):
+    """Show a page in the browser; return how long it takes."""
+
+    def open_page(text: str) -> float:
+        browser.resize(1280, 900)
+        browser.prefer("light")
+        browser.events.clear()
+        path = tmp_path / "page.html"
+        path.write_text(text, encoding="ascii", newline="\n")
+        return browser.open(path)
+
+    return open_page
+
+
+def faults(browser: Page) -> list[dict]:
+    """Return what the browser complains of, and what it fetched."""
+    browser.run(FRAME)
+    bad = ("Runtime.exceptionThrown", "Log.entryAdded")
+    return [
+        event
+        for event in browser.events
+        if event["method"] in bad
+        or (
+            event["method"] == "Network.requestWillBeSent"
+            and event["params"]["type"] != "Document"
+        )
+    ]
+
+
+def text(browser: Page, selector: str) -> str:
+    return browser.run(f"document.querySelector({selector!r}).innerText")
+
+
+def shown(browser: Page) -> int:
+    found = re.match(r"([\d,]+) of", text(browser, "#shown"))
+    assert found
+    return int(found[1].replace(",", ""))
+
+
+def click(browser: Page, bars: str, name: str) -> None:
+    browser.run(
+        f"[...document.querySelectorAll('#{bars} button')]"
+        f".find(each => each.innerText.startsWith({name!r})).click()"
+    )
+
+
+def rows(browser: Page, table: str) -> list[list[str]]:
+    """Return the cells of a table, row by row, without its head."""
+    return browser.run(
+        f"[...document.querySelectorAll('#{table} tr')].slice(1)"
+        ".map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+
+
+def test_it_renders_names_as_they_are(library: Beet, browser: Page, show):
+    show(report(library))
+    assert faults(browser) == []
+    assert browser.run("window.broken") is None
+    counts = text(browser, "#counts")
+    assert counts == "7 tracks, 6 of them analysed, 6.5 hours"
+    titles = {row[1] for row in rows(browser, "most")}
+    assert {*EVIL[:3]} < titles
+    assert f"4 {UNKNOWN}" in titles
+    assert EVIL[0] in text(browser, "#genres")
+    assert "5 tracks." in text(browser, "#about-map")
+
+
+def test_filters_work_together(browser: Page, show):
+    show(page(collection(120)))
+    assert faults(browser) == []
+    assert shown(browser) == 120
+    click(browser, "genres", "Jazz")
+    assert shown(browser) == 10
+    # The moods are counted among what is shown.
+    assert text(browser, "#moods button").split() == ["relaxed", "10"]
+    click(browser, "moods", "happy")
+    assert shown(browser) == 0  # every twelfth is jazz, and relaxed
+    click(browser, "genres", "Jazz")
+    assert shown(browser) == 40
+    click(browser, "moods", "happy")
+    assert shown(browser) == 120
+
+    click(browser, "moods", "relaxed")
+    click(browser, "moods", "sad")
+    relaxed = range(0, 120, 3)
+    threes = [n for n in relaxed if "3" in f"{n % 10} {n} {n // 12}"]
+    for typed, count in (
+        ("bela 3", len(threes)),
+        ("T\u00cdTLE BELA", 40),
+        ("title 27", 1),
+        ("title 28", 0),
+    ):
+        browser.run(
+            "Object.assign(document.getElementById('search'),"
+            f" {{value: {typed!r}}}).dispatchEvent(new Event('input'))"
+        )
+        assert (typed, shown(browser)) == (typed, count)
+    browser.run("document.getElementById('reset').click()")
+    assert shown(browser) == 120
+    assert browser.run("document.getElementById('search').value") == ""
+    assert not browser.run(
+        "document.querySelectorAll('[aria-pressed=true]').length"
+    )
+
+
+def test_bars_that_are_many_come_when_asked_for(browser: Page, show):
+    show(page(collection(120)))
+    buttons = "document.querySelectorAll('#genres button').length"
+    assert browser.run(buttons) == 11
+    click(browser, "genres", "2 more")
+    assert browser.run(buttons) == 12
+    focused = browser.run("document.activeElement.innerText")
+    assert focused.startswith("genre ")
+    browser.press("Enter", "\r")
+    assert shown(browser) == 10
+    assert browser.run("document.activeElement.ariaPressed") == "true"
+
+
+def test_the_keyboard_reaches_filters(browser: Page, show):
+    show(page(collection(12)))
+    names = []
+    for _ in range(4):
+        browser.press("Tab")
+        names.append(browser.run("document.activeElement.id"))
+    assert names[:2] == ["search", "reset"]
+    browser.press(" ", " ")
+    assert shown(browser) < 12
+
+
+def test_tables_follow_filters(browser: Page, show):
+    show(page(collection(120)))
+    most, least = rows(browser, "most"), rows(browser, "least")
+    assert len(most) == len(least) == 10
+    assert most[0] == ["B\u00e9la 9", "Title 119", "0.99"]
+    assert least[0] == ["B\u00e9la 0", "Title 0", "0.00"]
+    apart = [
+        float(high.split()[0]) - float(low.split()[0])
+        for *_, high, low in rows(browser, "disputes")
+    ]
+    assert apart == sorted(apart, reverse=True)
+    assert apart[0] > 0.5
+    click(browser, "genres", "Jazz")
+    assert [row[1] for row in rows(browser, "least")][:2] == [
+        "Title 0",
+        "Title 12",
+    ]
+    assert len(rows(browser, "disputes")) == 10
+    click(browser, "moods", "happy")
+    assert rows(browser, "disputes") == rows(browser, "most") == [["none"]]
+
+
+def test_what_there_is_not_is_said(browser: Page, show):
+    empty = find_disputes({}, [], catalogue.targets(), 3)
+    nothing = {"scores": {}, "map": None, "disputes": empty}
+    show(page(collection(3, genres=[[]] * 3, moods=[[]] * 3, **nothing)))
+    assert faults(browser) == []
+    assert text(browser, "#genres") == text(browser, "#moods") == "none"
+    assert "no two answers" in text(browser, "#about-disputes")
+    assert "not at hand" in text(browser, "#about-map")
+    assert browser.run("document.getElementById('mapped').hidden")
+    assert rows(browser, "most") == [["none"]]
+
+
+def place(browser: Page, track: int) -> list[float]:
+    """Scroll to the map; return where on the screen a track is."""
+    browser.run("canvas.scrollIntoView()")
+    return browser.run(
+        "(({left, top}) =>"
+        f" [left + onScreen.x[{track}], top + onScreen.y[{track}]])"
+        "(canvas.getBoundingClientRect())"
+    )
+
+
+def pixel(browser: Page, track: int) -> list[int]:
+    """Return the colour that a track has on the map."""
+    return browser.run(
+        "[...canvas.getContext('2d').getImageData("
+        f"onScreen.x[{track}], onScreen.y[{track}], 1, 1).data]"
+    )
+
+
+FAR_APART = Map("some-model", np.array([[-1, 0], [0, 1], [1, 0]]), 0.4)
+
+
+def test_the_map_says_what_is_where(browser: Page, show):
+    show(page(collection(3, map=FAR_APART)))
+    browser.move(*place(browser, 1))
+    assert text(browser, "#tip").splitlines() == [
+        "B\u00e9la 1",
+        "Title 1",
+        "Rock",
+        "danceability 0.33",
+        "happy 0.50",
+    ]
+    browser.move(*place(browser, 0))
+    assert "happy" not in text(browser, "#tip")  # it has no score
+    x, y = place(browser, 1)
+    browser.move(x, y + 100)
+    assert browser.run("document.getElementById('tip').hidden")
+    browser.tap(x + 15, y)  # fingers are less exact
+    assert "Title 1" in text(browser, "#tip")
+
+
+def test_the_map_shows_what_is_filtered_out_in_grey(browser: Page, show):
+    show(page(collection(3, map=FAR_APART)))
+    before = [pixel(browser, track) for track in range(3)]
+    assert len({tuple(each) for each in before}) == 3
+    click(browser, "genres", "Rock")
+    after = [pixel(browser, track) for track in range(3)]
+    assert after[1] == before[1]
+    assert after[0] == after[2] == [0xDE, 0xDE, 0xDE, 255]
+    browser.move(*place(browser, 0))
+    assert browser.run("document.getElementById('tip').hidden")
+
+
+def test_colours_are_those_of_the_legend(browser: Page, show):
+    show(page(collection(3, map=FAR_APART)))
+    for colours, first in (("genres", "Jazz"), ("moods", "relaxed")):
+        browser.run(
+            "Object.assign(document.getElementById('colours'),"
+            f" {{value: {colours!r}}}).dispatchEvent(new Event('change'))"
+        )
+        legend = browser.run(
+            "[...document.querySelectorAll('#legend li')].map(each =>"
+            " [each.innerText, getComputedStyle(each.firstChild)"
+            ".backgroundColor.match(/\\d+/g).map(Number)])"
+        )
+        assert dict(legend)[first] == pixel(browser, 0)[:3]
+    assert dict(legend)["other or none"] == pixel(browser, 2)[:3]
+
+
+def test_it_suits_narrow_and_dark_screens(browser: Page, show):
+    name = "averyveryverylongname" * 9
+    show(page(collection(30, titles=[name] * 30, artists=[name] * 30)))
+    back = "getComputedStyle(document.body).backgroundColor"
+    assert browser.run(back) == "rgb(255, 255, 255)"
+    browser.prefer("dark")
+    assert browser.run(back) == "rgb(22, 24, 27)"
+    for width in (1280, 400):
+        browser.resize(width, 900)
+        wide = "document.documentElement.scrollWidth"
+        assert browser.run(wide) <= width
+        mapped = browser.run("canvas.getBoundingClientRect().width")
+        assert 0.8 * width < mapped < width
+        assert browser.run("canvas.width") == int(mapped)
+
+
+def test_twenty_thousand_tracks_stay_usable(browser: Page, show):
+    written = page(collection(20_000))
+    assert len(written) < 5_000_000
+    # What benchmarks/report.py measures, with room for slow machines.
+    assert show(written) < 10
+    took = browser.run(
+        "(async () => { const start = performance.now();"
+        " document.querySelector('#genres button').click();"
+        f" await {FRAME}; return performance.now() - start; }})()"
+    )
+    assert took < 2000
+    assert shown(browser) == 1667
