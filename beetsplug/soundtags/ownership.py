@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def leave(kept: str, names: Iterable[str]) -> str:
     return " ".join(f"{name}={given[name]}" for name in sorted(given))
 
 
+@lru_cache(maxsize=1)  # it is asked of each field in turn
 def _given(kept: str) -> dict[str, str]:
     pairs = (part.partition("=") for part in kept.split())
     return {name: said for name, _, said in pairs}
