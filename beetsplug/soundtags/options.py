@@ -16,8 +16,11 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from logging import Logger
 
     from confuse import ConfigView
+
+    from .plan import Plan
 
 DEFAULTS: dict[str, Any] = {
     "auto": True,
@@ -53,6 +56,43 @@ def unknown(config: ConfigView) -> list[str]:
 def auto(config: ConfigView) -> bool:
     """Read whether to analyse what is imported."""
     return bool(_checked(config["auto"], "yes or no", _is_bool))
+
+
+def plan(
+    config: ConfigView,
+    logger: Logger,
+    names: list[str] | None = None,
+    without: Collection[str] = (),
+) -> Plan:
+    """Settle which models run on what.
+
+    Parameters
+    ----------
+    config
+        The plugin's part of the configuration.
+    logger
+        Told of models that have to be left out.
+    names
+        Ids of models, if not those of the configuration.
+    without
+        Ids of models that are to be left out without another word.
+
+    Raises
+    ------
+    confuse.ConfigError
+        If a value is not allowed.
+    SoundtagsError
+        If a model that was asked for is not there or cannot be used.
+    """
+    from .plan import make_plan
+
+    return make_plan(
+        names or models(config),
+        model_dir(config),
+        settings(config),
+        lambda message: logger.warning("{}", message),
+        without,
+    )
 
 
 def settings(config: ConfigView) -> Settings:

@@ -21,7 +21,6 @@ from .filetags import read_tags, restore_tags, write_tags
 from .library import store_field
 from .ownership import OTHERS, is_ours, remember
 from .pipeline import analyse_all
-from .plan import make_plan
 from .quiet import quiet
 from .readers import Readers
 from .rules import GENRES
@@ -331,13 +330,10 @@ def make_tagger(
     for complaint in options.unknown(config):
         logger.warning("{}", complaint)
     names = names or options.models(config)
-    replan = partial(
-        make_plan,
-        names,
-        options.model_dir(config),
-        options.settings(config),
-        lambda message: logger.warning("{}", message),
-    )
+
+    def replan(without: Collection[str] = ()) -> Plan:
+        return options.plan(config, logger, names, without)
+
     plan = replan()
     jobs = jobs or options.jobs(config)
     try:

@@ -15,7 +15,6 @@ from ..errors import SoundtagsError
 from ..fields import AUDIO
 from ..library import fetch_all
 from ..nearest import nearest
-from ..plan import make_plan
 from ..selecting import matching, values
 from ..store import Store
 
@@ -29,7 +28,7 @@ AT_ONCE = 500  # tracks that are fetched together
 
 
 def run(
-    lib: Library, config: ConfigView, _log: Any, opts: Values, query: list[str]
+    lib: Library, config: ConfigView, log: Any, opts: Values, query: list[str]
 ) -> None:
     """Carry out the command.
 
@@ -41,7 +40,7 @@ def run(
     if opts.number < 1:
         raise UserError(f"--number: {opts.number} is not 1 or more")
     try:
-        ids, embeddings = _heard(lib, config, opts.model)
+        ids, embeddings = _heard(lib, config, log, opts.model)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     wanted = set(matching(lib, query))
@@ -62,12 +61,10 @@ def run(
 
 
 def _heard(
-    lib: Library, config: ConfigView, model: str
+    lib: Library, config: ConfigView, log: Any, model: str
 ) -> tuple[list[int], np.ndarray]:
     """Return the ids of tracks that a model has heard, and embeddings."""
-    plan = make_plan(
-        [model], options.model_dir(config), options.settings(config), print
-    )
+    plan = options.plan(config, log, [model])
     with closing(Store(options.store(config))) as store:
         rows, embeddings = store.embeddings(plan.identity(plan.fed[0]))
     ids, places = [], []

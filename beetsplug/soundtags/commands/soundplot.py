@@ -21,7 +21,6 @@ from ..counting import spreads
 from ..errors import BrokenModels, SoundtagsError, attempt
 from ..latent import find_layer
 from ..library import fetch
-from ..plan import make_plan
 from ..portraits import portray
 from ..quiet import quiet
 from ..readers import Readers
@@ -126,20 +125,13 @@ def _portraits(
 
 def _plan(config: ConfigView, pool: SessionPool, log: Any) -> Plan:
     """Return the configured plan, without graphs that prove unusable."""
-    names = options.models(config)
     left_out: set[str] = set()
     while True:
-        plan = make_plan(
-            names,
-            options.model_dir(config),
-            options.settings(config),
-            lambda message: log.warning("{}", message),
-            left_out,
-        )
+        plan = options.plan(config, log, without=left_out)
         faults = pool.check(jobs(plan))
         if not faults:
             return plan
-        if names:
+        if options.models(config):
             raise BrokenModels(faults)
         for fault in faults.values():
             log.warning("left out: {}", fault)

@@ -18,7 +18,6 @@ from ..analysis import SILENCE
 from ..catalogue import SCORE
 from ..disputes import find_disputes
 from ..errors import SoundtagsError
-from ..plan import make_plan
 from ..projecting import project
 from ..replacing import appearing
 from ..report import Collection, Map, page
@@ -76,12 +75,7 @@ def _collection(
         raise UserError(
             "no matching track has been analysed; run: beet soundtags"
         )
-    plan = make_plan(
-        options.models(config),
-        options.model_dir(config),
-        options.settings(config),
-        lambda message: log.warning("{}", message),
-    )
+    plan = options.plan(config, log)
     ids = list(rows)
     titles, artists, albums, genres, lengths, paths = zip(*rows.values())
     with closing(Store(options.store(config))) as store:

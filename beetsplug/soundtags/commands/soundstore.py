@@ -19,7 +19,6 @@ from .. import options
 from ..errors import SoundtagsError
 from ..fields import AUDIO
 from ..library import fetch_all
-from ..plan import make_plan
 from ..replacing import appearing
 from ..selecting import matching, values
 from ..store import Store
@@ -97,12 +96,7 @@ class Shelf:
         target = Path(self.opts.output).expanduser()
         if target.suffix not in TABLES:
             raise UserError(f"{target}: is neither {' nor '.join(TABLES)}")
-        plan = make_plan(
-            options.models(self.config),
-            options.model_dir(self.config),
-            options.settings(self.config),
-            lambda message: self.log.warning("{}", message),
-        )
+        plan = options.plan(self.config, self.log)
         names = [
             f"{model.id}: {name}"
             for model in plan.models
