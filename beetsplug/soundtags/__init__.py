@@ -55,8 +55,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         # What imported items still lack, by item id.
         self._pending: dict[int | None, Pending] = {}
         self._declare_file_tags()
-        for name in albums.FIELDS:
-            self.album_template_fields[name] = partial(albums.say, name=name)
+        self.register_listener("pluginload", self._declare_album_fields)
         if self._listens_on_import():
             self.import_stages = [self.imported]
             self.register_listener("import_task_files", self.files_in_place)
@@ -124,6 +123,11 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             if name not in MediaFile.__dict__:
                 kind = fields.kind_of(self._types[name])
                 self.add_media_field(name, fields.media_field(name, kind))
+
+    def _declare_album_fields(self) -> None:
+        # Types of others may not bear with albums that have nothing to say.
+        for name in albums.FIELDS.keys() & self.item_types:
+            self.album_template_fields[name] = partial(albums.say, name=name)
 
     def _listens_on_import(self) -> bool:
         try:

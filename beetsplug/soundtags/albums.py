@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     Lists = Sequence[list[str]]
 
-OF_TRACKS = (
-    "SELECT value FROM item_attributes WHERE entity_id IN"
-    " (SELECT id FROM items WHERE album_id = ?) AND key = ?"
-)
+OF_TRACKS = """
+SELECT (
+    SELECT value FROM item_attributes WHERE entity_id = items.id AND key = ?
+) FROM items WHERE album_id = ?
+"""
 
 
 def ranked(lists: Iterable[list[str]]) -> list[str]:
@@ -55,7 +56,10 @@ FIELDS: dict[str, tuple[Type, Callable[[Any], Any]]] = {
 
 
 def say(album: Album, name: str) -> Any:
-    """Return what an album, or else what its tracks say; None if nothing.
+    """Return what an album, or else all of its tracks say; None if nothing.
+
+    Beets asks albums for what tracks have not got, so an album of which one
+    has nothing to say says nothing, either: it would speak for that track.
 
     Parameters
     ----------
@@ -69,7 +73,8 @@ def say(album: Album, name: str) -> Any:
         return album._values_flex[name]
     kind, in_common = FIELDS[name]
     with album.db.transaction() as transaction:
-        rows = transaction.query(OF_TRACKS, (album.id, name))
-    values = [kind.from_sql(value) for (value,) in rows]
-    said = [value for value in values if value is not None]
-    return in_common(said) if said else None
+        rows = transaction.query(OF_TRACKS, (name, album.id))
+    said = [
+        value if value is None else kind.from_sql(value) for (value,) in rows
+    ]
+    return None if None in said else in_common(said)
