@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .fields import LIST_OF_NAMES, NUMBER
+from .fields import LIST_OF_NAMES, NUMBER, own
 from .scores import DECIMALS
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def say(album: Album, name: str) -> Any:
     name
         One of `FIELDS`.
     """
-    # Beets asks here for what has been set, too, and has no other way to it.
-    if name in album._values_flex:
-        return album._values_flex[name]
+    set_by_hand = own(album, name)
+    if set_by_hand is not None:
+        return set_by_hand
     kind, in_common = FIELDS[name]
     with album.db.transaction() as transaction:
         rows = transaction.query(OF_TRACKS, (name, album.id))

@@ -278,7 +278,8 @@ class Tagger:
         """Give an album the genres most common among its tracks."""
         votes = ranked(item.genres for item in album.items())
         genres = votes[: self.plan.settings.max_genres]
-        if genres and self._may_set(album, GENRES):
+        new = genres and genres != album.genres
+        if new and self._may_set(album, GENRES):
             before = snapshot(album, [GENRES])
             album.genres = genres
             album[SAID] = remember({GENRES: genres})

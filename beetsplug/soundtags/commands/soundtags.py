@@ -86,7 +86,7 @@ class Run:
         self.skipped = 0
         self.seconds = 0.0  # of audio
         self.failures: Counter[str] = Counter()
-        self.albums: set[int] = set()
+        self.albums: set[int | None] = set()  # with tracks that may differ
         self.progress: Progress | None = None
         self.task: Any = None  # of the progress
 
@@ -158,16 +158,15 @@ class Run:
                 if analysis is None:
                     failed.append(cast("int", item.id))
                     continue
-                before = {name: own(item, name) for name in self._tags}
-                finished = own(
-                    item, PLAN
-                )  # and not killed before it was written
+                before = {name: own(item, name) for name in (PLAN, *self._tags)}
                 names = self._apply(item, analysis)
-                # Files that need not change are not opened.
-                if (
-                    finished and all(own(item, n) == before[n] for n in names)
-                ) or not self.write:
+                same = all(own(item, name) == before[name] for name in names)
+                # Files that need not change are not opened, if they had what
+                # is in the library: without a plan, that is not known.
+                if (same and before[PLAN]) or not self.write:
                     unwritten.append(item)
+                    if own(item, GENRES) != before[GENRES]:
+                        self.albums.add(item.album_id)
                     self._count(item)
                 else:
                     self._write(item, names)
@@ -238,14 +237,13 @@ class Run:
             return False
         if not self.opts.pretend:
             store(item)
+        self.albums.add(item.album_id)
         self._count(item)
         return True
 
     def _count(self, item: Item) -> None:
         """Count an item as done, and show it if wanted."""
         self.done += 1
-        if item.album_id and not self.opts.pretend:
-            self.albums.add(item.album_id)
         if self.opts.quiet:
             return
         if self.opts.pretend:
@@ -271,7 +269,8 @@ class Run:
         self.progress.start()
 
     def _update_albums(self) -> None:
-        for album_id in sorted(self.albums):
+        ids = set() if self.opts.pretend else self.albums
+        for album_id in sorted(filter(None, ids)):
             album = self.lib.get_album(album_id)
             if album:
                 self.tagger.update_album(album)
