@@ -138,7 +138,8 @@ def cluster(tmp_path: Path) -> Iterator[Dask]:
     """A cluster of two workers that meet what files' names say."""
     folder = tmp_path / "cluster"
     folder.mkdir()
-    with dask(folder) as made:
+    few = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    with dask(folder, **few) as made:
         made.worker(f"--preload={LISTENERS}")
         made.worker(f"--preload={LISTENERS}")
         yield made

@@ -320,6 +320,7 @@ class _Run(Generic[T]):
             pickle.dumps(content),
             pure=False,
             workers=where,
+            allow_other_workers=where is not None,  # should these have gone
         )
         self._flying[future] = key
         self._completed.add(future)
@@ -412,9 +413,11 @@ class _Run(Generic[T]):
         key, path = track
         if isinstance(found, UnsharedFile) and not os.path.exists(path):
             found = _missing(path, self._plan)
-        if isinstance(found, ELSEWHERE) and group.tries + 1 < TRIES:
+        # Of a crash, Dask has had several workers try.
+        tries = group.tries + (2 if isinstance(found, CrashedWorker) else 1)
+        if isinstance(found, ELSEWHERE) and tries < TRIES:
             avoid = {*group.avoid, address} - {""}
-            self._again.append(_Group([track], group.tries + 1, avoid))
+            self._again.append(_Group([track], tries, avoid))
         else:
             yield key, found
 
