@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -415,7 +415,8 @@ def test_a_worker_that_stands_still_loses_nothing(beet, tmp_path):
         try:
             said, errors = run.communicate(timeout=120)
         finally:
-            os.kill(victim, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # by now, its nanny has
+                os.kill(victim, signal.SIGKILL)
     assert run.returncode == 0, said + errors
     assert tagged(beet) == sorted(titles)
 

@@ -58,7 +58,6 @@ AHEAD = 2  # tasks per thread of a worker that are handed out
 TRIES = 3  # times that a track is tried that fails for no fault of its own
 # What may be a worker's fault, so that another one gets the track.
 ELSEWHERE = (HangingDecoder, UnexpectedFailure, UnsharedFile, CrashedWorker)
-FAILURE = "a worker failed"
 
 
 @dataclass(frozen=True)
@@ -249,6 +248,7 @@ class _Run(Generic[T]):
             loop=client.loop, with_results=True, raise_errors=False
         )
         self._flying: dict[Any, _Group[T] | str] = {}  # by future; see _supply
+        self._bound: dict[Any, list[str]] = {}  # to workers, of those
         self._again: deque[_Group[T]] = deque()
         # Those that wait until a worker has got models, by the worker.
         self._parked: defaultdict[str, list[_Group[T]]] = defaultdict(list)
@@ -320,9 +320,10 @@ class _Run(Generic[T]):
             pickle.dumps(content),
             pure=False,
             workers=where,
-            allow_other_workers=where is not None,  # should these have gone
         )
         self._flying[future] = key
+        if where:
+            self._bound[future] = where
         self._completed.add(future)
 
     def _others(self, avoid: set[str]) -> list[str] | None:
@@ -350,6 +351,7 @@ class _Run(Generic[T]):
             if arrived:
                 return cast("list[tuple[Any, Any]]", arrived)
             self._look()
+            self._free()
 
     def _look(self) -> None:
         """See which workers there are; wait for some if there are none."""
@@ -371,9 +373,16 @@ class _Run(Generic[T]):
                 f"the scheduler of the cluster has gone: {_line(exc)}"
             ) from exc
 
+    def _free(self) -> None:
+        """Take back what is meant for workers who have all gone."""
+        for future, where in self._bound.items():
+            if not self._threads.keys() & where:
+                future.cancel()
+
     def _land(self, future: Any, result: Any) -> Iterator[tuple[T, Hearing]]:
         """Deal with what comes of a task."""
         group = self._flying.pop(future)
+        self._bound.pop(future, None)
         address, told = _told(future, result)
         if isinstance(told, UnfitWorker):
             self._exclude(address, told)
@@ -386,6 +395,8 @@ class _Run(Generic[T]):
             if group.tries == TRIES:
                 raise told
             self._again.append(group)
+        elif told is None:
+            self._again.append(group)
         elif isinstance(told, Lacking):
             if address not in self._parked:
                 self._supply(address, told.graphs)
@@ -393,7 +404,7 @@ class _Run(Generic[T]):
         elif isinstance(told, list):
             for track, found in zip(group.tracks, told):
                 yield from self._take(track, found, group, address)
-        elif isinstance(told, SoundtagsError):
+        else:
             for track in group.tracks:
                 yield from self._take(track, told, group, address)
 
@@ -435,7 +446,7 @@ def _told(future: Any, result: Any) -> tuple[str, Told]:
     if future.status == "finished":
         return cast("Answer", result)
     if future.status != "error":  # cancelled, or lost
-        return "", UnexpectedFailure(f"{FAILURE}: {future.status}")
+        return "", None
     _, exc, _ = result
     if isinstance(exc, KilledWorker):
         return "", CrashedWorker("workers of the cluster crashed on it")
@@ -444,7 +455,7 @@ def _told(future: Any, result: Any) -> tuple[str, Told]:
             f"a worker does not know what to do: {_line(exc)}; install on"
             f" every worker: beets-soundtags[cluster]=={worker.version()}"
         )
-    return "", UnexpectedFailure(f"{FAILURE}: {_line(exc)}")
+    return "", UnexpectedFailure(f"a worker failed: {_line(exc)}")
 
 
 def _missing(path: bytes | str, plan: Plan) -> SoundtagsError:
