@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECTING = 5.0  # seconds to wait for a scheduler, which Dask does twice
-STARTING = 30.0  # seconds to wait for a worker, also when all have gone
+STARTING = 15.0  # seconds to wait for a worker, also when all have gone
 GLANCE = 1.0  # seconds between looks at who is there
 AHEAD = 2  # tasks per thread of a worker that are handed out
 TRIES = 3  # times that a track is tried that fails for no fault of its own
