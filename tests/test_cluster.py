@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -19,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import ROOT, Beet, write_track
 
+from beetsplug.soundtags import cluster as module
 from beetsplug.soundtags import errors
+from beetsplug.soundtags.plan import make_plan
+from beetsplug.soundtags.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 distributed = pytest.importorskip("distributed")
 
 LISTENERS = Path(__file__).with_name("listeners.py")
+PACKAGE = str(Path(errors.__file__).parents[2])  # where it is imported from
 PLAIN = ["a", "b", "c", "d"]
 posix = pytest.mark.skipif(
     os.name == "nt", reason="Windows has other ways to die"
@@ -97,7 +102,7 @@ class Dask:
             cwd=home,
             env={
                 **os.environ,
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": PACKAGE,
                 "XDG_CACHE_HOME": str(home / "cache"),
                 "BEETSDIR": str(home),
                 **self.settings,
@@ -201,9 +206,8 @@ def tagged(beet: Beet) -> list[str]:
 
 def test_a_cluster_says_what_this_machine_says(beet, listening):
     fill(beet, *"abcdef")
-    beet("soundtags", "--pretend")  # which the store keeps
-    here = heard(beet)
     shown = beet("soundtags", "-pf").stdout.splitlines()
+    here = heard(beet)
     (beet.folder / "soundtags.db").unlink()
     use(beet, listening)
     there = beet("soundtags", "-pf").stdout.splitlines()
@@ -218,7 +222,7 @@ def test_a_cluster_says_what_this_machine_says(beet, listening):
 def test_the_command_line_names_a_cluster(beet, listening):
     fill(beet, "a")
     use(beet, "tcp://127.0.0.1:1")
-    done = beet("soundtags", "--cluster", listening.file, cwd=beet.folder)
+    done = beet("soundtags", "--cluster", listening.file)
     assert "1 tagged" in done.stdout
 
 
@@ -312,7 +316,7 @@ def test_another_version_is_named(beet, tmp_path):
     facts.parent.mkdir(parents=True)
     facts.write_text("Metadata-Version: 2.1\nName: x\nVersion: 9.9\n")
     with dask(tmp_path) as made:
-        made.worker(PYTHONPATH=f"{other}{os.pathsep}{ROOT}")
+        made.worker(PYTHONPATH=f"{other}{os.pathsep}{PACKAGE}")
         use(beet, made)
         said = complaints(beet)
     assert "has beets-soundtags 9.9, but here it is" in said
@@ -357,11 +361,16 @@ def test_a_scheduler_file_that_is_none_is_named(beet, tmp_path):
     assert found.count("\n") == 1
 
 
-def test_no_worker_at_all_is_said(beet, tmp_path):
-    fill(beet, "a")
+def test_no_worker_at_all_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "STARTING", 1)
+    models = make_plan(["msd-musicnn-1"], tmp_path, Settings(), print)
     with dask(tmp_path) as made:
-        use(beet, made)
-        assert "the cluster has no worker" in complaints(beet)
+        engine = module.Cluster(
+            made.address, module.Shares({}), 10**9, logging.getLogger()
+        )
+        with pytest.raises(errors.UnreachableCluster, match="has no worker"):
+            next(engine.hear([(0, "a.flac")], models, lambda *_: None))
+        engine.close()
 
 
 def test_without_dask_the_remedy_is_named(beet, tmp_path):
@@ -374,7 +383,7 @@ def test_without_dask_the_remedy_is_named(beet, tmp_path):
         [sys.executable, "-m", "beets", "soundtags"],
         env={
             **beet.environment(),
-            "PYTHONPATH": f"{broken.parent}{os.pathsep}{ROOT}",
+            "PYTHONPATH": f"{broken.parent}{os.pathsep}{PACKAGE}",
         },
         capture_output=True,
         text=True,
@@ -480,7 +489,7 @@ def test_a_worker_that_is_unfit_gets_no_more(beet, cluster, tmp_path):
     facts = other / "beets_soundtags-9.9.dist-info" / "METADATA"
     facts.parent.mkdir(parents=True)
     facts.write_text("Metadata-Version: 2.1\nName: x\nVersion: 9.9\n")
-    cluster.worker(PYTHONPATH=f"{other}{os.pathsep}{ROOT}")
+    cluster.worker(PYTHONPATH=f"{other}{os.pathsep}{PACKAGE}")
     use(beet, cluster)
     done = beet("soundtags")
     assert "8 tagged" in done.stdout

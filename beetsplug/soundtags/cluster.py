@@ -42,7 +42,7 @@ from .sessions import SessionPool
 from .worker import Lacking, Task, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .installed import Model
     from .pipeline import Hearing, Recall
@@ -54,6 +54,7 @@ T = TypeVar("T")
 CONNECTING = 5.0  # seconds to wait for a scheduler, which Dask does twice
 STARTING = 15.0  # seconds to wait for a worker, also when all have gone
 GLANCE = 1.0  # seconds between looks at who is there
+LOGGERS = ("distributed", "distributed.client", "tornado.application")
 AHEAD = 2  # tasks per thread of a worker that are handed out
 TRIES = 3  # times that a track is tried that fails for no fault of its own
 # What may be a worker's fault, so that another one gets the track.
@@ -198,7 +199,7 @@ def _distributed(logger: logging.Logger) -> Any:
             "a cluster needs Dask: pip install beets-soundtags[cluster]"
         ) from exc
     if not logger.isEnabledFor(logging.DEBUG):
-        for name in ("distributed", "distributed.client"):
+        for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     # Models and music that are sent are meant to be large.
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
@@ -309,15 +310,16 @@ class _Run(Generic[T]):
 
     def _send(
         self,
-        work: Any,
+        work: Callable[[str, bytes], Answer],
         content: Any,
         key: _Group[T] | str,
         where: list[str] | None,
     ) -> None:
+        module, name = work.__module__, work.__name__
         future = self._client.submit(
-            work,
-            worker.version(),
-            pickle.dumps(content),
+            eval,  # each Python has that: a worker that lacks us can say so
+            f"__import__({module!r}, fromlist=[{name!r}]).{name}(ours, sent)",
+            {"ours": worker.version(), "sent": pickle.dumps(content)},
             pure=False,
             workers=where,
         )
