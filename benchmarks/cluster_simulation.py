@@ -5,8 +5,9 @@
 Measures, with the default models: how long each track in MUSIC takes a worker
 of one thread; how many bytes travel to it and back; and what beets does with a
 result, step by step: conclude, keep it in the store, put it into the library,
-write tags to the file. (Of Dask's own work per task, about a millisecond is
-assumed for the scheduler, which is a process of its own, see --scheduling.)
+write tags to the file. Of Dask's own work per task, a millisecond is assumed for the
+scheduler, which is a process of its own (--scheduling); that of its client is
+in what cluster_queue.py measures of the whole (--queue).
 
 Then a queue is simulated, event by event: as many tasks under way as the plugin
 allows, workers that take as long as was measured for tracks at random, a
@@ -34,6 +35,7 @@ from beets.library import Item, Library
 
 from beetsplug.soundtags.analysis import conclude
 from beetsplug.soundtags.cluster import AHEAD, Shares, _without_paths
+from beetsplug.soundtags.fields import item_types
 from beetsplug.soundtags.filetags import write_tags
 from beetsplug.soundtags.hearing import Heard
 from beetsplug.soundtags.pipeline import hear_all
@@ -98,6 +100,7 @@ def steps(file: Path, heard: Heard, plan: Plan) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         path = Path(shutil.copy(file, folder))
+        Item._types = {**Item._types, **item_types(plan.targets.values())}
         kept = Store(folder / "store.db")
         library = Library(str(folder / "library.db"), str(folder))
         item = Item(path=os.fsencode(path))
@@ -112,7 +115,9 @@ def steps(file: Path, heard: Heard, plan: Plan) -> dict[str, float]:
             "conclude": median(lambda: conclude(heard, plan)),
             "keep in the store": median(lambda: kept.keep(heard, plan)),
             "library": median(store),
-            "tags": median(lambda: write_tags(str(path), changed(tags))),
+            "tags": median(
+                lambda: write_tags(str(path), changed(tags), id3v23=False)
+            ),
         }
         kept.close()
         library._close()
@@ -198,6 +203,13 @@ def main() -> None:
         default=1.0,
         help="milliseconds of the scheduler per task (default: %(default)s)",
     )
+    parser.add_argument(
+        "--queue",
+        type=float,
+        default=70.0,
+        help="tracks per second that cluster_queue.py has beets deal with"
+        " (default: %(default)s)",
+    )
     options = parser.parse_args()
     files = sorted(p for p in options.music.iterdir() if p.is_file())
     plan = make_plan(MODELS, Path("none"), Settings(), lambda _: None)
@@ -209,10 +221,12 @@ def main() -> None:
     )
     for name, seconds in measured.steps.items():
         print(f"{name:18} {seconds * 1e3:6.2f} ms")
-    whole = sum(measured.steps.values())
+    tags, whole = measured.steps["tags"], sum(measured.steps.values())
     for name, result in {
-        "with tags": whole,
-        "without tags (-W)": whole - measured.steps["tags"],
+        "these steps": whole,
+        "these steps, without tags": whole - tags,
+        "as cluster_queue.py says, with tags": 1 / options.queue + tags,
+        "as cluster_queue.py says": 1 / options.queue,
     }.items():
         print(
             f"\n{name}: {result * 1e3:.2f} ms per result"
