@@ -5,9 +5,9 @@
 Measures, with the default models: how long each track in MUSIC takes a worker
 of one thread; how many bytes travel to it and back; and what beets does with a
 result, step by step: conclude, keep it in the store, put it into the library,
-write tags to the file. Of Dask's own work per task, a millisecond is assumed for the
-scheduler, which is a process of its own (--scheduling); that of its client is
-in what cluster_queue.py measures of the whole (--queue).
+write tags to the file. Of Dask's own work per task, a millisecond is assumed
+for the scheduler, which is a process of its own (--scheduling); that of its
+client is in what cluster_queue.py measures of the whole (--queue).
 
 Then a queue is simulated, event by event: as many tasks under way as the plugin
 allows, workers that take as long as was measured for tracks at random, a
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument(
         "--queue",
         type=float,
-        default=70.0,
+        default=67.0,
         help="tracks per second that cluster_queue.py has beets deal with"
         " (default: %(default)s)",
     )
