@@ -53,10 +53,12 @@ setup(
     ],
     extras_require={
         "plot": ["matplotlib>=3.8"],
+        "cluster": ["distributed>=2024.1"],
         "docs": DOCS,
         "test": [
             *DOCS,
             "build",
+            "distributed>=2024.1",
             "hypothesis",
             "matplotlib",
             "pyarrow",

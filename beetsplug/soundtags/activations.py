@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .sessions import SessionPool, Spread
 
 
+HEAD_BATCH = 16  # embeddings per call of a head
+
+
 def activations(
     portions: Sequence[Mapping[str, np.ndarray]],
     plan: Plan,
@@ -103,7 +106,7 @@ def job_of(model: Model, plan: Plan) -> Job:
 def job(model: Model, *outputs: str) -> Job:
     """Return a job for some nodes of a model."""
     kind = FRONT_ENDS.get(model.metadata.algorithm)  # none of heads
-    batch = kind.batch if kind else None
+    batch = kind.batch if kind else HEAD_BATCH
     return Job(model.graph, model.metadata.input, outputs, batch)
 
 

@@ -53,6 +53,9 @@ class BrokenModels(SoundtagsError):
         super().__init__("; ".join(str(fault) for fault in faults.values()))
         self.faults = faults
 
+    def __reduce__(self) -> tuple[type, tuple[dict[str, UnusableModel]]]:
+        return type(self), (self.faults,)
+
 
 class UnwritableTags(SoundtagsError):
     """A file whose tags cannot be read or written."""
@@ -92,6 +95,30 @@ class NoTensorFlow(SoundtagsError):
 
 class NoMatplotlib(SoundtagsError):
     """Matplotlib, which draws, is not installed."""
+
+
+class NoDistributed(SoundtagsError):
+    """Dask distributed, which a cluster needs, is not installed."""
+
+
+class UnreachableCluster(SoundtagsError):
+    """A cluster without a scheduler that answers, or without a worker."""
+
+
+class LostCluster(SoundtagsError):
+    """A cluster that goes away during a run."""
+
+
+class UnfitWorker(SoundtagsError):
+    """A worker of a cluster that lacks what each track needs."""
+
+
+class UnsharedFile(SoundtagsError):
+    """A file that is here, but not where a worker looks for it."""
+
+
+class CrashedWorker(SoundtagsError):
+    """A file on which workers of a cluster die."""
 
 
 class UnreachableSource(SoundtagsError):

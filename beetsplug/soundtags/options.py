@@ -32,6 +32,9 @@ DEFAULTS: dict[str, Any] = {
     "file_tags": ["mood", "danceability", "voice_instrumental"],
     "jobs": "auto",
     "session_memory": "2GB",
+    "cluster": None,
+    "cluster_paths": {},
+    "cluster_ship": False,
     **asdict(Settings()),
 }
 
@@ -197,6 +200,38 @@ def store(config: ConfigView) -> Path:
     """Read where what was heard is kept, relative to the library's folder."""
     library = Path(beets_config["library"].as_filename())
     return Path(config["store"].get(Filename(cwd=str(library.parent))))
+
+
+def cluster(config: ConfigView) -> str | None:
+    """Read where the scheduler of a cluster is: an address, or its file.
+
+    None to work on this machine. A file is relative to the configuration's
+    folder.
+    """
+    view = config["cluster"]
+    if view.get() is None:
+        return None
+    value = str(view.as_str())
+    return value if is_address(value) else str(view.as_filename())
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a scheduler, not a file."""
+    known = r"(tcp|tls|wss?|ucxx?)://.+|[\w.-]+:\d+"
+    return re.fullmatch(known, text) is not None
+
+
+def cluster_paths(config: ConfigView) -> dict[str, str]:
+    """Read where workers find folders that are elsewhere here."""
+    return {
+        here: _checked(view, "a folder", lambda value: isinstance(value, str))
+        for here, view in _entries(config["cluster_paths"])
+    }
+
+
+def cluster_ship(config: ConfigView) -> bool:
+    """Read whether workers get files sent, instead of their paths."""
+    return bool(_checked(config["cluster_ship"], "yes or no", _is_bool))
 
 
 def source(config: ConfigView) -> str:

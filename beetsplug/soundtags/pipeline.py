@@ -1,10 +1,11 @@
-"""Many files through the analysis, on all cores."""
+"""Many files through the models, on all cores."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,13 @@ from .hearing import Heard, hear
 from .patches import FRONT_ENDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import (
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
     from concurrent.futures import Executor, Future
 
     from .decoding import Path
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from .sessions import SessionPool
 
     Result = Said | Heard | SoundtagsError
+    Hearing = Heard | SoundtagsError
     Recall = Callable[[Mapping[str, str], Plan], Heard | None]
 
 T = TypeVar("T")
@@ -54,7 +62,36 @@ def analyse_all(
     reading: Reading = features,
     recall: Recall = lambda *_: None,
 ) -> Iterator[tuple[T, Outcome]]:
-    """Analyse many files, in order, whatever happens to any of them.
+    """Hear many files, and conclude.
+
+    Parameters, errors: as of :func:`hear_all`.
+
+    Yields
+    ------
+    tuple
+        The anything, and the analysis or the error that prevented it.
+    """
+    with closing(hear_all(tracks, plan, pool, jobs, reading, recall)) as all_:
+        for key, found in all_:
+            yield key, concluded(found, plan)
+
+
+def concluded(found: Hearing, plan: Plan) -> Outcome:
+    """Conclude from what was heard, if it was."""
+    if isinstance(found, SoundtagsError):
+        return found
+    return attempt(conclude, found, plan)
+
+
+def hear_all(
+    tracks: Iterable[tuple[T, Path]],
+    plan: Plan,
+    pool: SessionPool,
+    jobs: int,
+    reading: Reading = features,
+    recall: Recall = lambda *_: None,
+) -> Generator[tuple[T, Hearing], None, None]:
+    """Let models hear many files, in order, whatever happens to any of them.
 
     A team of threads reads files and runs models, whatever comes first, so
     no core waits for another. Each call of a model works in one thread, on
@@ -81,7 +118,7 @@ def analyse_all(
     Yields
     ------
     tuple
-        The anything, and the analysis or the error that prevented it.
+        The anything, and what was heard or the error that prevented it.
 
     Raises
     ------
@@ -112,7 +149,7 @@ def analyse_all(
         )
         # Threads of a BLAS spin for more to do, on cores that we have use for.
         with threadpool_limits(1, "blas"):
-            yield from _concluded(_ahead(groups, run, jobs), plan)
+            yield from _heard(_ahead(groups, run, jobs))
     finally:
         stopped.set()
         foremen.shutdown(wait=False, cancel_futures=True)
@@ -225,9 +262,7 @@ def _run(
     ]
 
 
-def _concluded(
-    runs: Iterable[_Running[T]], plan: Plan
-) -> Iterator[tuple[T, Outcome]]:
+def _heard(runs: Iterable[_Running[T]]) -> Iterator[tuple[T, Hearing]]:
     """Put together what is said of the portions of each file."""
     error: SoundtagsError | None = None
     results: list[Said] = []
@@ -239,15 +274,10 @@ def _concluded(
                 results.append(result)
             if isinstance(found, Features) and not found.last:
                 continue
-            if not error and not isinstance(found, SoundtagsError):
-                yield key, attempt(_conclude, found, results, plan)
-            elif error:
+            if error:
                 yield key, error
+            elif isinstance(found, Features):
+                yield key, attempt(hear, results, found)
+            else:
+                yield key, found
             error, results = None, []
-
-
-def _conclude(
-    found: Features | Heard, results: list[Said], plan: Plan
-) -> Analysis:
-    heard = hear(results, found) if isinstance(found, Features) else found
-    return conclude(heard, plan)

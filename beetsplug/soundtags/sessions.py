@@ -42,7 +42,9 @@ class Job:
     outputs
         Nodes whose values are wanted.
     batch
-        Rows per call, unless the graph has that fixed; None for all.
+        Rows per call, unless the graph has that fixed; None for all. Fewer
+        are filled up: what a row gives would else depend, in its last digits,
+        on how many others there happen to be.
     """
 
     graph: Path
@@ -63,7 +65,6 @@ class Job:
 class _Loaded:
     session: Any
     batch: int | None  # rows per call; None for all
-    fixed: bool  # whether the graph takes no fewer
     flags: dict[str, bool]  # fed with every call
 
 
@@ -229,7 +230,7 @@ def _load(job: Job) -> _Loaded:
         source = variable.initializer.inputs[1]
         session.run(variable.initializer, {source: weights.pop(name)})
     fixed = shape[0] if shape.rank else None
-    return _Loaded(session, fixed or job.batch, bool(fixed), flags)
+    return _Loaded(session, fixed or job.batch, flags)
 
 
 def _import(
@@ -279,8 +280,8 @@ def _batches(loaded: _Loaded, rows: np.ndarray) -> Iterator[np.ndarray]:
     size = loaded.batch or len(rows)
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
-        if loaded.fixed:  # what is too much is cut off again
-            missing = size - len(batch)
+        missing = size - len(batch)  # what is too much is cut off again
+        if missing:
             batch = np.pad(batch, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))
         yield batch
 

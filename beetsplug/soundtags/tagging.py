@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,16 +14,20 @@ from beets.util import syspath
 from . import options
 from .albums import ranked
 from .analysis import Analysis, conclude
-from .errors import BrokenModels, UnusableStore, UnwritableTags
+from .engines import make_engine
+from .errors import (
+    BrokenModels,
+    SoundtagsError,
+    UnusableStore,
+    UnwritableTags,
+)
 from .fields import AUDIO, BEFORE, PLAN, SAID, item_types, own
 from .filetags import read_tags, restore_tags, write_tags
 from .library import store_field
 from .ownership import OTHERS, is_ours, remember
-from .pipeline import analyse_all
+from .pipeline import concluded
 from .quiet import quiet
-from .readers import Readers
 from .rules import GENRES
-from .sessions import SessionPool
 from .store import Store
 from .undo import note, note_tags, snapshot
 
@@ -43,9 +46,10 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from .decoding import Path
+    from .engines import Engine
     from .filetags import Tags
     from .hearing import Heard
-    from .pipeline import Outcome
+    from .pipeline import Hearing, Outcome
     from .plan import Plan
 
 
@@ -57,12 +61,8 @@ class Tagger:
     ----------
     plan
         Which models run on which patches.
-    pool
-        Where sessions come from.
-    jobs
-        Threads to work with.
-    readers
-        Where files are read.
+    engine
+        What reads files and runs models.
     store
         Where what was heard is kept; None where that cannot be.
     genre
@@ -81,9 +81,7 @@ class Tagger:
     """
 
     plan: Plan
-    pool: SessionPool
-    jobs: int
-    readers: Readers
+    engine: Engine
     store: Store | None
     genre: str
     file_tags: list[str]
@@ -99,7 +97,7 @@ class Tagger:
     def analyse(
         self, items: Iterable[Item], models: Collection[str] | None = None
     ) -> Iterator[tuple[Item, Outcome | None]]:
-        """Analyse the files of items, several at a time, in order.
+        """Analyse the files of items, several at a time.
 
         A graph that proves unusable is left out of the plan from then on,
         unless the user named it.
@@ -130,22 +128,17 @@ class Tagger:
         changed: list[Item] = []  # since others heard them
         with self._quiet():
             while True:
-                taken: deque[Item] = deque()  # and not yet yielded
+                taken: dict[int, Item] = {}  # and not yet yielded
                 tracks = _tracks(source, taken)
                 plan = self.plan if models is None else self.plan.only(models)
                 if models and not plan.models:  # they were left out
                     changed += source
                     break
                 try:
-                    for item, found in analyse_all(
-                        tracks,
-                        plan,
-                        self.pool,
-                        self.jobs,
-                        self.readers.features,
-                        self._recall,
+                    for item, found in self.engine.hear(
+                        tracks, plan, self._recall
                     ):
-                        taken.popleft()
+                        del taken[id(item)]
                         outcome = self._together(item, found, plan)
                         if outcome:
                             yield item, outcome
@@ -154,7 +147,7 @@ class Tagger:
                     break
                 except BrokenModels as exc:
                     self._leave_out(exc)
-                left = [*taken, *source]
+                left = [*taken.values(), *source]
                 yield from ((i, None) for i in left if not self.is_stale(i))
                 source = filter(self.is_stale, left)
         if changed:
@@ -201,20 +194,20 @@ class Tagger:
         return None
 
     def _together(
-        self, item: Item, outcome: Outcome, plan: Plan
+        self, item: Item, found: Hearing, plan: Plan
     ) -> Outcome | None:
         """Keep what was heard; conclude, with what others heard before.
 
         None if these have not heard the same.
         """
-        if not isinstance(outcome, Analysis):
-            return outcome
+        if isinstance(found, SoundtagsError):
+            return found
         with self._storing() as store:
             if store:
-                store.keep(outcome.heard, plan)
+                store.keep(found, plan)
         if plan is self.plan:
-            return outcome
-        return self.derive([*heard_of(item), *outcome.heard.inputs.values()])
+            return concluded(found, plan)
+        return self.derive([*heard_of(item), *found.inputs.values()])
 
     @contextmanager
     def _storing(self) -> Iterator[Store | None]:
@@ -226,9 +219,8 @@ class Tagger:
             self.store = None
 
     def close(self) -> None:
-        """Give back what sessions, readers and the store hold."""
-        self.pool.close()
-        self.readers.close()
+        """Give back what the engine and the store hold."""
+        self.engine.close()
         if self.store:
             self.store.close()
 
@@ -294,12 +286,12 @@ def heard_of(item: Item) -> list[str]:
 
 
 def _tracks(
-    items: Iterable[Item], taken: deque[Item]
+    items: Iterable[Item], taken: dict[int, Item]
 ) -> Iterator[tuple[Item, Path]]:
     # A path is resolved against the library's folder in this thread only, so
     # it is read here, not where the file is opened.
     for item in items:
-        taken.append(item)
+        taken[id(item)] = item
         yield item, syspath(item.path)
 
 
@@ -309,6 +301,7 @@ def make_tagger(
     names: list[str] | None = None,
     jobs: int | None = None,
     force: bool = False,
+    cluster: str | None = None,
 ) -> Tagger:
     """Read the configuration and settle how to tag.
 
@@ -318,7 +311,7 @@ def make_tagger(
         The plugin's part of the configuration.
     logger
         Where messages of the run arrive.
-    names, jobs, force
+    names, jobs, force, cluster
         What the command line says instead of the configuration.
 
     Raises
@@ -336,7 +329,7 @@ def make_tagger(
         return options.plan(config, logger, names, without)
 
     plan = replan()
-    jobs = jobs or options.jobs(config)
+    engine = make_engine(config, logger, jobs, cluster)
     try:
         store = Store(options.store(config))
     except UnusableStore as exc:
@@ -344,9 +337,7 @@ def make_tagger(
         store = None
     return Tagger(
         plan=plan,
-        pool=SessionPool(options.session_memory(config)),
-        jobs=jobs,
-        readers=Readers(jobs),
+        engine=engine,
         store=store,
         genre=options.genre_policy(config),
         file_tags=options.file_tags(config, item_types(plan.targets.values())),

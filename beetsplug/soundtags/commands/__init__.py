@@ -86,6 +86,14 @@ COMMANDS = (
                 },
             ),
             (
+                ("--cluster",),
+                {
+                    "metavar": "ADDRESS",
+                    "help": "let the workers of a cluster listen: the address"
+                    " of its scheduler, or the scheduler file",
+                },
+            ),
+            (
                 ("-m", "--model"),
                 {
                     "dest": "models",

@@ -59,7 +59,9 @@ def run(
     if opts.jobs is not None and opts.jobs < 1:
         raise UserError(f"--jobs: {opts.jobs} is not 1 or more")
     try:
-        tagger = make_tagger(config, log, opts.models, opts.jobs, opts.force)
+        tagger = make_tagger(
+            config, log, opts.models, opts.jobs, opts.force, opts.cluster
+        )
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     try:

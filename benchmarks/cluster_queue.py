@@ -1,0 +1,90 @@
+"""Have a cluster listen to a long queue, and watch beets.
+
+    python benchmarks/cluster_queue.py [--tracks 10000] [--workers 2]
+
+The workers do not listen: they say something made up at once, as in the tests.
+So beets is as busy as it can be with what comes back. Prints per tenth of the
+run the tracks per second and the resident memory of beets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import soundfile
+from beets.library import Item, Library
+from distributed import LocalCluster
+from footprint import beet, make_library
+
+LISTENERS = Path(__file__).parent.parent / "tests" / "listeners.py"
+TENTHS = 10
+
+
+def fill(folder: Path, count: int) -> None:
+    """Put links to a short file into a library."""
+    beet(folder, "version")  # makes the tables
+    sound = folder / "sound.wav"
+    soundfile.write(sound, np.zeros(1000), 44100)
+    library = Library(str(folder / "library.db"), str(folder / "music"))
+    with library.transaction():
+        for number in range(count):
+            link = folder / "music" / f"{number:06}.wav"
+            link.symlink_to(sound)
+            library.add(Item(path=os.fsencode(link), title=str(number)))
+
+
+def watch(folder: Path, address: str, count: int) -> None:
+    started = last = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "beets", "soundtags", "-W"]
+        + ["--cluster", address],
+        env={**os.environ, "BEETSDIR": str(folder), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    itself = psutil.Process(process.pid)
+    print("tracks  per second  MB")
+    share = max(1, count // TENTHS)
+    for number, line in enumerate(process.stdout or (), start=1):
+        if number > count:
+            print(line, end="")
+        elif number % share == 0:
+            now = time.perf_counter()
+            memory = itself.memory_info().rss / 1e6
+            print(f"{number:6}  {share / (now - last):10.0f}  {memory:.0f}")
+            last = now
+    if process.wait():
+        sys.exit("beet soundtags failed")
+    print(f"{count / (time.perf_counter() - started):.0f} tracks per second")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--tracks", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = make_library(Path(temporary) / "library", "soundtags")
+        fill(folder, options.tracks)
+        with LocalCluster(
+            n_workers=options.workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            preload=[str(LISTENERS)],
+        ) as dask:
+            watch(folder, dask.scheduler_address, options.tracks)
+
+
+if __name__ == "__main__":
+    main()

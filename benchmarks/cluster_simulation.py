@@ -1,0 +1,252 @@
+"""Simulate clusters of 1 to 1,000 workers, from what is measured here.
+
+    python benchmarks/cluster_simulation.py MUSIC [--tracks 20000]
+
+Measures, with the default models: how long each track in MUSIC takes a worker
+of one thread; how many bytes travel to it and back; and what beets does with a
+result, step by step: conclude, keep it in the store, put it into the library,
+write tags to the file. Of Dask's own work per task, a millisecond is assumed
+for the scheduler, which is a process of its own (--scheduling); that of its
+client is in what cluster_queue.py measures of the whole (--queue).
+
+Then a queue is simulated, event by event: as many tasks under way as the plugin
+allows, workers that take as long as was measured for tracks at random, a
+scheduler and beets that deal with one thing at a time. Prints tracks per
+second, and how busy workers, scheduler and beets are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import os
+import pickle
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from beets.library import Item, Library
+
+from beetsplug.soundtags.analysis import conclude
+from beetsplug.soundtags.cluster import AHEAD, Shares, _without_paths
+from beetsplug.soundtags.fields import item_types
+from beetsplug.soundtags.filetags import write_tags
+from beetsplug.soundtags.hearing import Heard
+from beetsplug.soundtags.pipeline import hear_all
+from beetsplug.soundtags.plan import Plan, make_plan
+from beetsplug.soundtags.sessions import SessionPool
+from beetsplug.soundtags.settings import Settings
+from beetsplug.soundtags.store import Store
+from beetsplug.soundtags.worker import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODELS = ["msd-musicnn-1", "mtt-musicnn-1"]
+WORKERS = (1, 2, 4, 10, 30, 100, 200, 300, 500, 1000)
+TIMES = 50  # that each step is repeated
+TAGS = ["mood", "danceability", "voice_instrumental"]
+
+
+class Measured(NamedTuple):
+    """What is measured.
+
+    Attributes
+    ----------
+    tasks
+        Seconds that tracks take a worker.
+    sent, returned
+        Bytes of a task, and of its result.
+    steps
+        Seconds that beets takes for a result, by step.
+    """
+
+    tasks: list[float]
+    sent: int
+    returned: int
+    steps: dict[str, float]
+
+
+def measure(files: list[Path], plan: Plan) -> Measured:
+    pool = SessionPool(2 * 10**9)
+    list(hear_all([(0, str(files[0]))], plan, pool, 1))
+    tasks, results = [], []
+    for file in files:
+        started = time.perf_counter()
+        ((_, heard),) = hear_all([(0, str(file))], plan, pool, 1)
+        if isinstance(heard, Heard):
+            tasks.append(time.perf_counter() - started)
+            results.append(heard)
+    shares = Shares.of({}, str(files[0].parent.absolute()), ship=False)
+    tracks = (shares.track(str(files[0].absolute())),)
+    sent = pickle.dumps(Task(_without_paths(plan), 0, tracks))
+    returned = pickle.dumps([results[0]])
+    return Measured(
+        tasks, len(sent), len(returned), steps(files[0], results[0], plan)
+    )
+
+
+def steps(file: Path, heard: Heard, plan: Plan) -> dict[str, float]:
+    """Return the median seconds of what beets does with a result."""
+    packed = pickle.dumps([heard])
+    fields = conclude(heard, plan).fields
+    tags = {name: fields[name] for name in TAGS}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        path = Path(shutil.copy(file, folder))
+        Item._types = {**Item._types, **item_types(plan.targets.values())}
+        kept = Store(folder / "store.db")
+        library = Library(str(folder / "library.db"), str(folder))
+        item = Item(path=os.fsencode(path))
+        library.add(item)
+
+        def store() -> None:
+            item.update({**fields, "year": random.randrange(3000)})
+            item.store()
+
+        found = {
+            "unpickle": median(lambda: pickle.loads(packed)),
+            "conclude": median(lambda: conclude(heard, plan)),
+            "keep in the store": median(lambda: kept.keep(heard, plan)),
+            "library": median(store),
+            "tags": median(
+                lambda: write_tags(str(path), changed(tags), id3v23=False)
+            ),
+        }
+        kept.close()
+        library._close()
+    return found
+
+
+def changed(tags: dict[str, object]) -> dict[str, object]:
+    """Return tags that are not those of the file, so that it is written."""
+    return {**tags, "danceability": random.random()}
+
+
+def median(work: Callable[[], object]) -> float:
+    found = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - started)
+    return statistics.median(found)
+
+
+class Simulated(NamedTuple):
+    """Tracks per second, and shares of the time that each was busy."""
+
+    rate: float
+    workers: float
+    scheduler: float
+    beets: float
+
+
+def simulate(
+    workers: int,
+    tracks: int,
+    tasks: list[float],
+    scheduling: float,
+    result: float,
+    seed: int = 0,
+) -> Simulated:
+    """Simulate a run, event by event.
+
+    A task waits for the scheduler, then for a worker, then for beets, which
+    hands out another one when it has dealt with the result.
+    """
+    rng = random.Random(seed)
+    free = [0.0] * workers  # when each worker is free
+    scheduler = beets = busy = 0.0  # when they are free; work of workers
+    window = min(AHEAD * workers, tracks)
+    events = [(0.0, 0, number) for number in range(window)]
+    handed = window
+    while events:
+        now, stage, number = heapq.heappop(events)
+        if stage == 0:  # handed out
+            scheduler = max(scheduler, now) + scheduling
+            heapq.heappush(events, (scheduler, 1, number))
+        elif stage == 1:  # assigned
+            took = rng.choice(tasks)
+            done = max(heapq.heappop(free), now) + took
+            busy += took
+            heapq.heappush(free, done)
+            heapq.heappush(events, (done, 2, number))
+        else:  # has come back
+            beets = max(beets, now) + result
+            if handed < tracks:
+                heapq.heappush(events, (beets, 0, handed))
+                handed += 1
+    return Simulated(
+        tracks / beets,
+        busy / workers / beets,
+        tracks * scheduling / beets,
+        tracks * result / beets,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("music", type=Path)
+    parser.add_argument("--tracks", type=int, default=20_000)
+    parser.add_argument(
+        "--scheduling",
+        type=float,
+        default=1.0,
+        help="milliseconds of the scheduler per task (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--queue",
+        type=float,
+        default=67.0,
+        help="tracks per second that cluster_queue.py has beets deal with"
+        " (default: %(default)s)",
+    )
+    options = parser.parse_args()
+    files = sorted(p for p in options.music.iterdir() if p.is_file())
+    plan = make_plan(MODELS, Path("none"), Settings(), lambda _: None)
+    measured = measure(files, plan)
+    print(
+        f"a worker of one thread: {statistics.mean(measured.tasks):.2f} s per"
+        f" track ({min(measured.tasks):.2f} to {max(measured.tasks):.2f})\n"
+        f"{measured.sent} bytes there, {measured.returned} bytes back\n"
+    )
+    for name, seconds in measured.steps.items():
+        print(f"{name:18} {seconds * 1e3:6.2f} ms")
+    tags, whole = measured.steps["tags"], sum(measured.steps.values())
+    for name, result in {
+        "these steps": whole,
+        "these steps, without tags": whole - tags,
+        "as cluster_queue.py says, with tags": 1 / options.queue + tags,
+        "as cluster_queue.py says": 1 / options.queue,
+    }.items():
+        print(
+            f"\n{name}: {result * 1e3:.2f} ms per result"
+            "\nworkers  tracks/s  workers busy  scheduler busy  beets busy"
+            "  hours per million"
+        )
+        for workers in WORKERS:
+            found = simulate(
+                workers,
+                options.tracks,
+                measured.tasks,
+                options.scheduling / 1e3,
+                result,
+            )
+            print(
+                f"{workers:7} {found.rate:9.1f} {found.workers:13.0%}"
+                f" {found.scheduler:15.0%} {found.beets:11.0%}"
+                f" {1e6 / found.rate / 3600:18.1f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
