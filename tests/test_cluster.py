@@ -328,6 +328,7 @@ def test_a_worker_without_the_package_is_named(beet, tmp_path):
     empty = tmp_path / "beetsplug" / "soundtags"
     empty.mkdir(parents=True)
     (empty / "__init__.py").touch()
+    (empty / "worker.py").write_text("raise ImportError('there is none')")
     with dask(tmp_path) as made:
         made.worker(PYTHONPATH=str(tmp_path))
         use(beet, made)
@@ -450,6 +451,8 @@ def test_what_goes_wrong_costs_that_track_alone(beet, cluster):
     assert len(lines) == 4
 
 
+@posix
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_cancels_what_waits(beet, cluster):
     titles = [f"slow {number}" for number in range(40)]
     fill(beet, *titles)
@@ -458,7 +461,7 @@ def test_ctrl_c_cancels_what_waits(beet, cluster):
     run.send_signal(signal.SIGINT)
     began = time.monotonic()
     _, said = run.communicate(timeout=60)
-    assert time.monotonic() < began + 5
+    assert time.monotonic() < began + 15  # or it would have gone on
     assert "Traceback" not in said
     assert 1 <= len(tagged(beet)) < 20
     wait_for(lambda: cluster.tasks() == 0, 5)

@@ -228,14 +228,6 @@ def test_a_blas_leaves_the_cores_to_the_jobs(tracks):
         assert threads() == {2}
 
 
-@pytest.fixture
-def interruptible():
-    """Have Ctrl-C work, also where this was started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"),
     reason="here nobody can interrupt a thread that waits",
