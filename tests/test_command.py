@@ -246,7 +246,7 @@ def test_bad_entries_are_named(library: Beet, option, value, reason):
 
 @pytest.mark.parametrize(
     ("option", "hint"),
-    [("patchs", "; is patches meant?"), ("colour", "")],
+    [("patchs", "; is patches meant?"), ("zebra", "")],
 )
 def test_unknown_options_are_named(library: Beet, option, hint):
     library.configure(soundtags={"patches": 2, option: 3})
