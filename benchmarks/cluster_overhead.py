@@ -1,11 +1,12 @@
 """Compare a cluster on this machine with this machine alone.
 
-    python benchmarks/cluster_overhead.py MUSIC [--rounds 5] [--jobs 2]
+    python benchmarks/cluster_overhead.py MUSIC [--rounds 5] [--copies 4]
 
-By turns, the tracks in MUSIC are heard by the default models in both ways, once
-all is started and loaded: by threads of this process, and by a scheduler and
-workers of one thread each. Prints the seconds, their ratio in each round, and
-whether all that was heard is the same, to the last digit.
+By turns, the tracks in MUSIC, some times over, are heard by the default models
+in both ways, once all is started and loaded: by threads of this process, and by
+a scheduler and workers of one thread each, or of --threads. Prints the seconds,
+their ratio in each round, whether all that was heard is the same, to the last
+digit, and the memory that a worker takes in the end.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from distributed import LocalCluster
+import psutil
+from distributed import Client, LocalCluster
 
 from beetsplug.soundtags.cluster import Cluster, Shares
 from beetsplug.soundtags.engines import Local
@@ -44,6 +46,8 @@ def main() -> None:
     )
     parser.add_argument("music", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--copies", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     files = sorted(str(p) for p in options.music.iterdir() if p.is_file())
@@ -51,12 +55,14 @@ def main() -> None:
 
     def hear(engine: Engine) -> tuple[float, dict[str, Hearing]]:
         started = time.perf_counter()
-        pairs = ((file, file) for file in files)
+        pairs = [(file, file) for file in files] * options.copies
         found = dict(engine.hear(pairs, plan, lambda *_: None))
         return time.perf_counter() - started, found
 
     with LocalCluster(
-        n_workers=options.jobs, threads_per_worker=1, dashboard_address=None
+        n_workers=options.jobs // options.threads,
+        threads_per_worker=options.threads,
+        dashboard_address=None,
     ) as dask:
         shares = Shares.of({}, str(options.music.absolute()), ship=False)
         engines: dict[str, Engine] = {
@@ -82,10 +88,18 @@ def main() -> None:
             )
         for engine in engines.values():
             engine.close()
+        with Client(dask) as client:
+            taken = max(client.run(memory).values())
     print(
         f"cluster / alone: {statistics.median(ratios):.3f}"
-        f" ({min(ratios):.3f} to {max(ratios):.3f})"
+        f" ({min(ratios):.3f} to {max(ratios):.3f});"
+        f" a worker takes {taken / 1e6:.0f} MB"
     )
+
+
+def memory() -> int:
+    """Return the bytes that this process has resident."""
+    return psutil.Process().memory_info().rss
 
 
 def alike(one: dict[str, Hearing], other: dict[str, Hearing]) -> bool:

@@ -108,6 +108,7 @@ Answer = tuple[str, Told]  # the worker's address, and what came of it
 _found: dict[Graph, Path] = {}
 
 
+@cache  # it is asked for each task
 def version() -> str:
     """Return which version of this package is installed."""
     try:
