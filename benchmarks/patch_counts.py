@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from beetsplug.soundtags import catalogue, installed, pipeline, plan
+from beetsplug.soundtags.analysis import conclude
 from beetsplug.soundtags.errors import SoundtagsError
 from beetsplug.soundtags.sessions import SessionPool
 from beetsplug.soundtags.settings import Settings
@@ -59,10 +60,10 @@ def analyse(
     """Return the fields of each track."""
     pairs = [(track.stem, str(track)) for track in tracks]
     results = {}
-    for name, outcome in pipeline.analyse_all(pairs, made, pool, JOBS):
-        if isinstance(outcome, SoundtagsError):
-            sys.exit(f"{name}: {outcome}")
-        results[name] = outcome.fields
+    for name, found in pipeline.hear_all(pairs, made, pool, JOBS):
+        if isinstance(found, SoundtagsError):
+            sys.exit(f"{name}: {found}")
+        results[name] = conclude(found, made).fields
     return results
 
 

@@ -81,7 +81,7 @@ def analyse(tracks: list[Path], folder: Path, memory: int) -> Run:
     made = plan.make_plan(MODELS, folder, Settings(), sys.exit)
     pool = sessions.SessionPool(memory * 10**9)
     started = time.perf_counter()
-    results = list(pipeline.analyse_all(zip(tracks, tracks), made, pool, 2))
+    results = list(pipeline.hear_all(zip(tracks, tracks), made, pool, 2))
     seconds = time.perf_counter() - started
     failures = [
         f"{track}: {outcome}"

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from tree_memory import watching
 
 from beetsplug.soundtags.features import features
-from beetsplug.soundtags.pipeline import analyse_all
+from beetsplug.soundtags.pipeline import hear_all
 from beetsplug.soundtags.plan import make_plan
 from beetsplug.soundtags.readers import Readers
 from beetsplug.soundtags.sessions import SessionPool
@@ -53,7 +53,7 @@ def main() -> None:
         seen: list[float] = []
         started = time.perf_counter()
         with watching(os.getpid(), seen.append):
-            for _ in analyse_all(
+            for _ in hear_all(
                 ((file, file) for file in files), plan, pool, jobs, reading
             ):
                 pass

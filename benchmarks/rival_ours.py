@@ -58,10 +58,10 @@ def analyse(
     """Analyse files as the command does, but read them in this process."""
     analyses = []
     tracks = ((file, file) for file in files)
-    for file, outcome in pipeline.analyse_all(tracks, plan, pool, jobs):
-        if isinstance(outcome, SoundtagsError):
-            raise RuntimeError(f"{file}: {outcome}") from outcome
-        analyses.append(outcome)
+    for file, found in pipeline.hear_all(tracks, plan, pool, jobs):
+        if isinstance(found, SoundtagsError):
+            raise RuntimeError(f"{file}: {found}") from found
+        analyses.append(conclude(found, plan))
     return analyses
 
 

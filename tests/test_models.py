@@ -20,10 +20,15 @@ from beetsplug.soundtags import (
     sessions,
 )
 from beetsplug.soundtags.activations import activations as run_models
-from beetsplug.soundtags.errors import UnknownModel, UnusableModel
+from beetsplug.soundtags.analysis import conclude
+from beetsplug.soundtags.errors import (
+    SoundtagsError,
+    UnknownModel,
+    UnusableModel,
+)
 from beetsplug.soundtags.labels import label
 from beetsplug.soundtags.mel import mel_bands
-from beetsplug.soundtags.pipeline import analyse_all
+from beetsplug.soundtags.pipeline import hear_all
 from beetsplug.soundtags.scores import model_means, target_means
 from beetsplug.soundtags.sessions import Job, SessionPool
 from beetsplug.soundtags.settings import Settings
@@ -96,6 +101,11 @@ def make(names, folder: Path = NOWHERE) -> plan.Plan:
     made = plan.make_plan(names, folder, Settings(), warnings.append)
     assert not warnings
     return made
+
+
+def outcome(found, made: plan.Plan):
+    """Return what follows from what was heard, or why nothing was."""
+    return found if isinstance(found, SoundtagsError) else conclude(found, made)
 
 
 def test_the_four_taggers_are_there_and_run():
@@ -263,10 +273,10 @@ def test_front_ends_and_backbones_run_once_per_track(
         return mel_bands(signal, name)
 
     monkeypatch.setattr("beetsplug.soundtags.features.mel_bands", counted)
-    ((_, said),) = analyse_all([(0, str(track))], made, Counting(10**9), 1)
+    ((_, heard),) = hear_all([(0, str(track))], made, Counting(10**9), 1)
     assert mels == ["TensorflowInputMusiCNN"]
     assert sorted(runs) == [*"abcd", "msd-musicnn-1", "mtt-musicnn-1"]
-    assert list(said.answers) == [m.id for m in made.models]
+    assert heard.activations.keys() == {m.id for m in made.models}
 
 
 def test_models_of_one_target_are_averaged(tmp_path):

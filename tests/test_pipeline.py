@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import Beet, noise, write_track
-from test_models import make, write_model
+from test_models import make, outcome, write_model
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from beetsplug.soundtags import (
@@ -32,7 +32,7 @@ from beetsplug.soundtags.errors import (
     UnexpectedFailure,
     UnreadableAudio,
 )
-from beetsplug.soundtags.pipeline import analyse_all
+from beetsplug.soundtags.pipeline import hear_all
 from beetsplug.soundtags.sessions import SessionPool
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def tracks(tmp_path_factory) -> list[Path]:
 
 def run(paths, made, jobs=2):
     pairs = [(number, str(path)) for number, path in enumerate(paths)]
-    done = list(analyse_all(pairs, made, SessionPool(10**9), jobs))
+    done = list(hear_all(pairs, made, SessionPool(10**9), jobs))
     assert [number for number, _ in done] == list(range(len(paths)))
-    return [outcome for _, outcome in done]
+    return [outcome(found, made) for _, found in done]
 
 
 def write_effnet(folder: Path) -> None:
@@ -185,7 +185,7 @@ def test_broken_graphs_are_said_before_anything_runs(tracks, tmp_path):
         pairs = [(0, str(tracks[0]))]
         made = make(["good", "bad", "worse"], tmp_path)
         with pytest.raises(BrokenModels) as caught:
-            list(analyse_all(pairs, made, SessionPool(memory), jobs=1))
+            list(hear_all(pairs, made, SessionPool(memory), jobs=1))
         assert set(caught.value.faults) == {"bad", "worse"}
         assert "remove it and get it again" in str(caught.value)
 
@@ -199,7 +199,7 @@ def test_it_reads_no_more_than_some_tracks_ahead(tracks, monkeypatch):
             yield number, str(tracks[0])
 
     made, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
-    results = analyse_all(endless(), made, pool, jobs=2)
+    results = hear_all(endless(), made, pool, jobs=2)
     for number in range(3):
         assert next(results)[0] == number
     assert len(taken) < 3 + (pipeline.AHEAD + 2) * 2 + 2
@@ -221,7 +221,7 @@ def test_a_blas_leaves_the_cores_to_the_jobs(tracks):
             pytest.skip("this NumPy's BLAS has threads that nobody can count")
         pairs = [(0, str(tracks[0])), (1, str(tracks[1]))]
         plan, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
-        found = analyse_all(pairs, plan, pool, 2)
+        found = hear_all(pairs, plan, pool, 2)
         next(found)
         assert threads() == {1}
         list(found)
@@ -255,7 +255,7 @@ def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
     made, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        list(analyse_all(pairs, made, pool, jobs=2))
+        list(hear_all(pairs, made, pool, jobs=2))
 
 
 @pytest.mark.usefixtures("interruptible")

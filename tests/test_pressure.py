@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from conftest import Beet, noise, write_track
 from standins import write_standin
-from test_models import CountingLoader, make
+from test_models import CountingLoader, make, outcome
 
 from beetsplug.soundtags import catalogue, pipeline
 from beetsplug.soundtags.analysis import Analysis
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from beetsplug.soundtags.pipeline import Outcome
+    from beetsplug.soundtags.analysis import Outcome
 
 # Runs a command and prints its peak memory in bytes. On Linux, a process starts
 # with the peak of the one that starts it, and that of pytest is large.
@@ -152,8 +152,9 @@ def analyse(
 ) -> tuple[list[Path], list[Outcome]]:
     """Return the keys and the outcomes, as they come."""
     pairs, pool = zip(paths, paths), SessionPool(memory)
-    done = list(pipeline.analyse_all(pairs, make(SMALL), pool, jobs=2))
-    return [key for key, _ in done], [outcome for _, outcome in done]
+    made = make(SMALL)
+    done = list(pipeline.hear_all(pairs, made, pool, jobs=2))
+    return [key for key, _ in done], [outcome(found, made) for _, found in done]
 
 
 def said(outcomes: Sequence[Outcome]) -> list[Any]:

@@ -30,13 +30,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import soundfile
 
-from beetsplug.soundtags.analysis import Analysis
+from beetsplug.soundtags.analysis import Analysis, conclude
 from beetsplug.soundtags.errors import (
     CrashedDecoder,
     HangingDecoder,
+    SoundtagsError,
     UnexpectedFailure,
+    attempt,
 )
-from beetsplug.soundtags.pipeline import analyse_all
+from beetsplug.soundtags.pipeline import hear_all
 from beetsplug.soundtags.plan import make_plan
 from beetsplug.soundtags.readers import Readers
 from beetsplug.soundtags.sessions import SessionPool
@@ -140,9 +142,14 @@ def main() -> None:
         contents = [(file.name, file.read_bytes()[:LARGEST]) for file in files]
         tracks = made(folder, contents, options.files, options.seed)
         before = time.monotonic()
-        for path, found in analyse_all(
+        for path, heard in hear_all(
             tracks, plan, SessionPool(10**9), jobs, readers.features
         ):
+            found = (
+                heard
+                if isinstance(heard, SoundtagsError)
+                else attempt(conclude, heard, plan)
+            )
             slowest = max(slowest, time.monotonic() - before)
             before = time.monotonic()
             outcomes[kind_of(found)] += 1

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
+    from .analysis import Outcome
     from .commands import Command
-    from .pipeline import Outcome
     from .tagging import Tagger
 
 

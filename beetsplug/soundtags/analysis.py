@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import AUDIO_FIELD, PLAN_FIELD
+from .errors import SoundtagsError
 from .labels import label
 from .rules import GENRES, estimates
 from .scores import model_means, target_means
@@ -41,6 +42,9 @@ class Analysis:
     heard: Heard
     answers: Means
     estimates: Means
+
+
+Outcome = Analysis | SoundtagsError
 
 
 def conclude(heard: Heard, plan: Plan) -> Analysis:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from .activations import activations
 from .activations import jobs as jobs_of
-from .analysis import Analysis, conclude
 from .errors import BrokenModels, SoundtagsError, attempt
 from .features import Features, features
 from .hearing import Heard, hear
@@ -44,7 +42,6 @@ U = TypeVar("U")
 V = TypeVar("V")
 _Reading = tuple[T, "Iterator[Features]", "Future[Found]"]
 _Running = tuple[list[tuple[T, "Found"]], "Future[list[Result]]"]
-Outcome = Analysis | SoundtagsError
 Found = Features | Heard | SoundtagsError
 
 AHEAD = 4  # tracks per job that are read before models are ready for them
@@ -52,35 +49,6 @@ AHEAD = 4  # tracks per job that are read before models are ready for them
 # patches beyond which a turn begins before there are that many.
 GROUP = 32
 GROUP_MEMORY = 256 * 2**20
-
-
-def analyse_all(
-    tracks: Iterable[tuple[T, Path]],
-    plan: Plan,
-    pool: SessionPool,
-    jobs: int,
-    reading: Reading = features,
-    recall: Recall = lambda *_: None,
-) -> Iterator[tuple[T, Outcome]]:
-    """Hear many files, and conclude.
-
-    Parameters, errors: as of :func:`hear_all`.
-
-    Yields
-    ------
-    tuple
-        The anything, and the analysis or the error that prevented it.
-    """
-    with closing(hear_all(tracks, plan, pool, jobs, reading, recall)) as all_:
-        for key, found in all_:
-            yield key, concluded(found, plan)
-
-
-def concluded(found: Hearing, plan: Plan) -> Outcome:
-    """Conclude from what was heard, if it was."""
-    if isinstance(found, SoundtagsError):
-        return found
-    return attempt(conclude, found, plan)
 
 
 def hear_all(

@@ -13,19 +13,19 @@ from beets.util import syspath
 
 from . import options
 from .albums import ranked
-from .analysis import Analysis, conclude
+from .analysis import conclude
 from .engines import make_engine
 from .errors import (
     BrokenModels,
     SoundtagsError,
     UnusableStore,
     UnwritableTags,
+    attempt,
 )
 from .fields import AUDIO, BEFORE, PLAN, SAID, item_types, own
 from .filetags import read_tags, restore_tags, write_tags
 from .library import store_field
 from .ownership import OTHERS, is_ours, remember
-from .pipeline import concluded
 from .quiet import quiet
 from .rules import GENRES
 from .store import Store
@@ -45,11 +45,12 @@ if TYPE_CHECKING:
     from beets.library import Album, Item
     from confuse import ConfigView
 
+    from .analysis import Analysis, Outcome
     from .decoding import Path
     from .engines import Engine
     from .filetags import Tags
     from .hearing import Heard
-    from .pipeline import Hearing, Outcome
+    from .pipeline import Hearing
     from .plan import Plan
 
 
@@ -206,7 +207,7 @@ class Tagger:
             if store:
                 store.keep(found, plan)
         if plan is self.plan:
-            return concluded(found, plan)
+            return attempt(conclude, found, plan)
         return self.derive([*heard_of(item), *found.inputs.values()])
 
     @contextmanager

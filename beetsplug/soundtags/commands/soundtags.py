@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from confuse import ConfigView
     from rich.progress import Progress
 
-    from ..analysis import Analysis
-    from ..pipeline import Outcome
+    from ..analysis import Analysis, Outcome
     from ..tagging import Tagger
 
     Listeners = frozenset[str] | None
