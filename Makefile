@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/python demo/demo.py $(if $(MUSIC),"$(MUSIC)")
 
+# ARGS="-k mel" runs some tests, ARGS="-m 'not slow'" leaves out the slow ones.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

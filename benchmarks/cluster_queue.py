@@ -25,7 +25,7 @@ from beets.library import Item, Library
 from distributed import LocalCluster
 from footprint import beet, make_library
 
-LISTENERS = Path(__file__).parent.parent / "tests" / "listeners.py"
+LISTENERS = Path(__file__).parent.parent / "tests" / "support" / "listeners.py"
 TENTHS = 10
 
 

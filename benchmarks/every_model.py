@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 import yaml
-from standins import write_standin
+from support.standins import write_standin
 
 from beetsplug.soundtags import catalogue, fields
 

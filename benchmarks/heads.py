@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from standins import write_standin
+from support.standins import write_standin
 
 from beetsplug.soundtags import catalogue, plan
 from beetsplug.soundtags.activations import activations

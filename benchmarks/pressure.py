@@ -33,7 +33,7 @@ import yaml
 from beets.library import Item, Library
 from beets.util import displayable_path
 from footprint import beet, make_library
-from standins import write_standin
+from support.standins import write_standin
 
 from beetsplug.soundtags import catalogue, fields, pipeline, plan, sessions
 from beetsplug.soundtags.errors import SoundtagsError

@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 import numpy as np
 from beets.library import Library
 from big_library import fill, make_tagger
-from browser import FRAME, Page, browsing, find_browser
 from footprint import beet, make_library
+from support.browser import FRAME, Page, browsing, find_browser
 
 from beetsplug.soundtags.fields import LIST_OF_NAMES
 from beetsplug.soundtags.store import EMBEDDING

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import mediafile
 import mutagen
 import pytest
-from conftest import write_track
+from support.audio import write_track
+from support.beet import Beet
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from conftest import Beet
 
 # Mood, danceability and tags of the tracks of an album.
 TRACKS = [
@@ -23,19 +22,21 @@ TRACKS = [
 ]
 
 
-@pytest.fixture
-def albums(beet: Beet, tmp_path: Path) -> Beet:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """A library with an album of which we know all, and one with nothing."""
-    beet.configure(soundtags={"auto": False})
-    for album in ("known", "unknown"):
-        folder = tmp_path / album
+    home = tmp_path_factory.mktemp("filled")
+    beet = Beet.new(home / "beets", soundtags={"auto": False})
+    folders = [home / "known", home / "unknown"]
+    for folder in folders:
         folder.mkdir()
         for number, _ in enumerate(TRACKS):
             path = folder / f"{number}.flac"
-            file = mediafile.MediaFile(write_track(path, f"{album} {number}"))
-            file.album = album
+            title = f"{folder.name} {number}"
+            file = mediafile.MediaFile(write_track(path, title))
+            file.album = folder.name
             file.save()
-    beet("import", "-A", *(tmp_path / name for name in ("known", "unknown")))
+    beet("import", "-A", *folders)
     for number, (mood, danceability, tags) in enumerate(TRACKS):
         beet(
             "modify",
@@ -48,13 +49,20 @@ def albums(beet: Beet, tmp_path: Path) -> Beet:
     return beet
 
 
+@pytest.fixture
+def albums(beet: Beet, filled: Beet) -> Beet:
+    """The same albums, for a test that changes something."""
+    beet.begin_with(filled)
+    return beet
+
+
 def found(beet: Beet, *query: str) -> list[str]:
     return beet("ls", "-a", "-f", "$album", *query).stdout.split()
 
 
-def test_albums_say_what_tracks_have_in_common(albums: Beet):
+def test_albums_say_what_tracks_have_in_common(filled: Beet):
     template = "$mood | $danceability | $soundtags"
-    said = albums("ls", "-a", "-f", template, "album:=known").stdout.strip()
+    said = filled("ls", "-a", "-f", template, "album:=known").stdout.strip()
     assert said == "sad; relaxed | 0.3000 | slow; piano; guitar"
 
 
@@ -68,15 +76,15 @@ def test_albums_say_what_tracks_have_in_common(albums: Beet):
         "soundtags:slow",
     ],
 )
-def test_queries_find_albums(albums: Beet, query: str):
-    assert found(albums, query) == ["known"]
+def test_queries_find_albums(filled: Beet, query: str):
+    assert found(filled, query) == ["known"]
 
 
 @pytest.mark.parametrize(
     "query", ["mood:happy", "danceability:0.31..", "soundtags:quiet"]
 )
-def test_queries_pass_over_albums(albums: Beet, query: str):
-    assert found(albums, query) == []
+def test_queries_pass_over_albums(filled: Beet, query: str):
+    assert found(filled, query) == []
 
 
 def test_what_is_said_of_an_album_itself_counts(albums: Beet):

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from support.paths import ROOT
 
 from beetsplug.soundtags import catalogue, metadata
 from beetsplug.soundtags.errors import UnusableModel

@@ -1,4 +1,9 @@
-"""A cluster: schedulers and workers as processes, and what befalls them."""
+"""A cluster: schedulers and workers as processes, and what befalls them.
+
+Starting these takes most of the time, so tests share them: a cluster that runs
+models, one that makes up what it hears, one whose workers may die, and a
+scheduler to which tests bring workers of their own.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +18,16 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import ROOT, Beet, write_track
+import soundfile
+from mediafile import MediaFile
+from support.audio import noise, write_track
+from support.beet import Beet
+from support.paths import ROOT, SUPPORT
 
 from beetsplug.soundtags import cluster as module
 from beetsplug.soundtags import errors
@@ -30,12 +39,24 @@ if TYPE_CHECKING:
 
 distributed = pytest.importorskip("distributed")
 
-LISTENERS = Path(__file__).with_name("listeners.py")
-PACKAGE = str(Path(errors.__file__).parents[2])  # where it is imported from
-PLAIN = ["a", "b", "c", "d"]
+pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(
     os.name == "nt", reason="Windows has other ways to die"
 )
+
+MAKES_UP = f"--preload={SUPPORT / 'listeners.py'}"
+UNATTENDED = "--no-nanny"  # that would start a worker anew
+PACKAGE = str(Path(errors.__file__).parents[2])  # where it is imported from
+PATHS = {"default": "$title"}
+ENOUGH = 120  # seconds for anything that is to happen
+
+# Tracks of the library that tests copy, and queries for some of them.
+PLAIN = ["a", "b", "c", "d"]
+SLOW = [f"slow {number:02}" for number in range(40)]
+TROUBLE = ["bad", "bug", "crash", "hang"]
+ONE, TWO, FOUR = "title::^a$", "title::^[ab]$", "title::^[a-d]$"
+TEN_SLOW, ALL_SLOW = "title::^slow.0", "title::^slow"
+NOT_SLOW = "title::^[^s]"
 
 
 @dataclass
@@ -44,13 +65,17 @@ class Dask:
 
     folder: Path
     processes: ExitStack
-    settings: dict[str, str] = field(default_factory=dict)  # of Dask
+    settings: dict[str, str]  # of Dask
     workers: int = 0
+    started: int = 0
 
     def __post_init__(self) -> None:
         self.file = self.folder / "scheduler.json"
         self.scheduler = self._start(
-            "scheduler", "--port=0", f"--scheduler-file={self.file}"
+            self.processes,
+            "scheduler",
+            "--port=0",
+            f"--scheduler-file={self.file}",
         )
         wait_for(lambda: self.file.is_file() and self.file.read_text())
 
@@ -58,21 +83,25 @@ class Dask:
     def address(self) -> str:
         return json.loads(self.file.read_text())["address"]
 
-    def worker(
-        self, *options: str, **environment: str
-    ) -> subprocess.Popen[bytes]:
-        """Start a worker that has the time to get ready."""
-        self.workers += 1
-        started = self._start(
-            "worker",
-            f"--scheduler-file={self.file}",
-            "--nthreads=1",
-            *options,
-            **environment,
-        )
+    def begin(self, *options: str, **environment: str) -> None:
+        """Start a worker that stays."""
+        self._work(self.processes, *options, **environment)
+
+    @contextmanager
+    def worker(self, *options: str, **environment: str) -> Iterator[None]:
+        """Have another worker for a while."""
+        with ExitStack() as processes:
+            self._work(processes, UNATTENDED, *options, **environment)
+            try:
+                yield
+            finally:
+                self.workers -= 1
+        self.gather()
+
+    def gather(self) -> None:
+        """Wait until all workers are there, and no other."""
         with self.client() as client:
-            client.wait_for_workers(self.workers, timeout=60)
-        return started
+            wait_for(lambda: len(client.nthreads()) == self.workers)
 
     @contextmanager
     def client(self) -> Iterator[Any]:
@@ -90,12 +119,23 @@ class Dask:
                 lambda dask_scheduler: len(dask_scheduler.tasks)
             )
 
+    def _work(
+        self, processes: ExitStack, *options: str, **environment: str
+    ) -> None:
+        file = f"--scheduler-file={self.file}"
+        self._start(
+            processes, "worker", file, "--nthreads=1", *options, **environment
+        )
+        self.workers += 1
+        self.gather()
+
     def _start(
-        self, kind: str, *options: str, **environment: str
+        self, processes: ExitStack, kind: str, *options: str, **environment: str
     ) -> subprocess.Popen[bytes]:
-        home = self.folder / f"{kind}-{self.workers}"
+        self.started += 1
+        home = self.folder / f"{kind}-{self.started}"
         home.mkdir()
-        log = self.processes.enter_context((home / "log").open("wb"))
+        log = processes.enter_context((home / "log").open("wb"))
         command = [sys.executable, "-m", f"distributed.cli.dask_{kind}"]
         process = subprocess.Popen(
             [*command, "--no-dashboard", "--host=127.0.0.1", *options],
@@ -111,13 +151,21 @@ class Dask:
             stdout=log,
             stderr=log,
         )
-        self.processes.callback(process.wait)
-        self.processes.callback(process.terminate)
+        processes.callback(end, process)
         return process
 
 
-def wait_for(found: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(ENOUGH)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_for(found: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + ENOUGH
     while not found():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -133,40 +181,75 @@ def dask(folder: Path, **settings: str) -> Iterator[Dask]:
 def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
     """A cluster of two workers that run models."""
     with dask(tmp_path_factory.mktemp("listening")) as made:
-        made.worker()
-        made.worker()
+        made.begin(UNATTENDED)
+        made.begin(UNATTENDED)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    """A cluster of two workers that make up what they hear."""
+    with dask(tmp_path_factory.mktemp("cluster")) as made:
+        made.begin(UNATTENDED, MAKES_UP)
+        made.begin(UNATTENDED, MAKES_UP)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def attended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    """A cluster of two workers that are started anew when they die."""
+    settings = {
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+        "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "3s",
+    }
+    with dask(tmp_path_factory.mktemp("mortal"), **settings) as made:
+        made.begin(MAKES_UP)
+        made.begin(MAKES_UP)
         yield made
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Dask]:
-    """A cluster of two workers that meet what files' names say."""
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    few = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
-    with dask(folder, **few) as made:
-        made.worker(f"--preload={LISTENERS}")
-        made.worker(f"--preload={LISTENERS}")
+def mortal(attended: Dask) -> Dask:
+    """A cluster whose workers may be killed: both are there again."""
+    attended.gather()
+    return attended
+
+
+@pytest.fixture(scope="module")
+def deserted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    """A scheduler that has no workers but those that a test starts."""
+    with dask(tmp_path_factory.mktemp("deserted")) as made:
         yield made
 
 
-def fill(beet: Beet, *titles: str) -> None:
-    """Import tracks that nobody has heard."""
-    source = beet.folder.parent / "in"
-    source.mkdir(exist_ok=True)
-    for seed, title in enumerate(titles):
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Beet:
+    """A library of tracks that nobody has heard."""
+    source = tmp_path_factory.mktemp("in")
+    for seed, title in enumerate(PLAIN):
         write_track(source / f"{title}.flac", title, seed)
-    beet.configure(
-        soundtags={"auto": False, "patches": 2}, paths={"default": "$title"}
-    )
+    for title in [*SLOW, *TROUBLE]:  # which nobody reads
+        path = source / f"{title}.flac"
+        soundfile.write(path, noise(0.1, 8000), 8000)
+        file = MediaFile(path)
+        file.title = title
+        file.save()
+    home = tmp_path_factory.mktemp("home") / "beets"
+    beet = Beet.new(home, soundtags={"auto": False}, paths=PATHS)
     beet("import", "-A", source)
+    return beet
+
+
+@pytest.fixture
+def library(beet: Beet, imported: Beet) -> Beet:
+    beet.begin_with(imported)
+    return beet
 
 
 def use(beet: Beet, cluster: Dask | str, **more: Any) -> None:
     address = cluster if isinstance(cluster, str) else cluster.address
     beet.configure(
-        soundtags={"patches": 2, "cluster": address, **more},
-        paths={"default": "$title"},
+        soundtags={"patches": 2, "cluster": address, **more}, paths=PATHS
     )
 
 
@@ -186,43 +269,65 @@ def heard(beet: Beet) -> set[tuple[Any, ...]]:
         }
 
 
-def start(beet: Beet) -> subprocess.Popen[str]:
+@contextmanager
+def running(beet: Beet, query: str) -> Iterator[subprocess.Popen[str]]:
     """Start a run, and wait until it has finished a track."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "beets", "soundtags"],
+        [sys.executable, "-m", "beets", "soundtags", query],
         env={**beet.environment(), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert run.stdout
-    assert run.stdout.readline()
-    return run
+    with run:
+        try:
+            assert run.stdout
+            assert run.stdout.readline()
+            yield run
+        finally:
+            run.kill()
 
 
 def tagged(beet: Beet) -> list[str]:
     return [i["title"] for i in beet.items() if "soundtags_plan" in i]
 
 
-def test_a_cluster_says_what_this_machine_says(beet, listening):
-    fill(beet, *"abcdef")
-    shown = beet("soundtags", "-pf").stdout.splitlines()
-    here = heard(beet)
-    (beet.folder / "soundtags.db").unlink()
-    use(beet, listening)
-    there = beet("soundtags", "-pf").stdout.splitlines()
+def add_model(beet: Beet, name: str) -> Path:
+    """Give beet a model under a name of its own; return its graph."""
+    folder = beet.folder / "soundtags-models"
+    folder.mkdir()
+    for suffix in (".pb", ".json"):
+        source = ROOT / "models" / f"mtt-musicnn-1{suffix}"
+        shutil.copy(source, folder / f"{name}{suffix}")
+    return folder / f"{name}.pb"
+
+
+def other_version(folder: Path) -> str:
+    """Return a path for Python on which our package has version 9.9."""
+    facts = folder / "beets_soundtags-9.9.dist-info" / "METADATA"
+    facts.parent.mkdir(parents=True)
+    facts.write_text("Metadata-Version: 2.1\nName: x\nVersion: 9.9\n")
+    return f"{folder}{os.pathsep}{PACKAGE}"
+
+
+@pytest.mark.models
+def test_a_cluster_says_what_this_machine_says(library, listening):
+    shown = library("soundtags", "-pf", FOUR).stdout.splitlines()
+    here = heard(library)
+    (library.folder / "soundtags.db").unlink()
+    use(library, listening)
+    there = library("soundtags", "-pf", FOUR).stdout.splitlines()
     assert sorted(there[:-1]) == sorted(shown[:-1])
-    assert len(here) > 12
-    assert heard(beet) == here
-    assert "6 tagged" in beet("soundtags").stdout
-    assert len(tagged(beet)) == 6
-    assert "6 already up to date" in beet("soundtags").stdout
+    assert len(here) > 2 * len(PLAIN)
+    assert heard(library) == here
+    assert "4 tagged" in library("soundtags", FOUR).stdout
+    assert tagged(library) == PLAIN
+    assert "4 already up to date" in library("soundtags", FOUR).stdout
 
 
-def test_the_command_line_names_a_cluster(beet, listening):
-    fill(beet, "a")
-    use(beet, "tcp://127.0.0.1:1")
-    done = beet("soundtags", "--cluster", listening.file)
+def test_the_command_line_names_a_cluster(library, listening):
+    use(library, "tcp://127.0.0.1:1")
+    done = library("soundtags", "--cluster", listening.file, ONE)
     assert "1 tagged" in done.stdout
 
 
@@ -232,107 +337,95 @@ def test_an_import_uses_the_cluster(beet, track, listening):
     assert tagged(beet) == ["Title"]
 
 
-def test_workers_find_folders_elsewhere(beet, listening):
-    fill(beet, "a")
-    music, there = beet.folder / "music", beet.folder.parent / "mount"
+def test_workers_find_folders_elsewhere(library, listening):
+    music, there = library.folder / "music", library.folder.parent / "mount"
     shutil.copytree(music, there)
     here = music / "a.flac"
     here.write_bytes(b"only workers have the music")
-    use(beet, listening, cluster_paths={str(music): str(there)})
-    assert "1 tagged" in beet("soundtags", "-W").stdout
+    use(library, listening, cluster_paths={str(music): str(there)})
+    assert "1 tagged" in library("soundtags", "-W", ONE).stdout
 
 
-def test_files_can_be_sent(beet, listening):
-    fill(beet, "a")
-    nowhere = {str(beet.folder / "music"): "/nowhere"}
-    use(beet, listening, cluster_paths=nowhere, cluster_ship=True)
-    assert "1 tagged" in beet("soundtags").stdout
+def test_files_can_be_sent(library, listening):
+    nowhere = {str(library.folder / "music"): "/nowhere"}
+    use(library, listening, cluster_paths=nowhere, cluster_ship=True)
+    assert "1 tagged" in library("soundtags", ONE).stdout
 
 
-def test_a_file_that_is_nowhere_fails_as_here(beet, cluster):
-    fill(beet, "a", "b")
-    (beet.folder / "music" / "a.flac").unlink()
+def test_a_file_that_is_nowhere_fails_as_here(library, cluster):
+    (library.folder / "music" / "a.flac").unlink()
     for ship in (False, True):
-        use(beet, cluster, cluster_ship=ship)
-        done = beet("soundtags", "-f")
+        use(library, cluster, cluster_ship=ship)
+        done = library("soundtags", "-f", TWO)
         assert "1 tagged" in done.stdout
         assert "1 x cannot be opened" in done.stdout
         assert "No such file" in done.stderr
 
 
-def test_a_file_that_workers_lack_is_named(beet, cluster):
-    fill(beet, "a", "b")
-    music, there = beet.folder / "music", beet.folder.parent / "mount"
+def test_a_file_that_workers_lack_is_named(library, cluster):
+    music, there = library.folder / "music", library.folder.parent / "mount"
     shutil.copytree(music, there)
     (there / "a.flac").unlink()
-    use(beet, cluster, cluster_paths={str(music): str(there)})
-    done = beet("soundtags")
+    use(library, cluster, cluster_paths={str(music): str(there)})
+    done = library("soundtags", TWO)
     assert "1 tagged" in done.stdout
     assert f"not there on a worker: {there / 'a.flac'}" in done.stderr
     assert "soundtags.cluster_paths" in done.stderr
 
 
-def test_a_missing_mount_is_named(beet, cluster):
-    fill(beet, *PLAIN)
-    use(beet, cluster, cluster_paths={str(beet.folder / "music"): "/nowhere"})
-    said = complaints(beet)
+def test_a_missing_mount_is_named(library, cluster):
+    nowhere = {str(library.folder / "music"): "/nowhere"}
+    use(library, cluster, cluster_paths=nowhere)
+    said = complaints(library, FOUR)
     assert "/nowhere is not there, or empty" in said
     assert "soundtags.cluster_paths" in said
     assert said.count("\n") == 3  # each worker, and that there is no other
 
 
-def test_models_are_sent_once(beet, tmp_path):
-    fill(beet, *PLAIN)
-    folder = beet.folder / "soundtags-models"
-    folder.mkdir()
-    for suffix in (".pb", ".json"):
-        source = ROOT / "models" / f"mtt-musicnn-1{suffix}"
-        shutil.copy(source, folder / f"mine{suffix}")
-    cache = tmp_path / "cache"
-    with dask(tmp_path) as made:
-        made.worker(XDG_CACHE_HOME=str(cache))
-        use(beet, made, models=["mine"])
-        assert "4 tagged" in beet("soundtags").stdout
-        (kept,) = cache.rglob("mine.pb")
-        assert kept.read_bytes() == (folder / "mine.pb").read_bytes()
-        as_it_was = kept.stat()
-        assert "4 tagged" in beet("soundtags", "-f").stdout
-        assert kept.stat().st_mtime_ns == as_it_was.st_mtime_ns
-        assert [*cache.rglob("*.part")] == []
+def test_models_are_sent_once(library, listening):
+    graph = add_model(library, "mine")
+    use(library, listening, models=["mine"])
+    assert "4 tagged" in library("soundtags", FOUR).stdout
+    kept = {
+        path: path.stat().st_mtime_ns
+        for path in listening.folder.rglob("mine.pb")
+    }
+    assert 1 <= len(kept) <= listening.workers
+    assert all(path.read_bytes() == graph.read_bytes() for path in kept)
+    assert "4 tagged" in library("soundtags", "-f", FOUR).stdout
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert [*listening.folder.rglob("*.part")] == []
+
+
+def test_a_damaged_copy_of_a_model_is_replaced(library, deserted, tmp_path):
+    graph, cache = add_model(library, "mine"), tmp_path / "cache"
+    use(library, deserted, models=["mine"])
+    with deserted.worker(MAKES_UP, XDG_CACHE_HOME=str(cache)):
+        assert "1 tagged" in library("soundtags", ONE).stdout
+    (kept,) = cache.rglob("mine.pb")
+    assert kept.read_bytes() == graph.read_bytes()
     kept.write_bytes(b"damaged")
-    again = tmp_path / "again"
-    again.mkdir()
-    with dask(again) as made:
-        made.worker(XDG_CACHE_HOME=str(cache))
-        use(beet, made, models=["mine"])
-        assert "4 tagged" in beet("soundtags", "-f").stdout
-    assert kept.read_bytes() == (folder / "mine.pb").read_bytes()
+    with deserted.worker(MAKES_UP, XDG_CACHE_HOME=str(cache)):
+        assert "1 tagged" in library("soundtags", "-f", ONE).stdout
+    assert kept.read_bytes() == graph.read_bytes()
 
 
-def test_another_version_is_named(beet, tmp_path):
-    fill(beet, "a")
-    other = tmp_path / "other"
-    facts = other / "beets_soundtags-9.9.dist-info" / "METADATA"
-    facts.parent.mkdir(parents=True)
-    facts.write_text("Metadata-Version: 2.1\nName: x\nVersion: 9.9\n")
-    with dask(tmp_path) as made:
-        made.worker(PYTHONPATH=f"{other}{os.pathsep}{PACKAGE}")
-        use(beet, made)
-        said = complaints(beet)
+def test_another_version_is_named(library, deserted, tmp_path):
+    use(library, deserted)
+    with deserted.worker(PYTHONPATH=other_version(tmp_path / "other")):
+        said = complaints(library, ONE)
     assert "has beets-soundtags 9.9, but here it is" in said
-    assert tagged(beet) == []
+    assert tagged(library) == []
 
 
-def test_a_worker_without_the_package_is_named(beet, tmp_path):
-    fill(beet, "a")
+def test_a_worker_without_the_package_is_named(library, deserted, tmp_path):
     empty = tmp_path / "beetsplug" / "soundtags"
     empty.mkdir(parents=True)
     (empty / "__init__.py").touch()
     (empty / "worker.py").write_text("raise ImportError('there is none')")
-    with dask(tmp_path) as made:
-        made.worker(PYTHONPATH=str(tmp_path))
-        use(beet, made)
-        said = complaints(beet)
+    use(library, deserted)
+    with deserted.worker(PYTHONPATH=str(tmp_path)):
+        said = complaints(library, ONE)
     assert "beets-soundtags[cluster]==" in said
 
 
@@ -344,101 +437,79 @@ def test_a_worker_without_the_package_is_named(beet, tmp_path):
         ("127.0.0.1", "neither an address such as tcp://host:8786 nor"),
     ],
 )
-def test_a_wrong_address_is_named(beet, address, said):
-    fill(beet, "a")
-    use(beet, address)
-    found = complaints(beet)
+def test_a_wrong_address_is_named(library, address, said):
+    use(library, address)
+    found = complaints(library, ONE)
     assert said in found
     assert found.count("\n") == 1
 
 
-def test_a_scheduler_file_that_is_none_is_named(beet, tmp_path):
-    fill(beet, "a")
+def test_a_scheduler_file_that_is_none_is_named(library, tmp_path):
     file = tmp_path / "scheduler.json"
     file.write_text("nonsense")
-    use(beet, str(file))
-    found = complaints(beet)
+    use(library, str(file))
+    found = complaints(library, ONE)
     assert f"{file}: neither an address" in found
     assert found.count("\n") == 1
 
 
-def test_no_worker_at_all_is_said(tmp_path, monkeypatch):
+def test_no_worker_at_all_is_said(deserted, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "STARTING", 1)
     models = make_plan(["msd-musicnn-1"], tmp_path, Settings(), print)
-    with dask(tmp_path) as made:
-        engine = module.Cluster(
-            made.address, module.Shares({}), 10**9, logging.getLogger()
-        )
-        with pytest.raises(errors.UnreachableCluster, match="has no worker"):
-            next(engine.hear([(0, "a.flac")], models, lambda *_: None))
-        engine.close()
+    engine = module.Cluster(
+        deserted.address, module.Shares({}), 10**9, logging.getLogger()
+    )
+    named = pytest.raises(errors.UnreachableCluster, match="has no worker")
+    with closing(engine), named:
+        next(engine.hear([(0, "a.flac")], models, lambda *_: None))
 
 
-def test_without_dask_the_remedy_is_named(beet, tmp_path):
-    fill(beet, "a")
+def test_without_dask_the_remedy_is_named(library, tmp_path):
     broken = tmp_path / "path" / "distributed.py"
     broken.parent.mkdir()
     broken.write_text("raise ImportError('made to fail')\n")
-    use(beet, "tcp://127.0.0.1:1")
-    done = subprocess.run(
-        [sys.executable, "-m", "beets", "soundtags"],
-        env={
-            **beet.environment(),
-            "PYTHONPATH": f"{broken.parent}{os.pathsep}{PACKAGE}",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
+    use(library, "tcp://127.0.0.1:1")
+    paths = f"{broken.parent}{os.pathsep}{PACKAGE}"
+    environment = {**library.environment(), "PYTHONPATH": paths}
+    done = library.fresh("soundtags", ONE, status=1, env=environment)
     assert "pip install beets-soundtags[cluster]" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @posix
-def test_a_killed_worker_loses_nothing(beet, cluster):
-    titles = [f"slow {number}" for number in range(16)]
-    fill(beet, *titles)
-    use(beet, cluster)
-    run = start(beet)
-    victim = min(cluster.pids().values())
-    os.kill(victim, signal.SIGKILL)
-    said, errors = run.communicate(timeout=120)
+def test_a_killed_worker_loses_nothing(library, mortal):
+    use(library, mortal)
+    victim = min(mortal.pids().values())
+    with running(library, TEN_SLOW) as run:
+        os.kill(victim, signal.SIGKILL)
+        said, errors = run.communicate(timeout=ENOUGH)
     assert run.returncode == 0, said + errors
-    assert "16 tagged" in said
+    assert "10 tagged" in said
     assert errors == ""
-    assert tagged(beet) == sorted(titles)
+    assert tagged(library) == SLOW[:10]
 
 
 @posix
-def test_a_worker_that_stands_still_loses_nothing(beet, tmp_path):
-    titles = [f"slow {number}" for number in range(12)]
-    fill(beet, *titles)
-    ttl = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "3s"}
-    with dask(tmp_path, **ttl) as made:
-        made.worker(f"--preload={LISTENERS}")
-        made.worker(f"--preload={LISTENERS}")
-        use(beet, made)
-        run = start(beet)
-        victim = min(made.pids().values())
+def test_a_worker_that_stands_still_loses_nothing(library, mortal):
+    use(library, mortal)
+    victim = min(mortal.pids().values())
+    with running(library, TEN_SLOW) as run:
         os.kill(victim, signal.SIGSTOP)
         try:
-            said, errors = run.communicate(timeout=120)
+            said, errors = run.communicate(timeout=ENOUGH)
         finally:
             with suppress(ProcessLookupError):  # by now, its nanny has
                 os.kill(victim, signal.SIGKILL)
     assert run.returncode == 0, said + errors
-    assert tagged(beet) == sorted(titles)
+    assert tagged(library) == SLOW[:10]
 
 
 @posix
-def test_what_goes_wrong_costs_that_track_alone(beet, cluster):
-    titles = [*PLAIN, "bad", "bug", "crash", "hang"]
-    fill(beet, *titles)
-    use(beet, cluster)
-    done = beet("soundtags")
+def test_what_goes_wrong_costs_that_track_alone(library, mortal):
+    use(library, mortal)
+    done = library("soundtags", NOT_SLOW)
     assert "4 tagged, 0 already up to date, 4 failed" in done.stdout
-    assert tagged(beet) == PLAIN
+    assert tagged(library) == PLAIN
     lines = done.stderr.splitlines()
     for name, reason in {
         "bad": "made to fail",
@@ -453,68 +524,53 @@ def test_what_goes_wrong_costs_that_track_alone(beet, cluster):
 
 @posix
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_cancels_what_waits(beet, cluster):
-    titles = [f"slow {number}" for number in range(40)]
-    fill(beet, *titles)
-    use(beet, cluster)
-    run = start(beet)
-    run.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, said = run.communicate(timeout=60)
-    assert time.monotonic() < began + 15  # or it would have gone on
+def test_ctrl_c_cancels_what_waits(library, cluster):
+    use(library, cluster)
+    with running(library, ALL_SLOW) as run:
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=ENOUGH)
     assert "Traceback" not in said
-    assert 1 <= len(tagged(beet)) < 20
-    wait_for(lambda: cluster.tasks() == 0, 5)
+    assert 1 <= len(tagged(library)) < 20
+    wait_for(lambda: cluster.tasks() == 0)
 
 
 @posix
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_without_the_scheduler_the_run_ends(beet, cluster, how):
-    titles = [f"slow {number}" for number in range(40)]
-    fill(beet, *titles)
-    use(beet, cluster)
-    run = start(beet)
-    cluster.scheduler.send_signal(how)
-    _, said = run.communicate(timeout=60)
+def test_without_the_scheduler_the_run_ends(library, tmp_path, how):
+    with dask(tmp_path) as made:
+        made.begin(UNATTENDED, MAKES_UP)
+        use(library, made)
+        with running(library, ALL_SLOW) as run:
+            made.scheduler.send_signal(how)
+            _, said = run.communicate(timeout=ENOUGH)
     assert run.returncode == 1
     assert said == (
         "error: the scheduler of the cluster has gone; what was finished is"
         " stored, so call again to go on\n"
     )
-    assert 1 <= len(tagged(beet)) < 20
+    assert 1 <= len(tagged(library)) < 20
 
 
-@posix
-def test_a_worker_that_is_unfit_gets_no_more(beet, cluster, tmp_path):
-    titles = [f"slow {number}" for number in range(8)]
-    fill(beet, *titles)
-    other = tmp_path / "other"
-    facts = other / "beets_soundtags-9.9.dist-info" / "METADATA"
-    facts.parent.mkdir(parents=True)
-    facts.write_text("Metadata-Version: 2.1\nName: x\nVersion: 9.9\n")
-    cluster.worker(PYTHONPATH=f"{other}{os.pathsep}{PACKAGE}")
-    use(beet, cluster)
-    done = beet("soundtags")
-    assert "8 tagged" in done.stdout
+def test_a_worker_that_is_unfit_gets_no_more(library, cluster, tmp_path):
+    use(library, cluster)
+    with cluster.worker(PYTHONPATH=other_version(tmp_path / "other")):
+        done = library("soundtags", TEN_SLOW)
+    assert "10 tagged" in done.stdout
     assert done.stderr.count("has beets-soundtags 9.9") == 1
 
 
-def test_a_broken_model_is_left_out(beet, tmp_path):
-    fill(beet, "a", "b")
-    folder = beet.folder / "soundtags-models"
-    folder.mkdir()
-    source = ROOT / "models" / "mtt-musicnn-1.json"
-    facts = json.loads(source.read_text())
+def test_a_broken_model_is_left_out(library, listening):
+    graph = add_model(library, "broken")
+    graph.write_bytes(b"nonsense")
+    metadata = graph.with_suffix(".json")
+    facts = json.loads(metadata.read_text())
     facts["classes"] = [f"new {name}" for name in facts["classes"]]
-    (folder / "mine.json").write_text(json.dumps(facts))
-    (folder / "mine.pb").write_bytes(b"nonsense")
-    with dask(tmp_path) as made:
-        made.worker()
-        use(beet, made)
-        done = beet("soundtags")
+    metadata.write_text(json.dumps(facts))
+    use(library, listening)
+    done = library("soundtags", TWO)
     assert "2 tagged" in done.stdout
     assert "left out: " in done.stderr
-    assert "mine.pb" in done.stderr
+    assert "broken.pb" in done.stderr
 
 
 def test_errors_travel():

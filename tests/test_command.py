@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import mutagen
 import pytest
 import soundfile
-from conftest import ROOT, Beet, encode, noise, write_track
+from support.audio import encode, noise, write_track
+from support.beet import Beet
+from support.paths import PLUGINS, ROOT
 
 OURS = ("mood", "danceability", "voice_instrumental")
 
 
-@pytest.fixture
-def library(beet: Beet, track: Path) -> Beet:
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """A library of two tracks that were never analysed."""
-    write_track(track.with_name("other.flac"), "Other", seed=1)
-    beet.configure(soundtags={"auto": False, "patches": 2})
-    beet("import", "-A", track.parent)
+    folder = tmp_path_factory.mktemp("in")
+    write_track(folder / "track.flac")
+    write_track(folder / "other.flac", "Other", seed=1)
+    home = tmp_path_factory.mktemp("home") / "beets"
+    beet = Beet.new(home, soundtags={"auto": False})
+    beet("import", "-A", folder)
     assert not beet.items("soundtags_plan::.")
+    return beet
+
+
+@pytest.fixture
+def library(beet: Beet, imported: Beet) -> Beet:
+    beet.begin_with(imported)
+    beet.configure(soundtags={"auto": False, "patches": 2, "jobs": 1})
     return beet
 
 
@@ -286,10 +297,8 @@ def test_nothing_is_said_of_silence(beet: Beet, tmp_path):
         soundfile.write(folder / f"{name}.wav", samples, 44100, "FLOAT")
     beet.configure(soundtags={"patches": 2, "auto": False, "jobs": 1})
     beet("import", "-A", "-C", folder)
-    for path in folder.iterdir():
-        beet("modify", "-yMW", f"path:{path}", f"title={path.stem}")
     assert "4 tagged" in beet("soundtags").stdout
-    items = {item["title"]: item for item in beet.items()}
+    items = {Path(item["path"]).stem: item for item in beet.items()}
     for name in SILENT:
         assert items[name]["soundtags_plan"]
         for field in ("mood", "genres", "danceability", "soundtags"):
@@ -297,7 +306,8 @@ def test_nothing_is_said_of_silence(beet: Beet, tmp_path):
         assert items[name].get("danceability") is None
     assert items["soft"]["danceability"] is not None
     assert items["soft"]["soundtags"]
-    assert beet.ls("$title", "danceability:0..") == ["soft"]
+    (path,) = beet.ls("$path", "danceability:0..")
+    assert Path(path).stem == "soft"
 
 
 def test_unknown_models_are_named(library: Beet):
@@ -306,10 +316,13 @@ def test_unknown_models_are_named(library: Beet):
     assert str(library.folder / "soundtags-models") in done.stderr
 
 
+@pytest.mark.models
 def test_resampy_gives_nearly_the_same(library: Beet):
-    library("soundtags")
+    library("soundtags", "-q")
     soxr = library.items()
-    library.configure(soundtags={"patches": 2, "resampler": "resampy"})
+    library.configure(
+        soundtags={"patches": 2, "jobs": 1, "resampler": "resampy"}
+    )
     assert "2 tagged" in library("soundtags").stdout
     for one, other in zip(soxr, library.items()):
         assert one["danceability"] == pytest.approx(
@@ -317,10 +330,11 @@ def test_resampy_gives_nearly_the_same(library: Beet):
         )
 
 
+@pytest.mark.models
 def test_jobs_do_not_change_results(library: Beet):
     library("soundtags", "-j", "1")
     one = library.items()
-    library("soundtags", "-f", "-j", "4")
+    library("soundtags", "-f", "-j", "2")
     for before, after in zip(one, library.items()):
         for name in ("mood", "soundtags", "genres", "soundtags_plan"):
             assert before[name] == after[name]
@@ -329,6 +343,7 @@ def test_jobs_do_not_change_results(library: Beet):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 def test_a_terminal_gets_a_bar_and_nothing_of_tensorflow(library: Beet):
     import pty
@@ -361,9 +376,10 @@ def test_a_terminal_gets_a_bar_and_nothing_of_tensorflow(library: Beet):
         assert word not in text
 
 
+@pytest.mark.slow
 def test_native_noise_is_there_only_when_asked_for(library: Beet):
-    assert library("soundtags").stderr == ""
-    loud = library("-vv", "soundtags", "-f").stderr
+    assert library.fresh("soundtags").stderr == ""
+    loud = library.fresh("-vv", "soundtags", "-f").stderr
     assert "Sending event" in loud
     assert re.search(r"oneDNN|absl|cpu_feature", loud)
 
@@ -390,6 +406,7 @@ def bad_model(beet: Beet, name: str) -> None:
     (folder / f"{name}.pb").write_bytes(embedded.read_bytes()[:100_000])
 
 
+@pytest.mark.models
 def test_bad_models_are_left_out_or_named(library: Beet):
     bad_model(library, "mood_happy-musicnn-msd-2")
     bad_model(library, "mood_sad-musicnn-mtt-2")
@@ -409,6 +426,7 @@ def test_bad_models_are_left_out_or_named(library: Beet):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.models
 def test_an_import_goes_on_whatever_models_there_are(beet: Beet, track: Path):
     bad_model(beet, "mood_happy-musicnn-msd-2")
     done = beet("import", "-A", track.parent)
@@ -423,31 +441,23 @@ def test_models_that_are_not_here_say_how_to_get_them(library: Beet):
     assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr
 
 
+@pytest.mark.slow
 def test_tensorflow_is_not_loaded_for_nothing(library: Beet):
-    run = (
-        "import sys; from beets import ui\n"
-        "try: ui.main(['soundtags'])\n"
-        "finally: print('tensorflow' in sys.modules)"
-    )
-
-    def soundtags() -> list[str]:
-        done = subprocess.run(
-            [sys.executable, "-c", run],
-            env=library.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.stdout.splitlines()
-
-    assert soundtags()[-1] == "True"
-    assert soundtags()[0].startswith("0 tagged, 2 already up to date")
-    assert soundtags()[-1] == "False"
+    plugins = {
+        "plugins": ["soundtags", "loaded"],
+        "pluginpath": [str(PLUGINS)],
+    }
+    library.configure(**plugins)
+    assert library.fresh("soundtags").stdout.splitlines()[-1] == "True"
+    summary, loaded = library.fresh("soundtags").stdout.splitlines()
+    assert summary.startswith("0 tagged, 2 already up to date")
+    assert loaded == "False"
     # Nor where there is nothing that can be read.
     for item in library.items():
         Path(item["path"]).write_text("no music")
-    library.configure(soundtags={"patches": 3})
-    stale, summary, *_, loaded = soundtags()
+    library.configure(soundtags={"patches": 3, "jobs": 1}, **plugins)
+    done = library.fresh("soundtags", status=1)
+    stale, summary, *_, loaded = done.stdout.splitlines()
     assert stale.startswith("2 of 2 were analysed with other models")
     assert "2 failed" in summary
     assert loaded == "False"

@@ -9,7 +9,7 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
-from conftest import encode, noise
+from support.audio import encode, noise
 
 from beetsplug.soundtags.decoding import decode, seekable
 from beetsplug.soundtags.errors import UnreadableAudio

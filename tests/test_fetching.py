@@ -10,12 +10,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from upstream import Page, Upstream
+from support.upstream import Page, Upstream
 
 from beetsplug.soundtags import digests, errors, parts
 from beetsplug.soundtags.catalogue import File
@@ -459,18 +458,17 @@ def test_plain_http_can_be_allowed(folder: Path, asked: list[str]):
 
 
 def test_a_slow_server_is_waited_for(upstream: Upstream, folder: Path):
-    slow = Page(BODY, piece=len(BODY) // 20, pause=0.02)
+    # All of it takes longer than the timeout, but no piece does.
+    slow = Page(BODY, piece=len(BODY) // 20, pause=0.03)
     upstream.serve(PATH, slow)
-    check(get(upstream, folder, timeout=0.2), folder)
+    check(get(upstream, folder, timeout=0.5), folder)
     assert len(upstream.requests) == 1
 
 
 def test_a_stalled_server_is_not_waited_for(upstream: Upstream, folder: Path):
     upstream.serve(PATH, Page(BODY, stalls=True))
-    start = time.monotonic()
     with pytest.raises(errors.UnreachableSource) as error:
         get(upstream, folder, timeout=0.1)
-    assert time.monotonic() - start < 3
     check_line(error, upstream.url + PATH, "timed out")
     assert len(upstream.requests) == 3
     assert names(folder) == set()

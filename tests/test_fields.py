@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Beet, copy_into, write_track
+from support.audio import write_track
+from support.beet import Beet
 
 
-@pytest.fixture
-def library(beet: Beet, tmp_path: Path) -> Beet:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """Tracks with values set by hand: a to c analysed, d not."""
+    folder = tmp_path_factory.mktemp("filled")
     for title in "abcd":
-        write_track(tmp_path / f"{title}.flac", title)
-    beet.configure(soundtags={"auto": False})
-    beet("import", "-A", copy_into(tmp_path / "in", *tmp_path.glob("*.flac")))
+        write_track(folder / f"{title}.flac", title)
+    home = tmp_path_factory.mktemp("home") / "beets"
+    beet = Beet.new(home, soundtags={"auto": False})
+    beet("import", "-A", folder)
     values = {
         "a": ["danceability=0.9", "mood=happy; party", "mood_happy=0.8"],
         "b": ["danceability=0.0", "mood=sad", "mood_happy=0.1"],
@@ -30,6 +33,13 @@ def library(beet: Beet, tmp_path: Path) -> Beet:
             "soundtags=ambient; slow",
             f"title:{title}",
         )
+    return beet
+
+
+@pytest.fixture
+def library(beet: Beet, filled: Beet) -> Beet:
+    """The same tracks, for a test that changes something."""
+    beet.begin_with(filled)
     return beet
 
 
@@ -51,12 +61,12 @@ def library(beet: Beet, tmp_path: Path) -> Beet:
         (["danceability-"], "acbd"),
     ],
 )
-def test_queries(library: Beet, query: list[str], titles: str):
-    assert "".join(library.ls("$title", *query)) == titles
+def test_queries(filled: Beet, query: list[str], titles: str):
+    assert "".join(filled.ls("$title", *query)) == titles
 
 
-def test_formats(library: Beet):
-    lines = library.ls("$title $danceability [$mood]", "title+")
+def test_formats(filled: Beet):
+    lines = filled.ls("$title $danceability [$mood]", "title+")
     assert lines == [
         "a 0.9000 [happy; party]",
         "b 0.0000 [sad]",
@@ -65,9 +75,9 @@ def test_formats(library: Beet):
     ]
 
 
-def test_conditions_in_formats(library: Beet):
+def test_conditions_in_formats(filled: Beet):
     template = "$title %if{$danceability,known,unknown}"
-    assert library.ls(template, "title+") == [
+    assert filled.ls(template, "title+") == [
         "a known",
         "b known",
         "c known",

@@ -11,32 +11,11 @@ import mediafile
 import mutagen
 import numpy as np
 import pytest
-import soundfile
-from conftest import Beet, encode, noise
+from support.audio import APEV2, FREEFORM, ID3, MADE, VORBIS
+from support.beet import Beet
 
 from beetsplug.soundtags.decoding import decode
 
-FREEFORM = "----:com.apple.iTunes:"
-
-
-# How each format is made.
-MADE = {
-    "mp3": lambda path: soundfile.write(path, noise(), 44100),
-    "flac": lambda path: soundfile.write(path, noise(), 44100),
-    "ogg": lambda path: soundfile.write(path, noise(), 44100),
-    "opus": lambda path: soundfile.write(
-        path, noise(rate=48000), 48000, format="OGG", subtype="OPUS"
-    ),
-    "aiff": lambda path: soundfile.write(path, noise(), 44100),
-    "wav": lambda path: soundfile.write(path, noise(), 44100),
-    "m4a": lambda path: encode(path, "aac", "ipod"),
-    "alac.m4a": lambda path: encode(path, "alac", "ipod"),
-    "wma": lambda path: encode(path, "wmav2", "asf"),
-    "wv": lambda path: encode(path, "wavpack", "wv"),
-}
-ID3 = ("mp3", "aiff", "wav")
-VORBIS = ("flac", "ogg", "opus")
-APEV2 = ("wv", "ape")
 HAVE_NO_ART = ("wma",)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import mutagen
 import pytest
-from conftest import Beet, write_track
-from test_import import PLUGINS
+from support.audio import write_track
+from support.beet import Beet
+from support.paths import PLUGINS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 TITLES = ("A", "B", "C")
 
 
-@pytest.fixture
-def library(beet: Beet, tmp_path: Path) -> Beet:
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """A library of three tracks that were never analysed."""
-    beet.configure(soundtags={"auto": False, "patches": 2})
-    folder = tmp_path / "in"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("in")
     for seed, title in enumerate(TITLES):
         write_track(folder / f"{title}.flac", title, seed)
+    home = tmp_path_factory.mktemp("home") / "beets"
+    beet = Beet.new(home, soundtags={"auto": False})
     beet("import", "-A", folder)
-    beet.configure()
+    return beet
+
+
+@pytest.fixture
+def library(beet: Beet, imported: Beet) -> Beet:
+    beet.begin_with(imported)
     return beet
 
 
@@ -52,21 +57,16 @@ def check_all_tagged(library: Beet) -> None:
 
 
 def test_two_runs_at_a_time_lose_nothing(library: Beet):
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-m", "beets", "soundtags"],
-            env=library.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    meeting = library.folder / "meeting"
+    meeting.mkdir()
+    befall(library, "met", place=str(meeting))
+    with ThreadPoolExecutor() as threads:
+        runs = [threads.submit(library, "soundtags") for _ in range(2)]
     for run in runs:
-        said, complaints = run.communicate(timeout=300)
-        assert run.returncode == 0, said + complaints
         # Both may mean to write to one file; then one says so.
-        assert "Traceback" not in complaints
+        assert "Traceback" not in run.result().stderr
+    assert len(list(meeting.iterdir())) == 2
+    library.configure()
     assert "0 failed" in library("soundtags").stdout
     check_all_tagged(library)
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
-from pathlib import Path
 
 import confuse
 import numpy as np
 import pytest
+from support.models import NOWHERE, CountingLoader, make, write_model
 
 from beetsplug.soundtags import (
-    graphs,
     installed,
     options,
     plan,
-    sessions,
 )
 from beetsplug.soundtags.activations import activations as run_models
-from beetsplug.soundtags.analysis import conclude
 from beetsplug.soundtags.errors import (
-    SoundtagsError,
     UnknownModel,
     UnusableModel,
 )
@@ -34,53 +29,7 @@ from beetsplug.soundtags.sessions import Job, SessionPool
 from beetsplug.soundtags.settings import Settings
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
-NOWHERE = Path("does-not-exist")
 MUSICNN = "TensorflowPredictMusiCNN"
-
-
-def write_model(
-    folder: Path,
-    name: str,
-    classes: list[str],
-    logits: list[float],
-    backbone: str | None = None,
-    accuracy: float = 0.5,
-    size: int = 0,
-) -> Path:
-    """Write a model whose activations are always the same.
-
-    `size` more floats make the graph as large as a test wants it.
-    """
-    tf = graphs.tensorflow()
-    shape = (None, 200) if backbone else (None, 187, 96)
-    with tf.Graph().as_default() as graph:
-        fed = tf.placeholder(tf.float32, shape, name="model/Placeholder")
-        rows = 0.0 * tf.reshape(fed, [tf.shape(fed)[0], -1])[:, :1]
-        padding = tf.constant(np.zeros(size, np.float32))
-        constant = tf.constant([logits], tf.float32) + tf.reduce_sum(padding)
-        tf.sigmoid(rows + constant, name="model/Sigmoid")
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{name}.pb"
-        path.write_bytes(graph.as_graph_def().SerializeToString())
-    inference = {"algorithm": "TensorflowPredictMusiCNN"}
-    if backbone:
-        inference = {
-            "algorithm": "TensorflowPredict2D",
-            "embedding_model": {"model_name": backbone},
-        }
-    metadata = {
-        "classes": classes,
-        "dataset": {"metrics": {"accuracy": accuracy}},
-        "schema": {
-            "inputs": [{"name": "model/Placeholder"}],
-            "outputs": [
-                {"name": "model/Sigmoid", "output_purpose": "predictions"}
-            ],
-        },
-        "inference": inference,
-    }
-    path.with_suffix(".json").write_text(json.dumps(metadata))
-    return path
 
 
 def patches(count: int = 2) -> np.ndarray:
@@ -94,18 +43,6 @@ def activations(
     """Run a plan of MusiCNN models over the patches of one track."""
     (said,) = run_models([{MUSICNN: rows}], made, pool)
     return said.activations
-
-
-def make(names, folder: Path = NOWHERE) -> plan.Plan:
-    warnings: list[str] = []
-    made = plan.make_plan(names, folder, Settings(), warnings.append)
-    assert not warnings
-    return made
-
-
-def outcome(found, made: plan.Plan):
-    """Return what follows from what was heard, or why nothing was."""
-    return found if isinstance(found, SoundtagsError) else conclude(found, made)
 
 
 def test_the_four_taggers_are_there_and_run():
@@ -316,29 +253,6 @@ def test_extractors_have_nothing_to_say_by_themselves(tmp_path):
         make(["x"], tmp_path)
     made = make(None, tmp_path)
     assert "x" not in [m.id for m in made.models]
-
-
-class CountingLoader:
-    """Loads graphs and keeps count; knows which sessions were closed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.loaded: list[str] = []
-        self.closed: list[str] = []
-        self.load = sessions._load
-        monkeypatch.setattr(sessions, "_load", self)
-
-    def __call__(self, job: Job):
-        self.loaded.append(job.graph.stem)
-        loaded = self.load(job)
-        session, close = loaded.session, loaded.session.close
-
-        def closing() -> None:
-            self.closed.append(job.graph.stem)
-            session.close = close  # for TensorFlow closes once more
-            close()
-
-        session.close = closing
-        return loaded
 
 
 def test_threads_share_one_session_per_graph(tmp_path, monkeypatch):

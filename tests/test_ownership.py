@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import mutagen
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conftest import Beet
+from support.audio import write_track
+from support.beet import Beet
 
 QUICK = {"patches": 2, "jobs": 1}
 OTHERWISE = {
@@ -22,10 +18,18 @@ OTHERWISE = {
 }
 
 
-@pytest.fixture
-def library(beet: Beet, track: Path) -> Beet:
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """A library of one track that was analysed."""
-    beet("import", "-A", track.parent)
+    folder = tmp_path_factory.mktemp("analysed")
+    beet = Beet.new(folder / "beets")
+    beet("import", "-A", write_track(folder / "track.flac"))
+    return beet
+
+
+@pytest.fixture
+def library(beet: Beet, analysed: Beet) -> Beet:
+    beet.begin_with(analysed)
     return beet
 
 

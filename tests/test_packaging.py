@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from support.paths import ROOT
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
 DATA = ["band_edge_gain.csv", "report.html", "report.css", "report.js"]
@@ -42,8 +43,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installed_from(folder: Path) -> list:
     """Ask a fresh interpreter what a copy of the package finds."""
-    import json
-
     done = subprocess.run(
         [sys.executable, "-c", FIND],
         env={**os.environ, "PYTHONPATH": str(folder)},
@@ -63,6 +62,7 @@ def check(folder: Path) -> None:
     assert Path(where).is_relative_to(folder)
 
 
+@pytest.mark.slow
 def test_wheel(built: Path, tmp_path: Path):
     (wheel,) = built.glob("*.whl")
     assert wheel.stat().st_size < 15 * 2**20
@@ -76,6 +76,7 @@ def test_wheel(built: Path, tmp_path: Path):
     check(tmp_path)
 
 
+@pytest.mark.slow
 def test_sdist(built: Path, tmp_path: Path):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:

@@ -15,8 +15,9 @@ import confuse
 import numpy as np
 import pytest
 import soundfile
-from conftest import Beet, noise, write_track
-from test_models import make, outcome, write_model
+from support.audio import noise, write_track
+from support.beet import Beet
+from support.models import make, outcome, write_model
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from beetsplug.soundtags import (

@@ -14,7 +14,7 @@ import soundfile
 from beets.library import Item, Library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_filetags import MADE
+from support.audio import MADE
 
 from beetsplug.soundtags import catalogue, fields
 from beetsplug.soundtags.decoding import decode

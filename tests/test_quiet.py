@@ -6,7 +6,10 @@ import logging
 import os
 import subprocess
 import sys
-from pathlib import Path
+
+from support.paths import ROOT
+
+from beetsplug.soundtags.quiet import quiet
 
 SCRIPT = """
 import logging, os, sys
@@ -33,11 +36,10 @@ native(b"native after\\n")
 logger.warning("logged after")
 print("printed after", file=sys.stderr)
 """
-ROOT = str(Path(__file__).parent.parent)
 
 
 def said(enabled: bool) -> list[str]:
-    script = SCRIPT.format(root=ROOT, enabled=enabled)
+    script = SCRIPT.format(root=str(ROOT), enabled=enabled)
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -64,8 +66,6 @@ def test_everything_arrives_when_not_enabled():
 
 
 def test_streams_that_are_no_files_do_no_harm(monkeypatch):
-    from beetsplug.soundtags.quiet import quiet
-
     monkeypatch.setattr(sys, "stderr", None)
     before = os.fstat(2)
     with quiet(logging.getLogger("nowhere")):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import soundfile
-from conftest import encode, noise
+from support.audio import encode, noise
 
 from beetsplug.soundtags import reading
 from beetsplug.soundtags.decoding import decode

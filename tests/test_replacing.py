@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import mediafile
 import pytest
-from test_filetags import MADE
+from support.audio import MADE
 
 from beetsplug.soundtags.decoding import decode
 from beetsplug.soundtags.errors import UnwritableTags

@@ -7,19 +7,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Beet, copy_into, write_track
-from standins import write_standin
+import soundfile
+from support.audio import copy_into, noise, write_track
+from support.beet import Beet
+from support.standins import write_standin
 
 from beetsplug.soundtags import catalogue
 
 
-@pytest.fixture
-def library(beet: Beet, tmp_path: Path) -> Beet:
-    """A library of two tracks of four seconds."""
+def configure(beet: Beet) -> None:
     beet.configure(soundtags={"auto": False, "patches": "all"})
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Beet:
+    """A library of two tracks of four seconds."""
+    folder = tmp_path_factory.mktemp("in")
     for seed, title in enumerate("ab"):
-        write_track(tmp_path / f"{title}.flac", title, seed)
-    beet("import", "-A", copy_into(tmp_path / "in", *tmp_path.glob("*.flac")))
+        write_track(folder / f"{title}.flac", title, seed)
+    beet = Beet(tmp_path_factory.mktemp("beets"))
+    configure(beet)
+    beet("import", "-A", folder)
+    return beet
+
+
+@pytest.fixture
+def library(beet: Beet, imported: Beet) -> Beet:
+    """A copy of that library."""
+    beet.begin_with(imported)
+    configure(beet)
     return beet
 
 
@@ -30,6 +46,7 @@ def exported(beet: Beet, *args: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
+@pytest.mark.models
 def test_the_embedding_of_every_patch_by_default(library: Beet):
     data = exported(library)
     ids = data["ids"].tolist()
@@ -50,9 +67,6 @@ def test_the_embedding_of_every_patch_by_default(library: Beet):
 
 
 def test_times_are_when_patches_begin(library: Beet, tmp_path: Path):
-    import soundfile
-    from conftest import noise
-
     long = np.concatenate([noise(seed=seed) for seed in range(5)])
     soundfile.write(tmp_path / "long.flac", long, 44100)
     library("import", "-A", copy_into(tmp_path / "in2", tmp_path / "long.flac"))
@@ -69,6 +83,7 @@ def test_times_are_when_patches_begin(library: Beet, tmp_path: Path):
     assert mean[0] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.models
 def test_any_layer_that_the_metadata_names(library: Beet):
     layers = catalogue.published()["mtt-musicnn-1"].metadata.outputs
     sizes = {"model/Sigmoid": 50, "model/dense_1/BiasAdd": 50}
@@ -83,6 +98,7 @@ def test_any_layer_that_the_metadata_names(library: Beet):
     assert data[f"features/{number}"].min() < 0  # logits
 
 
+@pytest.mark.models
 def test_layers_of_heads_start_from_the_embedding(library: Beet):
     name = "danceability-msd-musicnn-1"
     facts = catalogue.published()[name].metadata

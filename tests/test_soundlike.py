@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import mediafile
 import numpy as np
 import pytest
 import soundfile
-from conftest import Beet, noise
+from support.audio import noise
+from support.beet import Beet
 
 from beetsplug.soundtags.nearest import nearest
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-@pytest.fixture
-def library(beet: Beet, tmp_path: Path) -> Beet:
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """A library of two tracks that are alike, another, and one unheard."""
-    folder = tmp_path / "in"
+    beet = Beet(tmp_path_factory.mktemp("beets"), models=True)
+    beet.configure()
+    folder = beet.folder / "in"
     folder.mkdir()
     seconds = np.arange(4 * 44100) / 44100
     flute = 0.3 * np.sin(2 * np.pi * 660 * seconds)

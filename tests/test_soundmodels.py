@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Beet, copy_into, write_track
-from standins import write_standin
-from upstream import Page, Upstream
+from support.audio import copy_into, write_track
+from support.beet import Beet
+from support.paths import PLUGINS
+from support.standins import write_standin
+from support.upstream import Page, Upstream
 
 from beetsplug.soundtags import catalogue
 
@@ -66,14 +68,32 @@ def client(beet: Beet, upstream: Upstream) -> Beet:
     return beet
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Beet:
+    """beet that has reported on the new database, as its first command does."""
+    beet = Beet(tmp_path_factory.mktemp("begun"))
+    beet.configure()
+    beet("ls")
+    return beet
+
+
 @pytest.fixture
-def beet(beet: Beet) -> Beet:
-    beet("ls")  # the first command reports on the new database
+def beet(beet: Beet, begun: Beet) -> Beet:
+    beet.begin_with(begun)
     return beet
 
 
 def configure(beet: Beet, **options) -> None:
     beet.configure(soundtags={"patches": 2, "auto": False, **options})
+
+
+def impatient(beet: Beet, **options) -> None:
+    """Have beet ask again at once what it would ask again in a while."""
+    beet.configure(
+        plugins=["soundtags", "impatience"],
+        pluginpath=[str(PLUGINS)],
+        soundtags={"auto": False, **options},
+    )
 
 
 def serve(upstream: Upstream, model: str, path: Path) -> bytes:
@@ -134,6 +154,7 @@ def test_info_tells_all_of_a_model_by_any_of_its_names(beet: Beet):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.models
 def test_fetched_models_are_verified_used_and_removed(
     client: Beet, upstream: Upstream, tmp_path: Path
 ):
@@ -263,14 +284,14 @@ def test_groups_come_with_their_backbones_and_single_failures_are_told(
 
 
 def test_no_network_is_one_clear_line(beet: Beet):
-    configure(beet, source="http://127.0.0.1:9/")
+    impatient(beet, source="http://127.0.0.1:9/")
     done = beet("soundmodels", "fetch", UNKNOWN, status=1)
     assert "127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_plain_http_only_if_allowed(beet: Beet):
-    configure(beet, source="http://models.invalid/")
+    impatient(beet, source="http://models.invalid/")
     done = beet("soundmodels", "fetch", UNKNOWN, status=1)
     assert "--insecure" in done.stderr
     done = beet("soundmodels", "fetch", "--insecure", UNKNOWN, status=1)
@@ -316,6 +337,7 @@ def test_what_cannot_be_read_is_named(beet: Beet):
     assert beet("soundmodels", "-i").stdout.count("\n") == 5
 
 
+@pytest.mark.models
 def test_any_model_with_metadata_just_works(beet: Beet, tmp_path: Path):
     path = folder(beet) / "Colours-of.sound-1.pb"
     path.parent.mkdir()

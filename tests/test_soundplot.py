@@ -6,14 +6,19 @@ import os
 import unicodedata
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from beets.library import Item
-from conftest import Beet, copy_into, write_track
+from matplotlib.figure import Figure
 from matplotlib.image import imread
+from support import made_up
+from support.audio import noise, write_track
+from support.beet import Beet
+from support.paths import PLUGINS
 
-from beetsplug.soundtags import pictures
 from beetsplug.soundtags.analysis import Analysis
 from beetsplug.soundtags.commands.soundplot import file_name
 from beetsplug.soundtags.counting import spreads
@@ -23,22 +28,39 @@ from beetsplug.soundtags.pictures import draw_spreads, draw_track
 from beetsplug.soundtags.plan import make_plan
 from beetsplug.soundtags.portraits import PATCHES, Portrait, portray
 from beetsplug.soundtags.scores import DECIMALS
-from beetsplug.soundtags.sessions import SessionPool
 from beetsplug.soundtags.settings import Settings
 
 NOWHERE = Path("nowhere")
 
 
-@pytest.fixture
-def library(beet: Beet, tmp_path: Path) -> Beet:
+class Pool:
+    """Makes predictions up, where a pool of sessions is wanted."""
+
+    def run(self, job, rows, _spread) -> dict[str, np.ndarray]:
+        return made_up.run(job, rows)
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """A library of two tracks of four seconds."""
-    beet.configure(soundtags={"auto": False})
+    folder = tmp_path_factory.mktemp("in")
     for seed, title in enumerate("ab"):
-        write_track(tmp_path / f"{title}.flac", title, seed)
-    beet("import", "-A", copy_into(tmp_path / "in", *tmp_path.glob("*.flac")))
+        write_track(folder / f"{title}.flac", title, seed)
+    beet = Beet(tmp_path_factory.mktemp("beets"))
+    beet.configure(soundtags={"auto": False})
+    beet("import", "-A", folder)
     return beet
 
 
+@pytest.fixture
+def library(beet: Beet, imported: Beet) -> Beet:
+    """A copy of that library."""
+    beet.begin_with(imported)
+    beet.configure(soundtags={"auto": False})
+    return beet
+
+
+@pytest.mark.models
 def test_a_picture_of_each_track_and_one_of_all(library: Beet, tmp_path: Path):
     folder = tmp_path / "new" / "pictures"
     done = library("soundplot", "-o", folder, "artist:Artist")
@@ -86,14 +108,10 @@ def test_what_cannot_be_done_is_said(
     assert not list(tmp_path.glob("*.png*"))
 
 
-def test_without_matplotlib_the_extra_is_named(
-    library: Beet, tmp_path: Path, monkeypatch
-):
-    hidden = tmp_path / "hidden"
-    hidden.mkdir()
-    (hidden / "matplotlib.py").write_text("raise ImportError('hidden')")
-    paths = [str(hidden), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+def test_without_matplotlib_the_extra_is_named(library: Beet, tmp_path: Path):
+    library.configure(
+        plugins=["soundtags", "unplotted"], pluginpath=[str(PLUGINS)]
+    )
     done = library("soundplot", "-o", tmp_path / "new", "title:a", status=1)
     (line,) = done.stderr.splitlines()
     assert "pip install beets-soundtags[plot]" in line
@@ -136,13 +154,17 @@ def plan():
 
 
 @pytest.fixture(scope="module")
-def portrait(pieces: Path, plan):
-    """What the models make of one of the pieces."""
-    path = min(pieces.rglob("*.*"), key=lambda each: each.stat().st_size)
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of a few patches."""
+    path = tmp_path_factory.mktemp("audio") / "track.wav"
+    soundfile.write(path, noise(seconds=10), 44100)
+    return path
+
+
+@pytest.fixture(scope="module")
+def portrait(audio: Path, plan) -> Portrait:
     layer = find_layer("msd-musicnn-1", None, NOWHERE, Settings())
-    pool = SessionPool(10**9)
-    yield portray(path, plan, layer, pool)
-    pool.close()
+    return portray(audio, plan, layer, Pool())
 
 
 def test_a_portrait_has_every_patch(portrait: Portrait):
@@ -165,15 +187,13 @@ def test_its_tags_are_those_of_the_field(portrait: Portrait):
 
 
 def test_without_an_auto_tagger_there_are_tags_all_the_same(
-    portrait: Portrait, pieces: Path
+    portrait: Portrait, audio: Path
 ):
     alone = make_plan(["mtt-vgg-1"], NOWHERE, Settings(), lambda _: None)
+    nobody = make_plan([], NOWHERE, Settings(), lambda _: None)
     layer = find_layer("msd-musicnn-1", None, NOWHERE, Settings())
-    path = min(pieces.rglob("*.*"), key=lambda each: each.stat().st_size)
-    pool = SessionPool(10**9)
-    only = portray(path, alone, layer, pool)
-    none = portray(path, make_plan([], NOWHERE, Settings(), print), layer, pool)
-    pool.close()
+    only = portray(audio, alone, layer, Pool())
+    none = portray(audio, nobody, layer, Pool())
     # Of the two vocabularies, one has harpsichords and one has decades.
     assert {"harpsichord", "80s"} & only.tags.keys() == {"harpsichord"}
     assert {"harpsichord", "80s"} & none.tags.keys() == {"80s"}
@@ -181,12 +201,15 @@ def test_without_an_auto_tagger_there_are_tags_all_the_same(
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """Figures instead of files."""
-    figures: list = []
-    monkeypatch.setattr(
-        pictures, "_save", lambda figure, _path: figures.append(figure)
-    )
+def drawn(monkeypatch) -> list[Figure]:
+    """The figures that are saved; their files are empty."""
+    figures: list[Figure] = []
+
+    def save(figure: Figure, path: Path, **_options: Any) -> None:
+        figures.append(figure)
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", save)
     return figures
 
 
@@ -239,9 +262,10 @@ def texts(figure) -> list:
     ("seconds", "patches", "last"),
     [(2, 1, "0:02"), (6, 3, "0:06"), (206, 138, "3:00"), (36000, PATCHES, "")],
 )
-def test_texts_do_not_overlap(drawn, plan, seconds, patches, last):
+def test_texts_do_not_overlap(drawn, plan, seconds, patches, last, tmp_path):
     title = "$x^2$ and a title " * 20
-    draw_track(NOWHERE, title, imagined(plan, seconds, patches), plan)
+    portrait = imagined(plan, seconds, patches)
+    draw_track(tmp_path / "track.png", title, portrait, plan)
     (figure,) = drawn
     boxes = texts(figure)
     for (one, here), (other, there) in combinations(boxes, 2):
@@ -255,9 +279,9 @@ def test_texts_do_not_overlap(drawn, plan, seconds, patches, last):
         assert last in [text for text, _ in boxes]
 
 
-def test_axes_are_honest(drawn, plan):
+def test_axes_are_honest(drawn, plan, tmp_path):
     portrait = imagined(plan, 60, 39)
-    draw_track(NOWHERE, "title", portrait, plan)
+    draw_track(tmp_path / "track.png", "title", portrait, plan)
     taggram, latent, *_bars, scores = drawn[0].axes
     (mesh,) = taggram.collections
     assert mesh.get_clim() == (0, 1)
@@ -273,10 +297,10 @@ def test_axes_are_honest(drawn, plan):
     assert len(set(colours.values())) >= 2
 
 
-def test_spreads_show_thresholds_and_all_tracks(drawn, plan):
+def test_spreads_show_thresholds_and_all_tracks(drawn, plan, tmp_path):
     amounts = {"mood_happy": {0.1: 2, 0.6: 3}, "danceability": {0.5: 5}}
     found = spreads(amounts, plan.targets, Settings(thresholds={"happy": 0.6}))
-    draw_spreads(NOWHERE, "title", found)
+    draw_spreads(tmp_path / "scores.png", "title", found)
     happy, dance = drawn[0].axes
     assert sum(bar.get_height() for bar in happy.patches) == 5
     assert happy.get_title() == "mood_happy\n2 below 0.6, 3 from it on"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import standins
+from support import standins
 
 from beetsplug.soundtags.sessions import tensorflow
 

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
-from beets.library import Item, Library
-from conftest import SEPARATOR, Beet
+from support.audio import write_track
+from support.beet import Beet
+from support.paths import PLUGINS
 
 HAPPY = [0.0, 0.1, 0.5, 0.58, 0.7, 1.0]
 
 
-@pytest.fixture
-def library(beet: Beet) -> Beet:
-    """A library of tracks with known values; no files are needed."""
-    library = Library(str(beet.folder / "library.db"), str(beet.folder))
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Beet:
+    """A library of tracks with known values, and of one with none."""
+    folder = tmp_path_factory.mktemp("in")
+    for title in ("new", *(f"t{number}" for number, _ in enumerate(HAPPY))):
+        write_track(folder / f"{title}.flac", title)
+    home = tmp_path_factory.mktemp("home") / "beets"
+    beet = Beet.new(home, soundtags={"auto": False})
+    beet("import", "-A", folder)
     for number, score in enumerate(HAPPY):
-        item = Item(title=f"t{number}", path=f"/music/{number}".encode())
-        item.genres = ["Jazz", "Blues"] if number % 2 else []
-        item["mood_happy"] = str(score)
-        item["danceability"] = "0.25"
-        item["voice_instrumental"] = "voice" if number else "instrumental"
-        item["mood"] = f"happy{SEPARATOR}sad" if number > 3 else "happy"
-        item["soundtags_plan"] = "any"
-        library.add(item)
-    library.add(Item(title="new", path=b"/music/new"))
-    library._close()
+        beet(
+            "modify",
+            "-yW",
+            f"title:t{number}",
+            f"genres={'Jazz; Blues' if number % 2 else ''}",
+            f"mood_happy={score}",
+            "danceability=0.25",
+            f"voice_instrumental={'voice' if number else 'instrumental'}",
+            f"mood={'happy; sad' if number > 3 else 'happy'}",
+            "soundtags_plan=any",
+        )
     return beet
 
 
-def blocks(beet: Beet, *args: str, **options) -> dict[str, list[str]]:
+@pytest.fixture
+def library(beet: Beet, filled: Beet) -> Beet:
+    """The same tracks, for a test that changes something."""
+    beet.begin_with(filled)
+    return beet
+
+
+def blocks(beet: Beet, *args: str) -> dict[str, list[str]]:
     """Return what is printed: by field, the lines below its name."""
-    printed = beet("soundtags", "--stats", *args, **options).stdout
+    printed = beet("soundtags", "--stats", *args).stdout
     _, *found = printed.split("\n\n")
     return {
         first.split(":")[0]: [first, *rest]
@@ -41,8 +51,8 @@ def blocks(beet: Beet, *args: str, **options) -> dict[str, list[str]]:
     }
 
 
-def test_every_score_has_a_histogram(library: Beet):
-    lines = blocks(library)["danceability"]
+def test_every_score_has_a_histogram(filled: Beet):
+    lines = blocks(filled)["danceability"]
     assert lines[0] == "danceability: 6 tracks"
     rows = [line[10:] for line in lines[1:5]]
     # All are in one bin of 50, and fill it.
@@ -69,8 +79,8 @@ def test_thresholds_cut_where_moods_hold(library: Beet):
         assert lines[-1].index("^") == 10 + round(threshold * 50)
 
 
-def test_names_are_counted(library: Beet):
-    found = blocks(library)
+def test_names_are_counted(filled: Beet):
+    found = blocks(filled)
     for field, total, expected in (
         ("mood", 6, ["happy 6 100%", "sad 2 33%"]),
         ("genres", 3, ["Jazz 3 100%", "Blues 3 100%"]),
@@ -81,38 +91,32 @@ def test_names_are_counted(library: Beet):
         assert [" ".join(line.split()[:3]) for line in lines] == expected
 
 
-def test_only_what_the_query_lists_counts(library: Beet):
-    done = library("soundtags", "--stats", "mood_happy:0.55..")
+def test_only_what_the_query_lists_counts(filled: Beet):
+    done = filled("soundtags", "--stats", "mood_happy:0.55..")
     assert done.stdout.startswith("3 tracks, 0 of them not analysed\n")
     assert "danceability: 3 tracks" in done.stdout
-    done = library("soundtags", "--stats")
+    done = filled("soundtags", "--stats")
     assert done.stdout.startswith("7 tracks, 1 of them not analysed\n")
-    done = library("soundtags", "--stats", "title:new")
+    done = filled("soundtags", "--stats", "title:new")
     assert done.stdout == "1 tracks, 1 of them not analysed\n"
-    done = library("soundtags", "--stats", "title:nobody")
+    done = filled("soundtags", "--stats", "title:nobody")
     assert done.stdout == "0 tracks, 0 of them not analysed\n"
 
 
 def test_what_is_printed_fits_any_terminal_or_file(library: Beet):
     name = "Drum \x1b[31m& " + "ドラムンベース" * 5
-    library("modify", "-yW", f"genres={name}", "title:t1")
-    library("modify", "-yW", "arousal=7.25", "title:t1")
-    library("modify", "-yW", "valence=4.5", "title:t1")
+    changes = [f"genres={name}", "arousal=7.25", "valence=4.5"]
+    library("modify", "-yW", *changes, "title:t1")
     printed = library("soundtags", "--stats").stdout
     assert "Drum ?[31m& ドラム" in printed
     assert all(each.isprintable() for each in printed.replace("\n", ""))
     assert max(map(len, printed.splitlines())) <= 80
 
     environment = {**library.environment(), "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(
-        [sys.executable, "-m", "beets", "soundtags", "--stats"],
-        env=environment,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stderr == b""
-    assert b"#####" in done.stdout
-    assert b" |???" not in done.stdout  # no blocks that it lacks
+    done = library.fresh("soundtags", "--stats", env=environment)
+    assert done.stderr == ""
+    assert "#####" in done.stdout
+    assert " |???" not in done.stdout  # no blocks that it lacks
 
 
 def test_numbers_that_are_no_shares_have_a_scale_of_their_own(library: Beet):
@@ -132,18 +136,10 @@ def test_no_more_names_than_one_can_read(library: Beet):
 
 
 def test_nothing_is_analysed_and_tensorflow_stays_out(library: Beet):
-    code = (
-        "import sys; from beets import ui\n"
-        "try: ui.main(['soundtags', '--stats'])\n"
-        "finally: print('tensorflow' in sys.modules)"
+    library.configure(
+        plugins=["soundtags", "loaded"], pluginpath=[str(PLUGINS)]
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "BEETSDIR": str(library.folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = library.fresh("soundtags", "--stats")
     assert done.stdout.splitlines()[-1] == "False"
     assert "mood: 6 tracks" in done.stdout
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import mutagen
 import pytest
-from test_filetags import FREEFORM, ID3, MADE
-from test_import import PLUGINS
+from support.audio import FREEFORM, ID3, MADE, write_track
+from support.beet import Beet
+from support.paths import PLUGINS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from conftest import Beet
 
 SETTINGS = {"patches": 2, "jobs": 1, "mood_threshold": 0, "genre": "replace"}
 GENRES = ["Rock", "Polka"]
@@ -45,17 +44,27 @@ def tag(path: Path) -> None:
     file.save()
 
 
-@pytest.fixture(params=["tagged by others", "not tagged"])
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=["tagged by others", "not tagged"])
+def files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A folder with a file in every format."""
-    folder = tmp_path / "in"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("in")
     for kind, make in MADE.items():
         path = folder / f"{kind.replace('.', ' ')}.{kind}"
         make(path)
         if request.param == "tagged by others":
             tag(path)
     return folder
+
+
+@pytest.fixture(scope="module")
+def imported(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Beet:
+    """A library of these files, which were never analysed."""
+    home = tmp_path_factory.mktemp("home") / "beets"
+    beet = Beet.new(home, soundtags={"auto": False})
+    beet("import", "-A", files)
+    return beet
 
 
 def tags_of(path: str) -> dict[str, list[str]]:
@@ -89,9 +98,8 @@ def undo(beet: Beet, *options: str) -> str:
     return beet("soundtags", "--undo", *options).stdout.splitlines()[-1]
 
 
-def test_everything_comes_back(beet: Beet, files: Path):
-    beet.configure(soundtags={**SETTINGS, "auto": False})
-    beet("import", "-A", files)
+def test_everything_comes_back(beet: Beet, imported: Beet):
+    beet.begin_with(imported)
     count = len(MADE)
     states = [state(beet)]
     for change in (
@@ -119,9 +127,10 @@ def test_everything_comes_back(beet: Beet, files: Path):
     assert state(beet) == states[1]
 
 
-def test_what_was_there_before_the_import_comes_back(beet: Beet, files: Path):
-    beet.configure(soundtags={**SETTINGS, "auto": False})
-    beet("import", "-A", files)
+def test_what_was_there_before_the_import_comes_back(
+    beet: Beet, imported: Beet, files: Path
+):
+    beet.begin_with(imported)
     plain = state(beet)
     beet("remove", "-fd")
     beet.configure(soundtags=SETTINGS)
@@ -138,11 +147,19 @@ def test_what_was_there_before_the_import_comes_back(beet: Beet, files: Path):
         assert after[path] == plain[path]
 
 
-@pytest.fixture
-def library(beet: Beet, track: Path) -> Beet:
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """A library of one track that was tagged."""
+    folder = tmp_path_factory.mktemp("tagged")
+    beet = Beet.new(folder / "beets", soundtags=SETTINGS)
+    beet("import", "-A", write_track(folder / "track.flac"))
+    return beet
+
+
+@pytest.fixture
+def library(beet: Beet, tagged: Beet) -> Beet:
+    beet.begin_with(tagged)
     beet.configure(soundtags=SETTINGS)
-    beet("import", "-A", track.parent)
     return beet
 
 
@@ -185,9 +202,10 @@ def test_what_cannot_be_put_back_stays(library: Beet):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_what_was_there_before_a_killed_run_comes_back(beet: Beet, files: Path):
-    beet.configure(soundtags={**SETTINGS, "auto": False})
-    beet("import", "-A", files)
+def test_what_was_there_before_a_killed_run_comes_back(
+    beet: Beet, imported: Beet
+):
+    beet.begin_with(imported)
     plain = state(beet)
     plugins = {"pluginpath": [str(PLUGINS)], "soundtags": SETTINGS}
     beet.configure(

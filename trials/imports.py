@@ -37,7 +37,7 @@ from mediafile import Image, MediaFile
 Faults = Iterator[str]
 
 ROOT = Path(__file__).resolve().parent.parent
-PLUGINS = ROOT / "tests" / "plugins" / "beetsplug"
+PLUGINS = ROOT / "tests" / "support" / "plugins" / "beetsplug"
 KINDS = ("flac", "mp3", "ogg")
 RATE = 44100
 SECONDS = 4

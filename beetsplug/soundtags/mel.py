@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .blas import single_threaded
 from .resampling import RATE, Signal
 
 if TYPE_CHECKING:
@@ -77,13 +78,14 @@ def mel_bands(signal: Signal, name: str) -> np.ndarray:
     frames = frames[:: kind.hop]
     bank = filter_bank(name, signal.edge)
     bands = np.empty((count, bank.shape[1]), np.float32)
-    for start in range(0, count, BLOCK):
-        block = frames[start : start + BLOCK] * window(kind.frame)
-        spectrum = np.fft.rfft(block, FFT)
-        energy = spectrum.real**2 + spectrum.imag**2
-        if kind.exponent == 1:
-            energy = np.sqrt(energy)
-        bands[start : start + BLOCK] = kind.compress(energy @ bank)
+    with single_threaded():
+        for start in range(0, count, BLOCK):
+            block = frames[start : start + BLOCK] * window(kind.frame)
+            spectrum = np.fft.rfft(block, FFT)
+            energy = spectrum.real**2 + spectrum.imag**2
+            if kind.exponent == 1:
+                energy = np.sqrt(energy)
+            bands[start : start + BLOCK] = kind.compress(energy @ bank)
     return bands
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .blas import single_threaded
+
 
 def nearest(
     embeddings: np.ndarray, seeds: np.ndarray, count: int
@@ -28,7 +30,8 @@ def nearest(
     lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
     lengths[lengths == 0] = 1
     centre = (embeddings[seeds] / lengths[seeds, None]).mean(axis=0)
-    cosines = embeddings @ centre / lengths
+    with single_threaded():
+        cosines = embeddings @ centre / lengths
     cosines[seeds] = -np.inf
     count = min(count, len(embeddings) - len(seeds))
     found = np.argpartition(-cosines, max(count - 1, 0))[:count]

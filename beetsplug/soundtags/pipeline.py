@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from .activations import activations
 from .activations import jobs as jobs_of
 from .errors import BrokenModels, SoundtagsError, attempt
@@ -115,9 +113,7 @@ def hear_all(
             _checked(_recalled(portions, plan, recall), plan, pool),
             _share_of_batch(plan) if fits else _share_of_turn,
         )
-        # Threads of a BLAS spin for more to do, on cores that we have use for.
-        with threadpool_limits(1, "blas"):
-            yield from _heard(_ahead(groups, run, jobs))
+        yield from _heard(_ahead(groups, run, jobs))
     finally:
         stopped.set()
         foremen.shutdown(wait=False, cancel_futures=True)

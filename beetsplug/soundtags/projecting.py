@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .blas import single_threaded
+
 AXES = 2
 
 
@@ -32,13 +34,14 @@ def project(embeddings: np.ndarray) -> tuple[np.ndarray, float]:
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = embeddings / np.where(lengths > 0, lengths, 1)
     unit -= unit.mean(axis=0)
-    # Of a matrix as small as an embedding, however many tracks there are.
-    variances, axes = np.linalg.eigh((unit.T @ unit).astype(float))
-    strongest = axes[:, ::-1][:, :AXES]
-    # Either end of an axis could be the positive one.
-    ends = np.abs(strongest).argmax(axis=0)
-    strongest = strongest * np.sign(strongest[ends, range(AXES)])
-    places = unit @ strongest
+    with single_threaded():
+        # Of a matrix as small as an embedding, however many tracks there are.
+        variances, axes = np.linalg.eigh((unit.T @ unit).astype(float))
+        strongest = axes[:, ::-1][:, :AXES]
+        # Either end of an axis could be the positive one.
+        ends = np.abs(strongest).argmax(axis=0)
+        strongest = strongest * np.sign(strongest[ends, range(AXES)])
+        places = unit @ strongest
     total = variances.sum()
     share = variances[-AXES:].sum() / total if total > 0 else 0.0
     return places / (np.abs(places).max(initial=0) or 1), float(share)

@@ -12,8 +12,6 @@ from itertools import count, islice
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
 from .errors import (
     CrashedDecoder,
     HangingDecoder,
@@ -191,7 +189,7 @@ def _serve(connection: Connection, work: Reading) -> None:
     """Answer requests, until nobody is left to ask."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks will end us
     shelf = _Shelf(work, _Pulse(connection))
-    with threadpool_limits(1, "blas"), suppress(EOFError, OSError):
+    with suppress(EOFError, OSError):
         connection.send(READY)
         while True:
             request = connection.recv()

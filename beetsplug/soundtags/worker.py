@@ -273,10 +273,6 @@ def _is_empty(folder: str) -> bool:
 @cache
 def _pool(memory: int) -> SessionPool:
     """Return the sessions of this worker, which stay open between tasks."""
-    from threadpoolctl import threadpool_limits
-
-    # For good: tasks that come and go side by side would undo each other's.
-    threadpool_limits(1, "blas")
     return SessionPool(memory)
 
 

@@ -14,10 +14,12 @@ import numpy as np
 
 from beetsplug.soundtags.sessions import tensorflow
 
+from .paths import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+MODELS = ROOT / "models"
 
 Tensor = Any
 Shape = tuple[int | None, ...]

@@ -16,17 +16,14 @@ from beetsplug.soundtags import worker
 from beetsplug.soundtags.errors import UnreadableAudio
 from beetsplug.soundtags.hearing import Heard
 
-worker.PATIENCE = 2.0
-worker.GLANCE = 0.1
 
-
-def heard(files, plan, memory, reading):
-    return [hear(file, plan) for file in files]
+def hear_all(tracks, plan, *_):
+    """Hear tracks as :func:`pipeline.hear_all` does, but make it up."""
+    for key, file in tracks:
+        yield key, hear(file, plan)
 
 
 def hear(file, plan):
-    if isinstance(file, Exception):
-        return file
     name = os.path.basename(file)
     if "slow" in name:
         time.sleep(0.3)
@@ -48,4 +45,6 @@ def hear(file, plan):
     return Heard(inputs, 4.0, 0.5, models, {})
 
 
-worker._heard = heard
+worker.PATIENCE = 2.0
+worker.GLANCE = 0.1
+worker.hear_all = hear_all

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
 
 import numpy as np
 
+from beetsplug.soundtags import readers
 from beetsplug.soundtags.errors import UnreadableAudio
 from beetsplug.soundtags.features import Features
 
 PORTIONS = 3
+SLOW = 4.0  # seconds
+
+if multiprocessing.parent_process():  # this is a process that reads files
+    readers.SIGN = 0.1  # many a sign within the patience of tests
 
 
 def made_up(path, wanted, stopped):
@@ -23,7 +29,7 @@ def made_up(path, wanted, stopped):
     if "hang" in path:
         time.sleep(1000)
     if "slow" in path:
-        for _ in range(30):
+        for _ in range(int(SLOW / 0.1)):
             time.sleep(0.1)
             stopped()
     if "bad" in path:

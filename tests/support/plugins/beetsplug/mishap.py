@@ -6,6 +6,8 @@ import shutil
 import signal
 import sqlite3
 import threading
+import time
+from pathlib import Path
 
 from beets import config
 from beets.plugins import BeetsPlugin
@@ -46,6 +48,13 @@ class MishapPlugin(BeetsPlugin):
         self.times += 1
         if self.times == 1:
             os.remove(path)
+
+    def met(self, **_kwargs):
+        """Another run, too, is about to write its first file."""
+        place = Path(self.config["place"].as_filename())
+        (place / str(os.getpid())).touch()
+        while len(list(place.iterdir())) < 2:
+            time.sleep(0.01)
 
     def locked(self, **_kwargs):
         """Another program keeps the library locked for a while."""

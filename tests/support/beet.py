@@ -1,0 +1,206 @@
+"""beet as its users run it, each time in a process of its own.
+
+Starting Python and loading beets and TensorFlow takes seconds, and the suite
+calls beet hundreds of times. So a server loads them once, and each call is a
+fork of it: as separate from the others as any process, but ready at once. Where
+there is no fork, each call is a new process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SEPARATOR = "\\\u2400"  # between the values of a list in the database
+TIMEOUT = 300  # seconds
+PRELOADED = ["av", "beets.ui", "beets.ui.commands", "rich", "soundfile"]
+PRELOADED += ["soxr", "tensorflow"]
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+
+_context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+if FORKS:
+    _context.set_forkserver_preload(PRELOADED)
+
+
+@dataclass
+class Beet:
+    """beet with a library of its own.
+
+    Attributes
+    ----------
+    folder
+        Where its configuration, its library and its music are.
+    models
+        Whether models run. Otherwise, predictions are made up, as by
+        :mod:`support.made_up`.
+    """
+
+    folder: Path
+    models: bool = False
+
+    @classmethod
+    def new(cls, folder: Path, **changes: Any) -> Beet:
+        """Return beet with an empty library in a folder of its own."""
+        (folder / "music").mkdir(parents=True)
+        made = cls(folder)
+        made.configure(**changes)
+        return made
+
+    def begin_with(self, other: Beet) -> None:
+        """Have a copy of the library of another; the configuration stays."""
+        shutil.copytree(
+            other.folder,
+            self.folder,
+            ignore=shutil.ignore_patterns("config.yaml"),
+            dirs_exist_ok=True,
+        )
+
+    def configure(self, **changes: Any) -> None:
+        """Write the configuration; `changes` replace whole sections."""
+        config = {
+            "directory": str(self.folder / "music"),
+            "library": str(self.folder / "library.db"),
+            "plugins": ["soundtags"],
+            "soundtags": {"patches": 2, "jobs": 1},
+            "import": {"quiet": True, "copy": True, "write": True},
+            "ui": {"color": False},
+            **changes,
+        }
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def environment(self) -> dict[str, str]:
+        environment = {**os.environ, "BEETSDIR": str(self.folder)}
+        # Users have not set it, so neither do these processes.
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        return environment
+
+    def __call__(
+        self,
+        *args: str | Path,
+        status: int = 0,
+        cwd: Path | None = None,
+        input: str = "",  # noqa: A002
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command, and check its exit status."""
+        words = [str(each) for each in args]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "stdin").write_text(input)
+            process = _context.Process(
+                target=_serve,
+                args=(
+                    words,
+                    folder,
+                    self.environment(),
+                    cwd or Path.cwd(),
+                    self.models,
+                ),
+            )
+            process.start()
+            process.join(TIMEOUT)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            said, complaints = (
+                (folder / stream).read_text("utf-8", "surrogateescape")
+                for stream in ("stdout", "stderr")
+            )
+        assert process.exitcode == status, said + complaints
+        return subprocess.CompletedProcess(
+            words, process.exitcode, said, complaints
+        )
+
+    def fresh(
+        self, *args: str | Path, status: int = 0, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a new interpreter, which nothing was loaded into.
+
+        Only where that is the point: it takes seconds. Models run.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "beets", *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+            **{"env": self.environment(), **options},
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    def items(self, query: str = "") -> list[dict[str, Any]]:
+        """Return items as they stand in the database, beets left out."""
+        ids = {int(line) for line in self.ls("$id", query)} if query else None
+        database = sqlite3.connect(self.folder / "library.db")
+        database.row_factory = sqlite3.Row
+        with contextlib.closing(database):
+            rows = database.execute("SELECT * FROM items ORDER BY title")
+            items = [
+                dict(row) for row in rows if ids is None or row["id"] in ids
+            ]
+            for item in items:
+                item.update(
+                    database.execute(
+                        "SELECT key, value FROM item_attributes"
+                        " WHERE entity_id = ?",
+                        (item["id"],),
+                    ).fetchall()
+                )
+                # Files below the library's folder have relative paths.
+                relative = os.fsdecode(item["path"])
+                item["path"] = str(self.folder / "music" / relative)
+        return [{key: _plain(key, item[key]) for key in item} for item in items]
+
+    def ls(self, template: str, *query: str) -> list[str]:
+        return self("ls", "-f", template, *query).stdout.splitlines()
+
+
+def _serve(
+    words: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    cwd: Path,
+    models: bool,
+) -> None:
+    """Be beet."""
+    os.environ.clear()
+    os.environ.update(environment)
+    paths = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = filter(None, paths)
+    os.chdir(cwd)
+    sys.stdin = (folder / "stdin").open(encoding="utf-8")
+    for descriptor, stream in enumerate(("stdout", "stderr"), start=1):
+        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
+        opened = os.open(folder / stream, flags)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+        made = os.fdopen(descriptor, "w", encoding="utf-8", closefd=False)
+        setattr(sys, stream, made)
+    sys.argv = ["beet", *words]
+
+    from beets import ui
+
+    from . import made_up
+
+    if not models:
+        made_up.install()
+    ui.main(words)
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key in ("mood", "soundtags", "genres"):
+        return value.split(SEPARATOR) if value else []
+    is_score = isinstance(value, str) and re.fullmatch(r"[01]\.\d+", value)
+    return float(value) if is_score else value

@@ -1,0 +1,11 @@
+"""Has nobody sleep."""
+
+import time
+
+from beets.plugins import BeetsPlugin
+
+
+class ImpatiencePlugin(BeetsPlugin):
+    def __init__(self):
+        super().__init__()
+        time.sleep = lambda _seconds: None
