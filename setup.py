@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_namespace_packages, find_packages, setup
 
 HERE = Path(__file__).parent
 HOME = "https://github.com/beets-soundtags/beets-soundtags"
@@ -42,21 +42,18 @@ setup(
     platforms="any",
     python_requires=">=3.10",
     packages=[
-        "beetsplug.soundtags",
-        "beetsplug.soundtags.commands",
-        "beetsplug.soundtags.models",
+        *find_namespace_packages(include=["beetsplug.*"]),
+        *find_packages(include=["soundtags*"]),
+        "soundtags.models.data",
     ],
     # The models lie at the top of the checkout; a wheel carries them inside.
-    package_dir={"beetsplug.soundtags.models": "models"},
+    package_dir={"soundtags.models.data": "models"},
     package_data={
-        "beetsplug.soundtags": [
-            "*.csv",
-            "py.typed",
-            "report.html",
-            "report.css",
-            "report.js",
-        ],
-        "beetsplug.soundtags.models": ["*.pb", "*.json"],
+        "beetsplug.soundtags": ["py.typed"],
+        "soundtags": ["py.typed"],
+        "soundtags.audio": ["*.csv"],
+        "soundtags.collection.report": ["*.html", "*.css", "*.js"],
+        "soundtags.models.data": ["*.pb", "*.json"],
     },
     zip_safe=False,
     install_requires=[

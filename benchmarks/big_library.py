@@ -36,9 +36,10 @@ from beets import config
 from beets.library import Library
 from footprint import beet, make_library
 
-from beetsplug.soundtags import catalogue, fields, options, tagging
-from beetsplug.soundtags.hearing import Heard
-from beetsplug.soundtags.ownership import remember
+from beetsplug.soundtags import configuration, fields, tagger
+from beetsplug.soundtags.provenance import remember
+from soundtags.inference.pooling import TrackPredictions
+from soundtags.models import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,11 +75,11 @@ finally:
 ONE_STALE = {"beet soundtags, one stale": ["soundtags"]}
 
 
-def make_tagger() -> tagging.Tagger:
+def make_tagger() -> tagger.Tagger:
     """Return the default tagger of the library in BEETSDIR."""
     ours = config["soundtags"]
-    ours.add(options.DEFAULTS)
-    return tagging.make_tagger(ours, logging.getLogger())
+    ours.add(configuration.DEFAULTS)
+    return tagger.make_tagger(ours, logging.getLogger())
 
 
 def heard(number: int) -> str:
@@ -86,7 +87,7 @@ def heard(number: int) -> str:
     return f"{number:020x}"
 
 
-def hear(tagger: tagging.Tagger, count: int) -> None:
+def hear(tagger: tagger.Tagger, count: int) -> None:
     """Have models have heard something of each track."""
     rng = np.random.default_rng(0)
     plan = tagger.plan
@@ -97,8 +98,10 @@ def hear(tagger: tagging.Tagger, count: int) -> None:
             for model in plan.models
         }
         embeddings = {model.id: rng.normal(size=200) for model in plan.fed}
-        tagger.store.keep(
-            Heard({front_end: heard(number)}, 200.0, 0.1, said, embeddings),
+        tagger.cache.save(
+            TrackPredictions(
+                {front_end: heard(number)}, 200.0, 0.1, said, embeddings
+            ),
             plan,
         )
 

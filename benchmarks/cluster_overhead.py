@@ -2,11 +2,11 @@
 
     python benchmarks/cluster_overhead.py MUSIC [--rounds 5] [--copies 4]
 
-By turns, the tracks in MUSIC, some times over, are heard by the default models
-in both ways, once all is started and loaded: by threads of this process, and by
-a scheduler and workers of one thread each, or of --threads. Prints the seconds,
-their ratio in each round, whether all that was heard is the same, to the last
-digit, and the memory that a worker takes in the end.
+Analyses the tracks in MUSIC, several times over, with the default models in
+both ways by turns, once everything is started and loaded: with threads of this
+process, and with a scheduler and workers of one thread each, or of --threads.
+Prints the seconds, their ratio in each round, whether all predictions are the
+same to the last digit, and the memory that a worker takes in the end.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ import numpy as np
 import psutil
 from distributed import Client, LocalCluster
 
-from beetsplug.soundtags.cluster import Cluster, Shares
-from beetsplug.soundtags.engines import Local
-from beetsplug.soundtags.hearing import Heard
-from beetsplug.soundtags.plan import make_plan
-from beetsplug.soundtags.settings import Settings
+from soundtags.inference.dask.client import Cluster
+from soundtags.inference.dask.paths import PathMapping
+from soundtags.inference.engine import LocalEngine
+from soundtags.models.plan import make_plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
-    from beetsplug.soundtags.engines import Engine
-    from beetsplug.soundtags.pipeline import Hearing
+    from soundtags.inference.engine import Engine
+    from soundtags.inference.pipeline import TrackResult
 
 MODELS = ["msd-musicnn-1", "mtt-musicnn-1"]
 MEMORY = 2 * 10**9
@@ -53,10 +53,11 @@ def main() -> None:
     files = sorted(str(p) for p in options.music.iterdir() if p.is_file())
     plan = make_plan(MODELS, Path("none"), Settings(), lambda _: None)
 
-    def hear(engine: Engine) -> tuple[float, dict[str, Hearing]]:
+    def predict(engine: Engine) -> tuple[float, dict[str, TrackResult[str]]]:
         started = time.perf_counter()
         pairs = [(file, file) for file in files] * options.copies
-        found = dict(engine.hear(pairs, plan, lambda *_: None))
+        results = engine.predict(pairs, plan, lambda *_: None)
+        found = {result.key: result for result in results}
         return time.perf_counter() - started, found
 
     with LocalCluster(
@@ -64,21 +65,21 @@ def main() -> None:
         threads_per_worker=options.threads,
         dashboard_address=None,
     ) as dask:
-        shares = Shares.of({}, str(options.music.absolute()), ship=False)
+        mapping = PathMapping.for_library(str(options.music.absolute()), {})
         engines: dict[str, Engine] = {
-            "alone": Local(options.jobs, MEMORY),
+            "alone": LocalEngine(options.jobs, MEMORY),
             "cluster": Cluster(
-                dask.scheduler_address, shares, MEMORY, logging.getLogger()
+                dask.scheduler_address, mapping, MEMORY, logging.getLogger()
             ),
         }
         for engine in engines.values():
-            hear(engine)
+            predict(engine)
         ratios = []
         for number in range(options.rounds):
             order = sorted(engines, reverse=bool(number % 2))
             took, found = {}, {}
             for name in order:
-                took[name], found[name] = hear(engines[name])
+                took[name], found[name] = predict(engines[name])
             ratios.append(took["cluster"] / took["alone"])
             print(
                 *(f"{name} {took[name]:6.2f} s" for name in engines),
@@ -102,18 +103,21 @@ def memory() -> int:
     return psutil.Process().memory_info().rss
 
 
-def alike(one: dict[str, Hearing], other: dict[str, Hearing]) -> bool:
+def alike(
+    one: dict[str, TrackResult[str]], other: dict[str, TrackResult[str]]
+) -> bool:
     return one.keys() == other.keys() and all(
         same(one[name], other[name]) for name in one
     )
 
 
-def same(one: Hearing, other: Hearing) -> bool:
-    if not isinstance(one, Heard) or not isinstance(other, Heard):
-        return str(one) == str(other)
+def same(one: TrackResult[str], other: TrackResult[str]) -> bool:
+    if one.predictions is None or other.predictions is None:
+        return str(one.error) == str(other.error)
+    theirs = other.predictions.activations
     return all(
-        np.array_equal(one.activations[name], other.activations[name])
-        for name in one.activations
+        np.array_equal(values, theirs[name])
+        for name, values in one.predictions.activations.items()
     )
 
 

@@ -1,11 +1,12 @@
-"""Have a cluster listen to a long queue, and watch beets.
+"""Send a long queue through a cluster, and watch beets.
 
     python benchmarks/cluster_queue.py [--tracks 10000] [--workers 2]
 
-The workers do not listen: they say something made up at once, as in the tests.
-So beets is as busy as it can be with what comes back. Prints per tenth of the
-run the tracks per second and the resident memory of beets, and in the end how
-long beets and the scheduler, which is in this process, computed per track.
+The workers run no models: they return made-up predictions at once, as in the
+tests, so that results keep beets as busy as possible. Prints for each tenth of
+the run the tracks per second and the resident memory of beets, and in the end
+the processor time per track of beets and of the scheduler, which is in this
+process.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def watch(folder: Path, address: str, count: int) -> None:
 
 
 def computed(process: psutil.Process) -> float:
-    """Return the seconds of processor time that a process has taken."""
+    """Return the processor time of a process, in seconds."""
     times = process.cpu_times()
     return float(times.user + times.system)
 

@@ -2,18 +2,18 @@
 
     python benchmarks/cluster_simulation.py MUSIC [--tracks 20000]
 
-Measures, with the default models: how long each track in MUSIC takes a worker
-of one thread; how many bytes travel to it and back; and what beets does with a
-result, step by step: conclude, keep it in the store, put it into the library,
-write tags to the file. What cluster_queue.py measures is taken from there: how
-many tracks per second beets deals with in all, but for tags (--queue), and how
-long the scheduler, which is a process of its own, computes for each
+Measures, with the default models: the time that a worker of one thread takes
+for each track in MUSIC; the bytes that are sent to it and back; and the time of
+each step by which beets processes a result: interpret it, store predictions in
+the cache, update the library, write tags to the file. Two figures come from
+cluster_queue.py: how many tracks per second beets processes in all, without
+writing tags (--queue), and the processor time of the scheduler per track
 (--scheduling).
 
-Then a queue is simulated, event by event: as many tasks under way as the plugin
-allows, workers that take as long as was measured for tracks at random, a
-scheduler and beets that deal with one thing at a time. Prints tracks per
-second, and how busy workers, scheduler and beets are.
+Then simulates a queue, event by event: as many tasks under way as the plugin
+allows, workers that take the measured time of a random track, and a scheduler
+and beets that each do one thing at a time. Prints tracks per second, and how
+busy workers, scheduler and beets are.
 """
 
 from __future__ import annotations
@@ -34,20 +34,26 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from beets.library import Item, Library
 
-from beetsplug.soundtags.analysis import conclude
-from beetsplug.soundtags.cluster import AHEAD, Shares, _without_paths
 from beetsplug.soundtags.fields import item_types
-from beetsplug.soundtags.filetags import write_tags
-from beetsplug.soundtags.hearing import Heard
-from beetsplug.soundtags.pipeline import hear_all
-from beetsplug.soundtags.plan import Plan, make_plan
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
-from beetsplug.soundtags.store import Store
-from beetsplug.soundtags.worker import Task
+from beetsplug.soundtags.file_tags import write_tags
+from soundtags.inference.cache import PredictionCache
+from soundtags.inference.dask.messages import (
+    Predicted,
+    PredictTracks,
+    portable_plan,
+)
+from soundtags.inference.dask.paths import PathMapping
+from soundtags.inference.dask.run import PREFETCH
+from soundtags.inference.pipeline import predict_all
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling.interpret import interpret
+from soundtags.models.plan import Plan, make_plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from soundtags.inference.pipeline import TrackResult
 
 MODELS = ["msd-musicnn-1", "mtt-musicnn-1"]
 WORKERS = (1, 2, 4, 10, 30, 100, 200, 300, 500, 1000)
@@ -56,16 +62,16 @@ TAGS = ["mood", "danceability", "voice_instrumental"]
 
 
 class Measured(NamedTuple):
-    """What is measured.
+    """Measurements of a cluster.
 
     Attributes
     ----------
     tasks
-        Seconds that tracks take a worker.
+        Seconds that a worker takes for each track.
     sent, returned
         Bytes of a task, and of its result.
     steps
-        Seconds that beets takes for a result, by step.
+        Seconds that beets takes for each step of processing a result.
     """
 
     tasks: list[float]
@@ -76,33 +82,35 @@ class Measured(NamedTuple):
 
 def measure(files: list[Path], plan: Plan) -> Measured:
     pool = SessionPool(2 * 10**9)
-    list(hear_all([(0, str(files[0]))], plan, pool, 1))
+    list(predict_all([(0, str(files[0]))], plan, pool, 1))
     tasks, results = [], []
     for file in files:
         started = time.perf_counter()
-        ((_, heard),) = hear_all([(0, str(file))], plan, pool, 1)
-        if isinstance(heard, Heard):
+        (result,) = predict_all([(0, str(file))], plan, pool, 1)
+        if result.predictions:
             tasks.append(time.perf_counter() - started)
-            results.append(heard)
-    shares = Shares.of({}, str(files[0].parent.absolute()), ship=False)
-    tracks = (shares.track(str(files[0].absolute())),)
-    sent = pickle.dumps(Task(_without_paths(plan), 0, tracks))
-    returned = pickle.dumps([results[0]])
+            results.append(result)
+    mapping = PathMapping.for_library(str(files[0].parent.absolute()), {})
+    remote = (mapping.remote_file(str(files[0].absolute())),)
+    sent = pickle.dumps(PredictTracks(portable_plan(plan), 0, remote))
+    returned = pickle.dumps(Predicted(results[:1]))
     return Measured(
         tasks, len(sent), len(returned), steps(files[0], results[0], plan)
     )
 
 
-def steps(file: Path, heard: Heard, plan: Plan) -> dict[str, float]:
-    """Return the median seconds of what beets does with a result."""
-    packed = pickle.dumps([heard])
-    fields = conclude(heard, plan).fields
+def steps(file: Path, result: TrackResult[int], plan: Plan) -> dict[str, float]:
+    """Return the median seconds of each step by which beets processes it."""
+    packed = pickle.dumps(Predicted([result]))
+    predictions = result.predictions
+    assert predictions
+    fields = interpret(predictions, plan).fields
     tags = {name: fields[name] for name in TAGS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         path = Path(shutil.copy(file, folder))
         Item._types = {**Item._types, **item_types(plan.targets.values())}
-        kept = Store(folder / "store.db")
+        kept = PredictionCache(folder / "store.db")
         library = Library(str(folder / "library.db"), str(folder))
         item = Item(path=os.fsencode(path))
         library.add(item)
@@ -113,8 +121,8 @@ def steps(file: Path, heard: Heard, plan: Plan) -> dict[str, float]:
 
         found = {
             "unpickle": median(lambda: pickle.loads(packed)),
-            "conclude": median(lambda: conclude(heard, plan)),
-            "keep in the store": median(lambda: kept.keep(heard, plan)),
+            "interpret": median(lambda: interpret(predictions, plan)),
+            "cache": median(lambda: kept.keep(predictions, plan)),
             "library": median(store),
             "tags": median(
                 lambda: write_tags(str(path), changed(tags), id3v23=False)
@@ -126,7 +134,7 @@ def steps(file: Path, heard: Heard, plan: Plan) -> dict[str, float]:
 
 
 def changed(tags: dict[str, object]) -> dict[str, object]:
-    """Return tags that are not those of the file, so that it is written."""
+    """Return tags that differ from those of the file, so it is written."""
     return {**tags, "danceability": random.random()}
 
 
@@ -140,7 +148,7 @@ def median(work: Callable[[], object]) -> float:
 
 
 class Simulated(NamedTuple):
-    """Tracks per second, and shares of the time that each was busy."""
+    """Tracks per second, and the fraction of time that each was busy."""
 
     rate: float
     workers: float
@@ -159,12 +167,12 @@ def simulate(
     """Simulate a run, event by event.
 
     A task waits for the scheduler, then for a worker, then for beets, which
-    hands out another one when it has dealt with the result.
+    sends another one when it has processed the result.
     """
     rng = random.Random(seed)
     free = [0.0] * workers  # when each worker is free
     scheduler = beets = busy = 0.0  # when they are free; work of workers
-    window = min(AHEAD * workers, tracks)
+    window = min(PREFETCH * workers, tracks)
     events = [(0.0, 0, number) for number in range(window)]
     handed = window
     while events:
@@ -208,7 +216,7 @@ def main() -> None:
         "--queue",
         type=float,
         default=104.0,
-        help="tracks per second that cluster_queue.py has beets deal with"
+        help="tracks per second that beets processes in cluster_queue.py"
         " (default: %(default)s)",
     )
     options = parser.parse_args()

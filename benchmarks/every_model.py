@@ -27,7 +27,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 import yaml
 from support.standins import write_standin
 
-from beetsplug.soundtags import catalogue, fields
+from beetsplug.soundtags import fields
+from soundtags.models import catalogue
 
 BATCHES = {"discogs-effnet-bs64-1": 64}  # fixed in the original
 REAL, STANDIN, EMBEDDED = "real file", "stand-in", "embedded"

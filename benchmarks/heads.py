@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from support.standins import write_standin
 
-from beetsplug.soundtags import catalogue, plan
-from beetsplug.soundtags.activations import activations
-from beetsplug.soundtags.analysis import conclude
-from beetsplug.soundtags.features import features
-from beetsplug.soundtags.hearing import hear
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
+from soundtags.audio.features import features
+from soundtags.inference.pooling import pool_outputs
+from soundtags.inference.predict import plan_nodes, predict
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling.interpret import interpret
+from soundtags.models import catalogue, plan
+from soundtags.models.settings import Settings
 
 BACKBONE = "msd-musicnn-1"
 FAMILY = "msd-musicnn"
@@ -74,8 +74,8 @@ def main() -> None:
         for _ in range(ROUNDS + 1):
             for name, made in plans.items():
                 started = time.perf_counter()
-                (said,) = activations([track.patches], made, pool)
-                conclude(hear([said], track), made)
+                (said,) = predict([track.patches], plan_nodes(made), pool)
+                interpret(pool_outputs([said], track, made), made)
                 times[name].append(time.perf_counter() - started)
         pool.close()
     (patches,) = track.patches.values()

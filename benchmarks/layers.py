@@ -26,10 +26,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from beetsplug.soundtags import catalogue, installed
-from beetsplug.soundtags.folding import fold
-from beetsplug.soundtags.graphs import read_graph, tensorflow
-from beetsplug.soundtags.patches import FRONT_ENDS
+from soundtags.audio.patches import FRONT_ENDS
+from soundtags.inference.graph import read_graph, tensorflow
+from soundtags.inference.rewrite import fold
+from soundtags.models import catalogue, installed
 
 SIZE = 1024  # of the matrices
 SHOWN = 8  # layers

@@ -25,11 +25,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from beetsplug.soundtags import catalogue, installed, pipeline, plan
-from beetsplug.soundtags.analysis import conclude
-from beetsplug.soundtags.errors import SoundtagsError
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
+from soundtags.errors import SoundtagsError
+from soundtags.inference import pipeline
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling.interpret import interpret
+from soundtags.models import catalogue, installed, plan
+from soundtags.models.settings import Settings
 
 COUNTS = [4, 8, 16, 32, 64]
 CLEAR = 0.05
@@ -60,10 +61,10 @@ def analyse(
     """Return the fields of each track."""
     pairs = [(track.stem, str(track)) for track in tracks]
     results = {}
-    for name, found in pipeline.hear_all(pairs, made, pool, JOBS):
-        if isinstance(found, SoundtagsError):
-            sys.exit(f"{name}: {found}")
-        results[name] = conclude(found, made).fields
+    for result in pipeline.predict_all(pairs, made, pool, JOBS):
+        if result.error:
+            sys.exit(f"{result.key}: {result.error}")
+        results[result.key] = interpret(result.unwrap(), made).fields
     return results
 
 

@@ -35,10 +35,11 @@ from beets.util import displayable_path
 from footprint import beet, make_library
 from support.standins import write_standin
 
-from beetsplug.soundtags import catalogue, fields, pipeline, plan, sessions
-from beetsplug.soundtags.errors import SoundtagsError
-from beetsplug.soundtags.quiet import quiet
-from beetsplug.soundtags.settings import Settings
+from beetsplug.soundtags import fields
+from soundtags.inference import pipeline, sessions
+from soundtags.models import catalogue, plan
+from soundtags.models.settings import Settings
+from soundtags.stderr import silence_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def analyse(tracks: list[Path], folder: Path, memory: int) -> Run:
     loads: Counter[str] = Counter()
     load = sessions._load
 
-    def counted(job: sessions.Job) -> Any:
+    def counted(job: sessions.GraphSpec) -> Any:
         loads[job.graph.stem] += 1
         return load(job)
 
@@ -81,12 +82,10 @@ def analyse(tracks: list[Path], folder: Path, memory: int) -> Run:
     made = plan.make_plan(MODELS, folder, Settings(), sys.exit)
     pool = sessions.SessionPool(memory * 10**9)
     started = time.perf_counter()
-    results = list(pipeline.hear_all(zip(tracks, tracks), made, pool, 2))
+    results = list(pipeline.predict_all(zip(tracks, tracks), made, pool, 2))
     seconds = time.perf_counter() - started
     failures = [
-        f"{track}: {outcome}"
-        for track, outcome in results
-        if isinstance(outcome, SoundtagsError)
+        f"{result.key}: {result.error}" for result in results if result.error
     ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in KB, macOS in bytes.
@@ -140,7 +139,7 @@ def fresh(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def hushed(work: Callable[..., Any], *args: Any) -> Any:
-    with quiet(logging.getLogger()):
+    with silence_stderr(logging.getLogger()):
         return work(*args)
 
 

@@ -20,15 +20,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tree_memory import watching
 
-from beetsplug.soundtags.features import features
-from beetsplug.soundtags.pipeline import hear_all
-from beetsplug.soundtags.plan import make_plan
-from beetsplug.soundtags.readers import Readers
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
+from soundtags.audio.decoder_pool import DecoderPool
+from soundtags.audio.features import features
+from soundtags.inference.pipeline import predict_all
+from soundtags.inference.sessions import SessionPool
+from soundtags.models.plan import make_plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
-    from beetsplug.soundtags.features import Reading
+    from soundtags.audio.features import FeatureReader
 
 MODELS = ["msd-musicnn-1", "mtt-musicnn-1"]
 MEMORY = 2 * 10**9
@@ -48,12 +48,12 @@ def main() -> None:
     pool = SessionPool(MEMORY)
     jobs = options.jobs
 
-    def analyse(reading: Reading) -> tuple[float, float]:
+    def analyse(reading: FeatureReader) -> tuple[float, float]:
         """Return seconds and the peak memory."""
         seen: list[float] = []
         started = time.perf_counter()
         with watching(os.getpid(), seen.append):
-            for _ in hear_all(
+            for _ in predict_all(
                 ((file, file) for file in files), plan, pool, jobs, reading
             ):
                 pass
@@ -62,7 +62,7 @@ def main() -> None:
 
     analyse(features)
     here = [analyse(features)]  # its memory, before there are processes
-    readers = Readers(jobs)
+    readers = DecoderPool(jobs)
     analyse(readers.features)
     elsewhere = []
     ratios = []

@@ -34,7 +34,7 @@ from footprint import beet, make_library
 from support.browser import FRAME, Page, browsing, find_browser
 
 from beetsplug.soundtags.fields import LIST_OF_NAMES
-from beetsplug.soundtags.store import EMBEDDING
+from soundtags.inference.cache import EMBEDDING
 
 DRAWN, CLICKED = 2.0, 0.2  # seconds that are not too long
 GENRES = [
@@ -88,7 +88,7 @@ def make(folder: Path, count: int) -> None:
     kinds = rng.normal(size=(len(GENRES), SIZE))
     heard = kinds[genres] + rng.normal(size=(count, SIZE))
     tagger = make_tagger()
-    with closing(tagger.store._database) as database, database:
+    with closing(tagger.cache._database) as database, database:
         database.executemany(
             "UPDATE means SET embedding = ? WHERE input = ?",
             [

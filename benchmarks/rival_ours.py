@@ -24,24 +24,25 @@ import numpy as np
 from heads import BACKBONE, FAMILY, HEADS, provide
 from rival_child import serve
 
-from beetsplug.soundtags import catalogue, features, pipeline, resampling
-from beetsplug.soundtags.activations import activations
-from beetsplug.soundtags.analysis import conclude
-from beetsplug.soundtags.errors import SoundtagsError
-from beetsplug.soundtags.graphs import tensorflow
-from beetsplug.soundtags.hearing import hear
-from beetsplug.soundtags.mel import frame_count
-from beetsplug.soundtags.patches import FRONT_ENDS, patch_starts
-from beetsplug.soundtags.plan import make_plan
-from beetsplug.soundtags.resampling import RATE
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
+from soundtags.audio import features, resampling
+from soundtags.audio.mel import frame_count
+from soundtags.audio.patches import FRONT_ENDS, patch_starts
+from soundtags.audio.resampling import RATE
+from soundtags.inference import pipeline
+from soundtags.inference.graph import tensorflow
+from soundtags.inference.pooling import pool_outputs
+from soundtags.inference.predict import plan_nodes, predict
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling.interpret import interpret
+from soundtags.models import catalogue
+from soundtags.models.plan import make_plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from beetsplug.soundtags.analysis import Analysis
-    from beetsplug.soundtags.plan import Plan
+    from soundtags.labelling.interpret import Interpretation
+    from soundtags.models.plan import Plan
 
     Work = Callable[[list[str]], dict[str, Any]]
 
@@ -54,14 +55,14 @@ PATCHES = 64  # that are pushed through a model at a time
 
 def analyse(
     files: list[str], plan: Plan, pool: SessionPool, jobs: int
-) -> list[Analysis]:
+) -> list[Interpretation]:
     """Analyse files as the command does, but read them in this process."""
     analyses = []
     tracks = ((file, file) for file in files)
-    for file, found in pipeline.hear_all(tracks, plan, pool, jobs):
-        if isinstance(found, SoundtagsError):
-            raise RuntimeError(f"{file}: {found}") from found
-        analyses.append(conclude(found, plan))
+    for result in pipeline.predict_all(tracks, plan, pool, jobs):
+        if result.error:
+            raise RuntimeError(f"{result.key}: {result.error}")
+        analyses.append(interpret(result.unwrap(), plan))
     return analyses
 
 
@@ -69,7 +70,7 @@ def push(rows: np.ndarray, plan: Plan, pool: SessionPool, jobs: int) -> None:
     """Run a plan's models over patches in so many threads."""
     (name,) = plan.front_ends
     with ThreadPoolExecutor(jobs) as team:
-        activations([{name: rows}], plan, pool, team.map)
+        predict([{name: rows}], plan_nodes(plan), pool, team.map)
 
 
 def read_and_run(
@@ -79,8 +80,9 @@ def read_and_run(
     with watch.running("decode"):  # less what is found within
         parts = list(features.features(file, plan.wanted))
     with watch.running("scores"):
-        results = activations([part.patches for part in parts], plan, pool)
-        conclude(hear(results, parts[-1]), plan)
+        chunks = [part.patches for part in parts]
+        results = predict(chunks, plan_nodes(plan), pool)
+        interpret(pool_outputs(results, parts[-1], plan), plan)
 
 
 @contextmanager
@@ -252,7 +254,7 @@ def copy_classifiers(models: Path, folder: Path) -> list[str]:
     return names
 
 
-def count(found: Analysis, plan: Plan) -> int:
+def count(found: Interpretation, plan: Plan) -> int:
     """Return how many patches were fed to models for a file."""
     length = round(found.seconds * RATE)
     kinds = [FRONT_ENDS[model.metadata.algorithm] for model in plan.fed]

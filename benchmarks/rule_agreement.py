@@ -23,13 +23,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from beetsplug.soundtags import catalogue, installed, plan, rules, scores
-from beetsplug.soundtags.activations import activations
-from beetsplug.soundtags.errors import UnusableModel
-from beetsplug.soundtags.features import features
-from beetsplug.soundtags.labels import label
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
+from soundtags.audio.features import features
+from soundtags.errors import UnusableModel
+from soundtags.inference.predict import plan_nodes, predict
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling import rules, scores
+from soundtags.labelling.labels import label
+from soundtags.models import catalogue, installed, plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,13 +98,13 @@ class Track:
         self.name = file.stem
         self.models = models.models
         with ThreadPoolExecutor() as team:
-            said = [
-                activations([portion.patches], models, pool, team.map)[0]
-                for portion in features(str(file), models.wanted)
+            outputs = [
+                predict([chunk.patches], plan_nodes(models), pool, team.map)[0]
+                for chunk in features(str(file), models.wanted)
             ]
         self.activations = {
             model.id: np.concatenate(
-                [each.activations[model.id] for each in said]
+                [each.activations(model) for each in outputs]
             )
             for model in models.models
         }

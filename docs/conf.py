@@ -13,3 +13,9 @@ exclude_patterns = ["_build"]
 highlight_language = "sh"
 # Two hyphens are two hyphens: options begin with them, and tags of MP4.
 smartquotes = False
+# The reference of the Python interface is made from its docstrings.
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_typehints = "none"  # the docstrings say more
+napoleon_use_ivar = True
+# Types of other packages have no pages here to link to.
+nitpick_ignore_regex = [("py:class", r"(?!soundtags\.).*")]

@@ -17,8 +17,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from beetsplug.soundtags.graphs import cut, operations, tensorflow
-from beetsplug.soundtags.metadata import Metadata, parse, read
+from soundtags.inference.graph import cut, operations, tensorflow
+from soundtags.models.metadata import Metadata, parse, read
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE.parent.parent / "shared" / "models"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from support.paths import ROOT
 
-from beetsplug.soundtags import catalogue, metadata
-from beetsplug.soundtags.errors import UnusableModel
-from beetsplug.soundtags.patches import FRONT_ENDS
+from soundtags.audio.patches import FRONT_ENDS
+from soundtags.errors import UnusableModel
+from soundtags.models import catalogue, metadata
 
 ROW = re.compile(
     r"^\| *(?P<source>\S+) *\| *(?P<task>\S+) *\| *(?P<parameters>\S+) *"

@@ -29,10 +29,12 @@ from support.audio import noise, write_track
 from support.beet import Beet
 from support.paths import ROOT, SUPPORT
 
-from beetsplug.soundtags import cluster as module
-from beetsplug.soundtags import errors
-from beetsplug.soundtags.plan import make_plan
-from beetsplug.soundtags.settings import Settings
+from soundtags import errors
+from soundtags.inference.dask import client as module
+from soundtags.inference.dask import worker_pool
+from soundtags.inference.dask.paths import PathMapping
+from soundtags.models.plan import make_plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +48,7 @@ posix = pytest.mark.skipif(
 
 MAKES_UP = f"--preload={SUPPORT / 'listeners.py'}"
 UNATTENDED = "--no-nanny"  # that would start a worker anew
-PACKAGE = str(Path(errors.__file__).parents[2])  # where it is imported from
+PACKAGE = str(Path(errors.__file__).parents[1])  # where it is imported from
 PATHS = {"default": "$title"}
 ENOUGH = 120  # seconds for anything that is to happen
 
@@ -369,7 +371,7 @@ def test_a_file_that_workers_lack_is_named(library, cluster):
     use(library, cluster, cluster_paths={str(music): str(there)})
     done = library("soundtags", TWO)
     assert "1 tagged" in done.stdout
-    assert f"not there on a worker: {there / 'a.flac'}" in done.stderr
+    assert f"not found on a worker: {there / 'a.flac'}" in done.stderr
     assert "soundtags.cluster_paths" in done.stderr
 
 
@@ -377,7 +379,7 @@ def test_a_missing_mount_is_named(library, cluster):
     nowhere = {str(library.folder / "music"): "/nowhere"}
     use(library, cluster, cluster_paths=nowhere)
     said = complaints(library, FOUR)
-    assert "/nowhere is not there, or empty" in said
+    assert "/nowhere is missing or empty" in said
     assert "soundtags.cluster_paths" in said
     assert said.count("\n") == 3  # each worker, and that there is no other
 
@@ -414,15 +416,14 @@ def test_another_version_is_named(library, deserted, tmp_path):
     use(library, deserted)
     with deserted.worker(PYTHONPATH=other_version(tmp_path / "other")):
         said = complaints(library, ONE)
-    assert "has beets-soundtags 9.9, but here it is" in said
+    assert "has beets-soundtags 9.9, but this machine has" in said
     assert tagged(library) == []
 
 
 def test_a_worker_without_the_package_is_named(library, deserted, tmp_path):
-    empty = tmp_path / "beetsplug" / "soundtags"
-    empty.mkdir(parents=True)
-    (empty / "__init__.py").touch()
-    (empty / "worker.py").write_text("raise ImportError('there is none')")
+    empty = tmp_path / "soundtags"
+    empty.mkdir()
+    (empty / "__init__.py").write_text("raise ImportError('there is none')")
     use(library, deserted)
     with deserted.worker(PYTHONPATH=str(tmp_path)):
         said = complaints(library, ONE)
@@ -454,14 +455,14 @@ def test_a_scheduler_file_that_is_none_is_named(library, tmp_path):
 
 
 def test_no_worker_at_all_is_said(deserted, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "STARTING", 1)
+    monkeypatch.setattr(worker_pool, "JOIN_TIMEOUT", 1)
     models = make_plan(["msd-musicnn-1"], tmp_path, Settings(), print)
     engine = module.Cluster(
-        deserted.address, module.Shares({}), 10**9, logging.getLogger()
+        deserted.address, PathMapping({}), 10**9, logging.getLogger()
     )
     named = pytest.raises(errors.UnreachableCluster, match="has no worker")
     with closing(engine), named:
-        next(engine.hear([(0, "a.flac")], models, lambda *_: None))
+        next(engine.predict([(0, "a.flac")], models, lambda *_: None))
 
 
 def test_without_dask_the_remedy_is_named(library, tmp_path):
@@ -515,7 +516,7 @@ def test_what_goes_wrong_costs_that_track_alone(library, mortal):
         "bad": "made to fail",
         "bug": "unexpected ZeroDivisionError: made to fail",
         "crash": "workers of the cluster crashed on it",
-        "hang": "given up: no sound of it in 2 s",
+        "hang": "timed out: the decoder made no progress for 2 s",
     }.items():
         (line,) = [each for each in lines if f"/{name}.flac" in each]
         assert line.endswith(reason)
@@ -545,8 +546,8 @@ def test_without_the_scheduler_the_run_ends(library, tmp_path, how):
             _, said = run.communicate(timeout=ENOUGH)
     assert run.returncode == 1
     assert said == (
-        "error: the scheduler of the cluster has gone; what was finished is"
-        " stored, so call again to go on\n"
+        "error: lost the cluster's scheduler; finished tracks are stored, so"
+        " run the command again to continue\n"
     )
     assert 1 <= len(tagged(library)) < 20
 

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from support.audio import encode, noise
 
-from beetsplug.soundtags.decoding import decode, seekable
-from beetsplug.soundtags.errors import UnreadableAudio
+from soundtags.audio.decoding import decode, seekable
+from soundtags.errors import UnreadableAudio
 
 RATE = 44100
 

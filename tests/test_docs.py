@@ -23,8 +23,9 @@ from support.beet import Beet
 from support.paths import ROOT
 from synthesise import PIECES
 
-from beetsplug.soundtags import catalogue, fields, options
+from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.commands import COMMANDS
+from soundtags.models import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -116,7 +117,7 @@ class Mirror(Home):
 
     def fill(self) -> None:
         ignored = shutil.ignore_patterns("__pycache__")
-        for name in ("beetsplug", "models"):
+        for name in ("beetsplug", "models", "soundtags"):
             shutil.copytree(ROOT / name, self.checkout / name, ignore=ignored)
         path = self.checkout / "models" / "catalogue.json"
         models = json.loads(path.read_text(encoding="utf-8"))
@@ -283,7 +284,7 @@ def test_settings_are_allowed(
     config = tmp_path / "config.yaml"
     config.write_text(block.text, encoding="utf-8")
     ours = block.content.get("soundtags", {})
-    assert ours.keys() <= options.DEFAULTS.keys()
+    assert ours.keys() <= configuration.DEFAULTS.keys()
     beet = home
     if isinstance(ours.get("models"), list):
         beet = request.getfixturevalue("mirror")
@@ -301,7 +302,7 @@ def test_defaults_are_the_defaults():
         for block in settings()
         if block.before == "This is the default configuration:"
     ]
-    assert block.content == {"soundtags": options.DEFAULTS}
+    assert block.content == {"soundtags": configuration.DEFAULTS}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.name)
@@ -315,7 +316,9 @@ def test_options_of_commands_are_said(command: Command):
 
 def test_options_of_the_configuration_are_said():
     page = (DOCS / "configuration.rst").read_text(encoding="utf-8")
-    missing = [each for each in options.DEFAULTS if f"**{each}**" not in page]
+    missing = [
+        each for each in configuration.DEFAULTS if f"**{each}**" not in page
+    ]
     assert missing == []
 
 

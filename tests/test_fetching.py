@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from support.upstream import Page, Upstream
 
-from beetsplug.soundtags import digests, errors, parts
-from beetsplug.soundtags.catalogue import File
-from beetsplug.soundtags.downloading import BLOCK
-from beetsplug.soundtags.fetching import Fetched, fetch
+from soundtags import errors
+from soundtags.models import checksums, partial_file
+from soundtags.models.catalogue import File
+from soundtags.models.download import Fetched, fetch
+from soundtags.models.transfer import BLOCK
 
 CUT = 2 * BLOCK  # where transfers break off
 BODY = bytes(range(256)) * (3 * BLOCK // 256) + b"the end"
@@ -85,8 +86,8 @@ def check(fetched: Fetched, folder: Path, body: bytes = BODY) -> None:
     assert fetched.path == folder / name
     assert fetched.path.read_bytes() == body
     assert fetched.sha256 == sha256
-    assert digests.recorded(folder) == {name: sha256}
-    assert names(folder) == {name, digests.FILE}
+    assert checksums.recorded(folder) == {name: sha256}
+    assert names(folder) == {name, checksums.FILE}
 
 
 def check_line(error: pytest.ExceptionInfo[Exception], *said: str) -> None:
@@ -397,7 +398,7 @@ def test_what_is_too_large_is_refused(
     reports: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(parts, "MAX_BYTES", CUT)
+    monkeypatch.setattr(partial_file, "MAX_BYTES", CUT)
     upstream.serve(PATH, page)
     seen: list[int] = []
     with pytest.raises(errors.NotAModel) as error:
@@ -655,7 +656,7 @@ def test_a_disk_too_full_for_the_record_is_said(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     upstream.serve(PATH, BODY)
-    monkeypatch.setattr(digests, "record", fail)
+    monkeypatch.setattr(checksums, "record", fail)
     with pytest.raises(errors.NoSpace):
         get(upstream, folder)
     assert names(folder) == set()
@@ -722,7 +723,7 @@ def test_characters_of_addresses_are_characters_of_names(
 
 def test_a_newer_record_replaces_an_older_one(upstream: Upstream, folder: Path):
     folder.mkdir(parents=True)
-    digests.record(folder, NAME, "0" * 64)
+    checksums.record(folder, NAME, "0" * 64)
     upstream.serve(PATH, BODY)
     check(get(upstream, folder, UNKNOWN), folder)
 
@@ -736,7 +737,7 @@ def test_a_file_is_never_there_without_its_record(
 
     def look(source: Path, target: Path) -> None:
         if target.name == NAME:
-            recorded.append(digests.recorded(folder))
+            recorded.append(checksums.recorded(folder))
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", look)
@@ -760,15 +761,15 @@ def test_an_interrupted_transfer_is_kept_if_it_can_be_verified(
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path: Path):
-    digests.record(tmp_path, "b c.pb", "b" * 64)
-    digests.record(tmp_path, "ä.pb", "a" * 64)
-    digests.record(tmp_path, "d.pb", "d" * 64)
-    digests.record(tmp_path, "d.pb", "e" * 64)
-    digests.forget(tmp_path, ["b c.pb", "none.pb"])
-    assert digests.recorded(tmp_path) == {"ä.pb": "a" * 64, "d.pb": "e" * 64}
-    content = (tmp_path / digests.FILE).read_bytes().decode()
+    checksums.record(tmp_path, "b c.pb", "b" * 64)
+    checksums.record(tmp_path, "ä.pb", "a" * 64)
+    checksums.record(tmp_path, "d.pb", "d" * 64)
+    checksums.record(tmp_path, "d.pb", "e" * 64)
+    checksums.forget(tmp_path, ["b c.pb", "none.pb"])
+    assert checksums.recorded(tmp_path) == {"ä.pb": "a" * 64, "d.pb": "e" * 64}
+    content = (tmp_path / checksums.FILE).read_bytes().decode()
     assert content == f"{'e' * 64}  d.pb\n{'a' * 64}  ä.pb\n"
-    assert names(tmp_path) == {digests.FILE}
+    assert names(tmp_path) == {checksums.FILE}
 
 
 def test_the_record_is_what_sha256sum_checks(upstream: Upstream, folder: Path):
@@ -777,7 +778,7 @@ def test_the_record_is_what_sha256sum_checks(upstream: Upstream, folder: Path):
         pytest.skip("no sha256sum here")
     upstream.serve(PATH, BODY)
     get(upstream, folder)
-    command = [program, "--check", "--strict", digests.FILE]
+    command = [program, "--check", "--strict", checksums.FILE]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
@@ -790,14 +791,14 @@ def test_a_record_may_hold_anything(tmp_path: Path):
         b"\xff\xfe",
         b"",
     ]
-    (tmp_path / digests.FILE).write_bytes(b"\n".join(lines))
-    assert digests.recorded(tmp_path) == {"a.pb": "a" * 64, "b.pb": "b" * 64}
+    (tmp_path / checksums.FILE).write_bytes(b"\n".join(lines))
+    assert checksums.recorded(tmp_path) == {"a.pb": "a" * 64, "b.pb": "b" * 64}
 
 
 def test_where_there_is_no_record_there_is_nothing_to_forget(tmp_path: Path):
-    assert digests.recorded(tmp_path / "none") == {}
-    assert digests.recorded(put(tmp_path / "file")) == {}
-    digests.forget(tmp_path, ["a.pb"])
+    assert checksums.recorded(tmp_path / "none") == {}
+    assert checksums.recorded(put(tmp_path / "file")) == {}
+    checksums.forget(tmp_path, ["a.pb"])
     assert names(tmp_path) == {"file"}
 
 
@@ -807,13 +808,13 @@ def test_a_record_that_cannot_be_written_stays(
     def fail(*_args: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    digests.record(tmp_path, "a.pb", "a" * 64)
+    checksums.record(tmp_path, "a.pb", "a" * 64)
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        digests.record(tmp_path, "b.pb", "b" * 64)
-    assert digests.recorded(tmp_path) == {"a.pb": "a" * 64}
-    assert names(tmp_path) == {digests.FILE}
+        checksums.record(tmp_path, "b.pb", "b" * 64)
+    assert checksums.recorded(tmp_path) == {"a.pb": "a" * 64}
+    assert names(tmp_path) == {checksums.FILE}
 
 
 def test_digests_are_those_of_the_content(tmp_path: Path):
-    assert digests.file_sha256(put(tmp_path / "file")) == SHA256
+    assert checksums.file_sha256(put(tmp_path / "file")) == SHA256

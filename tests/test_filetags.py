@@ -14,7 +14,7 @@ import pytest
 from support.audio import APEV2, FREEFORM, ID3, MADE, VORBIS
 from support.beet import Beet
 
-from beetsplug.soundtags.decoding import decode
+from soundtags.audio.decoding import decode
 
 HAVE_NO_ART = ("wma",)
 

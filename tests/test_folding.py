@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from beetsplug.soundtags import installed
-from beetsplug.soundtags.folding import fold
-from beetsplug.soundtags.graphs import operations, read_graph, tensorflow
+from soundtags.inference.graph import operations, read_graph, tensorflow
+from soundtags.inference.rewrite import fold
+from soundtags.models import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

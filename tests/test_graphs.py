@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from beetsplug.soundtags.errors import UnusableModel
-from beetsplug.soundtags.graphs import read_graph, tensorflow
-from beetsplug.soundtags.sessions import Job, SessionPool
+from soundtags.errors import UnusableModel
+from soundtags.inference.graph import read_graph, tensorflow
+from soundtags.inference.sessions import GraphSpec, SessionPool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,8 @@ def write(path: Path, build: Any) -> Path:
 def run(graph: Path, rows: np.ndarray = ROWS, output: str = "out", **kwargs):
     pool = SessionPool(10**9)
     try:
-        return pool.run(Job(graph, "in", (output,), **kwargs), rows)[output]
+        spec = GraphSpec(graph, "in", (output,), **kwargs)
+        return pool.run(spec, rows)[output]
     finally:
         pool.close()
 
@@ -69,7 +70,7 @@ def test_other_inputs_matter_only_where_they_lead_to_the_output(tmp_path):
 
     graph = write(tmp_path / "x.pb", build)
     assert np.array_equal(run(graph), 2 * ROWS)
-    with pytest.raises(UnusableModel, match=r"x\.pb: wants to be fed other"):
+    with pytest.raises(UnusableModel, match=r"x\.pb: has another input, other"):
         run(graph, output="both")
 
 
@@ -81,6 +82,20 @@ def test_outputs_beyond_the_first_have_numbers(tmp_path):
     graph = write(tmp_path / "x.pb", build)
     assert np.array_equal(run(graph, output="halves"), ROWS[:, :1])
     assert np.array_equal(run(graph, output="halves:1"), ROWS[:, 1:])
+
+
+def test_weights_that_count_for_nothing_are_zero(tmp_path):
+    weights = np.array([[1.0, 1e-30], [-1e-25, -1e-12]], np.float32)
+
+    def build(tf):
+        fed = tf.placeholder(tf.float32, (None, 2), name="in")
+        tf.matmul(fed, tf.constant(weights, name="weights"), name="out")
+
+    graph = write(tmp_path / "x.pb", build)
+    nodes = {node.name: node for node in read_graph(graph, ["out"])[0].node}
+    kept = tensorflow().make_ndarray(nodes["weights"].attr["value"].tensor)
+    assert kept.tolist() == [[1.0, 0.0], [0.0, weights[1, 1]]]
+    assert run(graph) == pytest.approx(ROWS @ weights, rel=1e-6)
 
 
 def test_large_weights_count_like_small_ones(tmp_path):
@@ -193,7 +208,7 @@ def test_graphs_that_are_not_in_order_are_refused(tmp_path, what):
         if what == "content" and node.name == "wide":
             node.attr["value"].tensor.tensor_content += b"xyz"
     graph.write_bytes(definition.SerializeToString())
-    with pytest.raises(UnusableModel, match=r"x\.pb: not in order"):
+    with pytest.raises(UnusableModel, match=r"x\.pb: damaged"):
         run(graph)
 
 
@@ -281,7 +296,7 @@ def test_missing_nodes_are_named(tmp_path):
         run(graph, output="other")
     pool = SessionPool(10**9)
     with pytest.raises(UnusableModel, match=r"x\.pb: no node fed that leads"):
-        pool.run(Job(graph, "fed", ("out",)), ROWS)
+        pool.run(GraphSpec(graph, "fed", ("out",)), ROWS)
 
 
 def test_rows_of_another_shape_are_refused(tmp_path):
@@ -294,7 +309,7 @@ def test_upstreams_model_with_a_training_flag(shared):
     graph = shared / "models" / "vgg4.pb"
     rng = np.random.default_rng(0)
     rows = rng.gamma(1.5, 0.9, (3, 128, 128)).astype(np.float32)
-    job = Job(graph, "model/Placeholder", ("model/Softmax",), 2)
+    job = GraphSpec(graph, "model/Placeholder", ("model/Softmax",), 2)
     values = SessionPool(10**9).run(job, rows)["model/Softmax"]
     assert values.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
     again = SessionPool(10**9).run(job, rows)["model/Softmax"]
@@ -304,7 +319,7 @@ def test_upstreams_model_with_a_training_flag(shared):
 def test_all_of_upstreams_graphs_are_accepted(shared):
     for graph in sorted((shared / "models").glob("*.pb")):
         if graph.with_suffix(".json").exists():
-            from beetsplug.soundtags.metadata import read
+            from soundtags.models.metadata import read
 
             facts = read(graph.with_suffix(".json"))
             read_graph(graph, [output for output, _ in facts.outputs])

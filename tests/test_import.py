@@ -230,12 +230,12 @@ def test_a_bad_configuration_never_stops_an_import(beet: Beet, track: Path):
 
 def test_what_is_up_to_date_is_not_analysed_again(beet: Beet, track: Path):
     beet("import", "-A", track.parent)
-    beet("modify", "-yW", "soundtags_audio=no")  # no analysis would say so
+    beet("modify", "-yW", "soundtags_input=no")  # no analysis would say so
     beet("import", "-A", "-L", "title:Title")
-    assert beet.ls("$soundtags_audio") == ["no"]
+    assert beet.ls("$soundtags_input") == ["no"]
     beet("modify", "-yW", "soundtags_plan=other")
     beet("import", "-A", "-L", "title:Title")
-    assert beet.ls("$soundtags_audio") != ["no"]
+    assert beet.ls("$soundtags_input") != ["no"]
 
 
 def test_foreign_moods_survive_the_import(beet: Beet, track: Path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from beetsplug.soundtags.mel import MUSICNN, VGGISH, band_edge_gain, mel_bands
-from beetsplug.soundtags.resampling import Signal
+from soundtags.audio.mel import MUSICNN, VGGISH, band_edge_gain, mel_bands
+from soundtags.audio.resampling import Signal
 
 RATE, FRAME, HOP, BANDS = 16000, 512, 256, 96
 

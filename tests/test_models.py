@@ -11,22 +11,16 @@ import numpy as np
 import pytest
 from support.models import NOWHERE, CountingLoader, make, write_model
 
-from beetsplug.soundtags import (
-    installed,
-    options,
-    plan,
-)
-from beetsplug.soundtags.activations import activations as run_models
-from beetsplug.soundtags.errors import (
-    UnknownModel,
-    UnusableModel,
-)
-from beetsplug.soundtags.labels import label
-from beetsplug.soundtags.mel import mel_bands
-from beetsplug.soundtags.pipeline import hear_all
-from beetsplug.soundtags.scores import model_means, target_means
-from beetsplug.soundtags.sessions import Job, SessionPool
-from beetsplug.soundtags.settings import Settings
+from beetsplug.soundtags import configuration
+from soundtags.audio.mel import mel_bands
+from soundtags.errors import UnknownModel, UnusableModel
+from soundtags.inference.pipeline import predict_all
+from soundtags.inference.predict import plan_nodes, predict
+from soundtags.inference.sessions import GraphSpec, SessionPool
+from soundtags.labelling.labels import label
+from soundtags.labelling.scores import model_means, target_means
+from soundtags.models import installed, plan
+from soundtags.models.settings import Settings
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
 MUSICNN = "TensorflowPredictMusiCNN"
@@ -41,8 +35,8 @@ def activations(
     rows: np.ndarray, made: plan.Plan, pool: SessionPool
 ) -> dict[str, np.ndarray]:
     """Run a plan of MusiCNN models over the patches of one track."""
-    (said,) = run_models([{MUSICNN: rows}], made, pool)
-    return said.activations
+    (said,) = predict([{MUSICNN: rows}], plan_nodes(made), pool)
+    return {model.id: said.activations(model) for model in made.models}
 
 
 def test_the_four_taggers_are_there_and_run():
@@ -72,7 +66,7 @@ def test_graphs_are_upstreams(shared):
     pool = SessionPool(10**9)
     nodes = ("model/Sigmoid", "model/dense_1/BiasAdd", "model/dense/BiasAdd")
     mine, reference = (
-        pool.run(Job(graph, "model/Placeholder", nodes), patches(8))
+        pool.run(GraphSpec(graph, "model/Placeholder", nodes), patches(8))
         for graph in (ours, theirs)
     )
     for node in nodes:
@@ -184,8 +178,8 @@ def test_the_digest_knows_models_and_settings(tmp_path):
 def test_settings_default_to_what_the_configuration_does(tmp_path, monkeypatch):
     monkeypatch.setenv("SOUNDTAGSTESTDIR", str(tmp_path))
     config = confuse.Configuration("soundtagstest", read=False)
-    config.set(options.DEFAULTS)
-    assert options.settings(config) == Settings()
+    config.set(configuration.DEFAULTS)
+    assert configuration.settings(config) == Settings()
 
 
 def test_front_ends_and_backbones_run_once_per_track(
@@ -209,11 +203,12 @@ def test_front_ends_and_backbones_run_once_per_track(
         mels.append(name)
         return mel_bands(signal, name)
 
-    monkeypatch.setattr("beetsplug.soundtags.features.mel_bands", counted)
-    ((_, heard),) = hear_all([(0, str(track))], made, Counting(10**9), 1)
+    monkeypatch.setattr("soundtags.audio.features.mel_bands", counted)
+    (result,) = predict_all([(0, str(track))], made, Counting(10**9), 1)
     assert mels == ["TensorflowInputMusiCNN"]
     assert sorted(runs) == [*"abcd", "msd-musicnn-1", "mtt-musicnn-1"]
-    assert heard.activations.keys() == {m.id for m in made.models}
+    heard = result.unwrap().activations
+    assert heard.keys() == {m.id for m in made.models}
 
 
 def test_models_of_one_target_are_averaged(tmp_path):

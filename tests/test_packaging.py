@@ -15,10 +15,17 @@ import pytest
 from support.paths import ROOT
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
-DATA = ["band_edge_gain.csv", "report.html", "report.css", "report.js"]
+DATA = [
+    "soundtags/audio/band_edge_gain.csv",
+    "soundtags/collection/report/report.html",
+    "soundtags/collection/report/report.css",
+    "soundtags/collection/report/report.js",
+    "soundtags/models/data/catalogue.json",
+    "soundtags/py.typed",
+]
 FIND = """
 import json, pathlib
-from beetsplug.soundtags import catalogue, installed
+from soundtags.models import catalogue, installed
 print(json.dumps([
     sorted(installed.graphs(pathlib.Path("none"))),
     len(catalogue.published()), len(catalogue.rules()),
@@ -71,7 +78,7 @@ def test_wheel(built: Path, tmp_path: Path):
         names = archive.namelist()
     assert "beetsplug/__init__.py" not in names  # other plugins live there
     for name in DATA:
-        assert f"beetsplug/soundtags/{name}" in names, name
+        assert name in names, name
     assert any(name.endswith("licenses/NOTICE") for name in names)
     check(tmp_path)
 

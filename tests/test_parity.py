@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beetsplug.soundtags import installed, metadata, plan
-from beetsplug.soundtags.activations import activations, job_of
-from beetsplug.soundtags.decoding import decode
-from beetsplug.soundtags.mel import mel_bands
-from beetsplug.soundtags.patches import FRONT_ENDS, cut_patches, patch_starts
-from beetsplug.soundtags.resampling import Signal, resample
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
+from soundtags.audio.decoding import decode
+from soundtags.audio.mel import mel_bands
+from soundtags.audio.patches import FRONT_ENDS, cut_patches, patch_starts
+from soundtags.audio.resampling import Signal, resample
+from soundtags.inference.predict import graph_spec, plan_nodes, predict
+from soundtags.inference.sessions import SessionPool
+from soundtags.models import installed, metadata, plan
+from soundtags.models.settings import Settings
 
 OURS = ["msd-musicnn-1"]
 THEIRS = [
@@ -88,8 +88,8 @@ def run(signal: Signal, models: plan.Plan, pool: SessionPool):
         bands = mel_bands(signal, kind.mel)
         starts = patch_starts(len(bands), kind, None)
         patches[name] = cut_patches(bands, kind, starts)
-    (said,) = activations([patches], models, pool)
-    return said.activations
+    (said,) = predict([patches], plan_nodes(models), pool)
+    return {model.id: said.activations(model) for model in models.models}
 
 
 @pytest.mark.parametrize("track", TRACKS)
@@ -115,7 +115,8 @@ def test_heads_agree_on_the_same_embedding(shared, track, all_models, pool):
     assert len(heads) == 3
     for head in heads:
         (values,) = pool.run(
-            job_of(head, all_models), reference["embedding"]
+            graph_spec(head, plan_nodes(all_models)[head]),
+            reference["embedding"],
         ).values()
         assert np.abs(values - reference[head.id]).max() <= 1e-4, head.id
 

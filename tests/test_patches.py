@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from beetsplug.soundtags.patches import (
+from soundtags.audio.patches import (
     FRONT_ENDS,
     FrontEnd,
     cut_patches,

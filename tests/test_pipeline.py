@@ -18,23 +18,16 @@ import soundfile
 from support.audio import noise, write_track
 from support.beet import Beet
 from support.models import make, outcome, write_model
-from threadpoolctl import threadpool_info, threadpool_limits
 
-from beetsplug.soundtags import (
-    graphs,
-    options,
-    pipeline,
-    reading,
-    sessions,
-)
-from beetsplug.soundtags.analysis import Analysis
-from beetsplug.soundtags.errors import (
-    BrokenModels,
-    UnexpectedFailure,
-    UnreadableAudio,
-)
-from beetsplug.soundtags.pipeline import hear_all
-from beetsplug.soundtags.sessions import SessionPool
+from beetsplug.soundtags import configuration
+from soundtags.audio import track
+from soundtags.errors import BrokenModels, UnexpectedFailure, UnreadableAudio
+from soundtags.inference import pipeline, sessions
+from soundtags.inference.graph import tensorflow
+from soundtags.inference.pipeline import predict_all
+from soundtags.inference.pooling import TrackPredictions
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling.interpret import Interpretation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,14 +47,14 @@ def tracks(tmp_path_factory) -> list[Path]:
 
 def run(paths, made, jobs=2):
     pairs = [(number, str(path)) for number, path in enumerate(paths)]
-    done = list(hear_all(pairs, made, SessionPool(10**9), jobs))
-    assert [number for number, _ in done] == list(range(len(paths)))
-    return [outcome(found, made) for _, found in done]
+    done = list(predict_all(pairs, made, SessionPool(10**9), jobs))
+    assert [result.key for result in done] == list(range(len(paths)))
+    return [outcome(result, made) for result in done]
 
 
 def write_effnet(folder: Path) -> None:
     """Write a model that takes so many patches at a time, no fewer."""
-    tf = graphs.tensorflow()
+    tf = tensorflow()
     with tf.Graph().as_default() as graph:
         shape = (EFFNET_BATCH, 128, 96)
         fed = tf.placeholder(tf.float32, shape, name="fed")
@@ -112,9 +105,9 @@ def test_long_tracks_go_through_in_portions(tracks, tmp_path, monkeypatch):
     write_effnet(tmp_path)
     made = make(["msd-musicnn-1", "whole"], tmp_path)
     whole = run(tracks, made)
-    monkeypatch.setattr("beetsplug.soundtags.features.PORTION", 2)
+    monkeypatch.setattr("soundtags.audio.features.CHUNK_SIZE", 2)
     monkeypatch.setattr(
-        "beetsplug.soundtags.features._from_stretches", lambda *_: []
+        "soundtags.audio.features._from_segments", lambda *_: []
     )
     # Not every portion has patches for both.
     parts = run(tracks, made, jobs=2)
@@ -128,27 +121,33 @@ def test_what_goes_wrong_is_said_in_its_place(tracks, tmp_path):
     bad.write_text("no music")
     missing = tmp_path / "missing.flac"
     found = run([bad, *tracks[:2], missing, tracks[2]], make(["msd-musicnn-1"]))
-    kinds = [UnreadableAudio, Analysis, Analysis, UnreadableAudio, Analysis]
+    kinds = [
+        UnreadableAudio,
+        Interpretation,
+        Interpretation,
+        UnreadableAudio,
+        Interpretation,
+    ]
     assert [type(outcome) for outcome in found] == kinds
 
 
 def test_a_file_that_fails_midway_fails_alone(tracks, monkeypatch):
-    stretch = reading.Track.stretch
+    segment = track.Track.segment
     failing = soundfile.info(tracks[3]).duration
 
     def fail_late(track, start, stop):
         if track.seconds == pytest.approx(failing) and start > 3 * 16000:
             raise RuntimeError("made to fail")
-        return stretch(track, start, stop)
+        return segment(track, start, stop)
 
-    monkeypatch.setattr(reading.Track, "stretch", fail_late)
+    monkeypatch.setattr(track.Track, "segment", fail_late)
     monkeypatch.setattr(
-        "beetsplug.soundtags.features._from_stretches", lambda *_: []
+        "soundtags.audio.features._from_segments", lambda *_: []
     )
-    monkeypatch.setattr("beetsplug.soundtags.features.PORTION", 1)
+    monkeypatch.setattr("soundtags.audio.features.CHUNK_SIZE", 1)
     found = run(tracks, make(["msd-musicnn-1"]), jobs=2)
     assert isinstance(found.pop(3), UnexpectedFailure)
-    assert all(isinstance(outcome, Analysis) for outcome in found)
+    assert all(isinstance(outcome, Interpretation) for outcome in found)
 
 
 def test_nothing_is_loaded_before_a_file_has_been_read(tmp_path, monkeypatch):
@@ -164,17 +163,17 @@ def test_there_is_a_job_for_each_core_as_far_as_that_pays(
     monkeypatch, cores, jobs
 ):
     config = confuse.Configuration("soundtagstest", read=False)
-    config.set(options.DEFAULTS)
+    config.set(configuration.DEFAULTS)
     may_use = set(range(cores))
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(
         os, "sched_getaffinity", lambda _: may_use, raising=False
     )
-    assert options.jobs(config) == jobs
+    assert configuration.jobs(config) == jobs
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert options.jobs(config) == jobs
+    assert configuration.jobs(config) == jobs
     config["jobs"] = 3
-    assert options.jobs(config) == 3
+    assert configuration.jobs(config) == 3
 
 
 def test_broken_graphs_are_said_before_anything_runs(tracks, tmp_path):
@@ -186,7 +185,7 @@ def test_broken_graphs_are_said_before_anything_runs(tracks, tmp_path):
         pairs = [(0, str(tracks[0]))]
         made = make(["good", "bad", "worse"], tmp_path)
         with pytest.raises(BrokenModels) as caught:
-            list(hear_all(pairs, made, SessionPool(memory), jobs=1))
+            list(predict_all(pairs, made, SessionPool(memory), jobs=1))
         assert set(caught.value.faults) == {"bad", "worse"}
         assert "remove it and get it again" in str(caught.value)
 
@@ -200,33 +199,23 @@ def test_it_reads_no_more_than_some_tracks_ahead(tracks, monkeypatch):
             yield number, str(tracks[0])
 
     made, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
-    results = hear_all(endless(), made, pool, jobs=2)
+    results = predict_all(endless(), made, pool, jobs=2)
     for number in range(3):
-        assert next(results)[0] == number
-    assert len(taken) < 3 + (pipeline.AHEAD + 2) * 2 + 2
+        assert next(results).key == number
+    assert len(taken) < 3 + (pipeline.PREFETCH + 2) * 2 + 2
     results.close()
     names = {thread.name for thread in threading.enumerate()}
     assert not [name for name in names if name.startswith("soundtags")]
 
 
-def test_a_blas_leaves_the_cores_to_the_jobs(tracks):
-    def threads():
-        return {
-            each["num_threads"]
-            for each in threadpool_info()
-            if each["user_api"] == "blas"
-        }
-
-    with threadpool_limits(2, "blas"):
-        if threads() != {2}:
-            pytest.skip("this NumPy's BLAS has threads that nobody can count")
-        pairs = [(0, str(tracks[0])), (1, str(tracks[1]))]
-        plan, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
-        found = hear_all(pairs, plan, pool, 2)
-        next(found)
-        assert threads() == {1}
-        list(found)
-        assert threads() == {2}
+def test_recalled_tracks_do_not_wait_for_others(tracks, monkeypatch):
+    monkeypatch.delattr(SessionPool, "check")
+    found = TrackPredictions({}, 4.0, 0.5, {}, {})
+    pairs = ((number, str(tracks[0])) for number in itertools.count())
+    made, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
+    results = predict_all(pairs, made, pool, 2, recall=lambda *_: found)
+    assert next(results).predictions is found
+    results.close()
 
 
 @pytest.mark.skipif(
@@ -242,9 +231,9 @@ def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
             yield np.zeros(16000, np.float32)
             started.set()
 
-    monkeypatch.setattr("beetsplug.soundtags.reading.pieces", endless)
+    monkeypatch.setattr("soundtags.audio.track.resampled_blocks", endless)
     monkeypatch.setattr(
-        "beetsplug.soundtags.features._from_stretches", lambda *_: []
+        "soundtags.audio.features._from_segments", lambda *_: []
     )
     pairs = [(0, str(tracks[0]))]
 
@@ -256,7 +245,7 @@ def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
     made, pool = make(["msd-musicnn-1"]), SessionPool(10**9)
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        list(hear_all(pairs, made, pool, jobs=2))
+        list(predict_all(pairs, made, pool, jobs=2))
 
 
 @pytest.mark.usefixtures("interruptible")

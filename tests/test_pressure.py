@@ -18,11 +18,12 @@ from support.models import CountingLoader, make, outcome
 from support.paths import PLUGINS
 from support.standins import PATCHES, Weights, dense_layers, frozen
 
-from beetsplug.soundtags import catalogue, pipeline
-from beetsplug.soundtags.analysis import Analysis
-from beetsplug.soundtags.errors import UnreadableAudio
-from beetsplug.soundtags.graphs import tensorflow
-from beetsplug.soundtags.sessions import SessionPool
+from soundtags.errors import UnreadableAudio
+from soundtags.inference import pipeline
+from soundtags.inference.graph import tensorflow
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling.interpret import Interpretation
+from soundtags.models import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from support.standins import Tensor
 
-    from beetsplug.soundtags.analysis import Outcome
+    from soundtags.labelling.interpret import Outcome
 
 # Classifiers that are a whole VGGish each, alike but for what their classes
 # mean. In place of its 288 MB, they get one layer, large enough for the system
@@ -182,8 +183,8 @@ def analyse(
     """Return the keys and the outcomes, as they come."""
     pairs, pool = zip(paths, paths), SessionPool(memory)
     made = make(SMALL)
-    done = list(pipeline.hear_all(pairs, made, pool, jobs=2))
-    return [key for key, _ in done], [outcome(found, made) for _, found in done]
+    done = list(pipeline.predict_all(pairs, made, pool, jobs=2))
+    return [each.key for each in done], [outcome(each, made) for each in done]
 
 
 def said(outcomes: Sequence[Outcome]) -> list[Any]:
@@ -213,7 +214,7 @@ def test_each_model_is_loaded_once_for_all_tracks(tracks, roomy, monkeypatch):
 
 def test_groups_do_not_throw_out_each_others_models(tracks, roomy, monkeypatch):
     loader = CountingLoader(monkeypatch)
-    monkeypatch.setattr(pipeline, "GROUP", 2)
+    monkeypatch.setattr(pipeline, "GROUP_SIZE", 2)
     keys, outcomes = analyse(tracks, FOR_ONE)
     assert loader.loaded == 2 * SMALL
     assert keys == tracks
@@ -237,6 +238,6 @@ def test_a_bad_file_of_a_group_fails_alone(
     keys, outcomes = analyse([*tracks[:2], bad, *tracks[2:]], FOR_ONE)
     assert keys == [*tracks[:2], bad, *tracks[2:]]
     assert isinstance(outcomes.pop(2), UnreadableAudio)
-    assert all(isinstance(outcome, Analysis) for outcome in outcomes)
+    assert all(isinstance(outcome, Interpretation) for outcome in outcomes)
     assert said(outcomes) == roomy
     assert loader.loaded == SMALL

@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.audio import MADE
 
-from beetsplug.soundtags import catalogue, fields
-from beetsplug.soundtags.decoding import decode
-from beetsplug.soundtags.filetags import write_tags
-from beetsplug.soundtags.scores import DECIMALS, share
+from beetsplug.soundtags import fields
+from beetsplug.soundtags.file_tags import write_tags
+from soundtags.audio.decoding import decode
+from soundtags.labelling.scores import DECIMALS, share
+from soundtags.models import catalogue
 
 if TYPE_CHECKING:
     from pathlib import Path

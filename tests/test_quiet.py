@@ -9,12 +9,12 @@ import sys
 
 from support.paths import ROOT
 
-from beetsplug.soundtags.quiet import quiet
+from soundtags.stderr import silence_stderr
 
 SCRIPT = """
 import logging, os, sys
 sys.path.insert(0, {root!r})
-from beetsplug.soundtags.quiet import quiet
+from soundtags.stderr import silence_stderr
 
 parent = logging.getLogger("app")
 parent.addHandler(logging.StreamHandler())
@@ -24,11 +24,11 @@ def native(text):
     os.write(2, text)
 
 native(b"native before\\n")
-with quiet(logger, enabled={enabled}):
+with silence_stderr(logger, enabled={enabled}):
     native(b"native inside\\n")
     logger.warning("logged inside")
     print("printed inside", file=sys.stderr)
-    with quiet(logger, enabled={enabled}):
+    with silence_stderr(logger, enabled={enabled}):
         native(b"native nested\\n")
     native(b"native inside\\n")
     logger.warning("logged inside")
@@ -68,6 +68,6 @@ def test_everything_arrives_when_not_enabled():
 def test_streams_that_are_no_files_do_no_harm(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     before = os.fstat(2)
-    with quiet(logging.getLogger("nowhere")):
+    with silence_stderr(logging.getLogger("nowhere")):
         assert not os.path.samestat(os.fstat(2), before)
     assert os.path.samestat(os.fstat(2), before)

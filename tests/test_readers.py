@@ -15,24 +15,25 @@ from support.audio import noise, write_track
 from support.beet import Beet
 from support.decoders import PORTIONS, SLOW, made_up
 
-from beetsplug.soundtags import readers as module
-from beetsplug.soundtags.errors import (
+from soundtags.audio import decoder_pool as module
+from soundtags.audio.decoder_pool import DecoderPool
+from soundtags.audio.features import FeatureSpec, features
+from soundtags.audio.patches import FRONT_ENDS
+from soundtags.audio.track import no_checkpoint
+from soundtags.errors import (
     CrashedDecoder,
     HangingDecoder,
-    NoReader,
+    NoDecoderProcess,
     Stopped,
     UnexpectedFailure,
     UnreadableAudio,
 )
-from beetsplug.soundtags.features import Wanted, features
-from beetsplug.soundtags.patches import FRONT_ENDS
-from beetsplug.soundtags.readers import Readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.process import BaseProcess
 
-NOTHING = Wanted((), None, "soxr")
+NOTHING = FeatureSpec((), None, "soxr")
 PATIENCE = 3.0  # seconds; a process may take one to start
 posix = pytest.mark.skipif(
     os.name == "nt", reason="Windows has other ways to die"
@@ -40,15 +41,15 @@ posix = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def readers() -> Iterator[Readers]:
+def readers() -> Iterator[DecoderPool]:
     """A process at a time; it takes most of a second to start one."""
-    made = Readers(1, made_up, patience=PATIENCE)
+    made = DecoderPool(1, made_up, timeout=PATIENCE)
     yield made
     made.close()
 
 
-def read(readers, name, stopped=lambda: False):
-    return list(readers.features(name, NOTHING, stopped))
+def read(readers, name, checkpoint=no_checkpoint):
+    return list(readers.features(name, NOTHING, checkpoint))
 
 
 def process_of(readers) -> int:
@@ -69,10 +70,10 @@ def child_of(readers) -> BaseProcess:
 def test_what_is_read_is_the_same_as_in_this_process(tmp_path, patches):
     path = tmp_path / "a.flac"
     soundfile.write(path, noise(120, 16000), 16000)
-    wanted = Wanted(list(FRONT_ENDS), patches, "soxr")
+    wanted = FeatureSpec(list(FRONT_ENDS), patches, "soxr")
     expected = list(features(str(path), wanted))
-    made = Readers(1)
-    found = list(made.features(str(path), wanted, lambda: False))
+    made = DecoderPool(1)
+    found = list(made.features(str(path), wanted, no_checkpoint))
     made.close()
     assert [f.last for f in found] == [e.last for e in expected]
     for one, other in zip(found, expected):
@@ -99,7 +100,7 @@ def test_a_crash_costs_its_file_alone(readers, name, reason):
 
 @pytest.mark.slow
 def test_a_file_that_hangs_is_given_up(readers):
-    with pytest.raises(HangingDecoder, match="given up: no sound of it in 3 s"):
+    with pytest.raises(HangingDecoder, match="made no progress for 3 s"):
         read(readers, "hang")
     assert len(read(readers, "next")) == PORTIONS
 
@@ -111,9 +112,9 @@ def test_a_file_that_takes_long_is_not(readers):
 
 
 def test_files_can_be_read_by_turns(readers):
-    names = [f"file {number}" for number in range(module.OPEN + 3)]
+    names = [f"file {number}" for number in range(module.MAX_OPEN + 3)]
     # More than a process keeps open: some are begun anew.
-    files = [readers.features(n, NOTHING, lambda: False) for n in names]
+    files = [readers.features(n, NOTHING, no_checkpoint) for n in names]
     for number in range(PORTIONS):
         for name, file in zip(names, files):
             portion = next(file)
@@ -123,7 +124,7 @@ def test_files_can_be_read_by_turns(readers):
 
 @posix
 def test_files_that_were_open_go_on_after_a_crash(readers):
-    file = readers.features("open", NOTHING, lambda: False)
+    file = readers.features("open", NOTHING, no_checkpoint)
     assert (next(file).patches["open"] == 0).all()
     with pytest.raises(CrashedDecoder):
         read(readers, "segfault")
@@ -147,7 +148,7 @@ def test_errors_arrive(readers):
 
 @pytest.mark.slow
 def test_several_threads_have_a_process_each():
-    made = Readers(3, made_up)
+    made = DecoderPool(3, made_up)
     processes = []
     gate = threading.Barrier(3)
 
@@ -167,8 +168,13 @@ def test_several_threads_have_a_process_each():
 def test_who_waits_can_be_stopped(readers):
     process_of(readers)
     asked = count()
-    with pytest.raises(Stopped):  # before the patience ends
-        read(readers, "hang", lambda: next(asked) == 3)
+
+    def third_time():
+        if next(asked) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):  # before the timeout
+        read(readers, "hang", third_time)
 
 
 @posix
@@ -186,8 +192,8 @@ def test_that_there_can_be_no_process_is_said(tmp_path, monkeypatch):
     import gone_soon
 
     (tmp_path / "gone_soon.py").unlink()
-    with pytest.raises(NoReader):
-        read(Readers(1, gone_soon.work), "any")
+    with pytest.raises(NoDecoderProcess):
+        read(DecoderPool(1, gone_soon.work), "any")
 
 
 CRASHING = """
@@ -226,9 +232,9 @@ def test_a_crash_of_a_decoder_does_not_take_beets_down(
     (tmp_path / "soundfile.py").write_text(CRASHING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     imported = beet("import", "-A", "-C", music)
-    assert "a decoder crashed on it: SIGSEGV" in imported.stderr
+    assert "the decoder crashed: SIGSEGV" in imported.stderr
     done = beet("soundtags", "-f")
-    assert "a decoder crashed on it: SIGSEGV" in done.stderr
+    assert "the decoder crashed: SIGSEGV" in done.stderr
     assert "2 tagged, 0 already up to date, 1 failed" in done.stdout
     tagged = [item["title"] for item in beet.items("danceability:0..")]
     assert tagged == ["before", "later"]

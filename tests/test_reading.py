@@ -10,14 +10,14 @@ import pytest
 import soundfile
 from support.audio import encode, noise
 
-from beetsplug.soundtags import reading
-from beetsplug.soundtags.decoding import decode
-from beetsplug.soundtags.errors import Stopped, UnreadableAudio
-from beetsplug.soundtags.features import Wanted, features
-from beetsplug.soundtags.mel import mel_bands
-from beetsplug.soundtags.patches import FRONT_ENDS, cut_patches, patch_starts
-from beetsplug.soundtags.reading import decoded, sought
-from beetsplug.soundtags.resampling import RATE, resample
+from soundtags.audio import track as module
+from soundtags.audio.decoding import decode
+from soundtags.audio.features import FeatureSpec, features
+from soundtags.audio.mel import mel_bands
+from soundtags.audio.patches import FRONT_ENDS, cut_patches, patch_starts
+from soundtags.audio.resampling import RATE, resample
+from soundtags.audio.track import open_seekable, open_whole
+from soundtags.errors import Stopped, UnreadableAudio
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +33,8 @@ SEEKABLE = {
 }
 
 
-def asked_for(patches: int | None, resampler: str = "soxr") -> Wanted:
-    return Wanted(list(FRONT_ENDS), patches, resampler)
+def asked_for(patches: int | None, resampler: str = "soxr") -> FeatureSpec:
+    return FeatureSpec(list(FRONT_ENDS), patches, resampler)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def files(tmp_path_factory) -> Path:
     return folder
 
 
-def whole(path: Path, asked: Wanted) -> dict[str, np.ndarray]:
+def whole(path: Path, asked: FeatureSpec) -> dict[str, np.ndarray]:
     """Return the patches of a file, cut from all of it."""
     signal = resample(decode(str(path)), asked.resampler)
     patches = {}
@@ -82,7 +82,7 @@ def assert_same(portions, expected, tolerance):
 @pytest.mark.parametrize("resampler", ["soxr", "resampy"])
 @pytest.mark.parametrize("name", SEEKABLE)
 def test_stretches_are_those_of_the_whole(files, name, resampler):
-    with sought(str(files / name), resampler) as track:
+    with open_seekable(str(files / name), resampler) as track:
         assert track is not None
         signal = resample(decode(str(files / name)), resampler)
         assert track.length == len(signal.samples)
@@ -90,10 +90,10 @@ def test_stretches_are_those_of_the_whole(files, name, resampler):
         # Opus settles within 80 ms, but not to the last bit.
         close = 1e-3 if name == "a.opus" else 1e-6
         for start in (0, 12345, 200_001, 401_999):
-            found = track.stretch(start, start + 50_000).samples
+            found = track.segment(start, start + 50_000).samples
             wanted = signal.samples[start : start + 50_000]
             assert found == pytest.approx(wanted, abs=close)
-        end = track.stretch(track.length - 999, track.length).samples
+        end = track.segment(track.length - 999, track.length).samples
         assert end == pytest.approx(signal.samples[-999:], abs=close)
 
 
@@ -102,16 +102,16 @@ def test_stretches_of_real_vorbis_are_exact(shared):
     for name in ("ambient.ogg", "jazz.ogg"):
         path = shared / "audio" / "music" / name
         samples = resample(decode(str(path))).samples
-        with sought(str(path), "soxr") as track:
+        with open_seekable(str(path), "soxr") as track:
             for start in np.linspace(0, track.length - 16000, 50).astype(int):
-                found = track.stretch(int(start), int(start) + 16000).samples
+                found = track.segment(int(start), int(start) + 16000).samples
                 wanted = samples[start : start + 16000]
                 assert np.abs(found - wanted).max() < 1e-6
 
 
 @pytest.mark.parametrize("name", ["pcm16.wav", "a.flac", "vorbis.ogg"])
 def test_a_few_patches_do_not_take_the_whole_file(files, name, monkeypatch):
-    monkeypatch.delattr("beetsplug.soundtags.features.decoded")
+    monkeypatch.delattr("soundtags.audio.features.open_whole")
     asked = asked_for(5)
     (portion,) = features(str(files / name), asked)
     assert portion.seconds == pytest.approx(SECONDS)
@@ -129,7 +129,7 @@ def test_patches_are_those_of_the_whole(files, name, patches):
 
 def test_many_patches_come_in_portions(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", noise(20, 16000), 16000)
-    monkeypatch.setattr("beetsplug.soundtags.features.PORTION", 3)
+    monkeypatch.setattr("soundtags.audio.features.CHUNK_SIZE", 3)
     asked = asked_for(None)
     portions = list(features(str(tmp_path / "a.wav"), asked))
     counts = [[len(p) for p in each.patches.values()] for each in portions]
@@ -161,7 +161,7 @@ def test_what_cannot_be_sought_in_is_decoded(files, tmp_path):
     for path in (files / "a.mp3", tmp_path / "a.m4a"):
         if not path.exists():
             encode(path, "aac", "mp4")
-        with sought(str(path), "soxr") as track:
+        with open_seekable(str(path), "soxr") as track:
             assert track is None
         (portion,) = features(str(path), asked_for(3))
         assert_same([portion], whole(path, asked_for(3)), 1e-6)
@@ -180,14 +180,14 @@ def test_long_files_are_decoded_twice_and_kept_never(
 ):
     path, asked = files / "a.mp3", asked_for(patches)
     expected = whole(path, asked)
-    monkeypatch.setattr(reading, "KEPT", 10 * RATE)
+    monkeypatch.setattr(module, "MAX_BUFFERED", 10 * RATE)
     opened = []
 
     def counted(path):
         opened.append(path)
         return decode(path)
 
-    monkeypatch.setattr(reading, "decode", counted)
+    monkeypatch.setattr(module, "decode", counted)
     portions = list(features(str(path), asked))
     assert len(opened) == 2
     assert_same(portions, expected, 1e-3)
@@ -195,12 +195,12 @@ def test_long_files_are_decoded_twice_and_kept_never(
 
 def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", noise(30, 16000), 16000)
-    monkeypatch.setattr(reading, "KEPT", 10 * RATE)
-    track = decoded(str(tmp_path / "a.wav"), "soxr")
-    assert len(track.stretch(0, RATE).samples) == RATE
+    monkeypatch.setattr(module, "MAX_BUFFERED", 10 * RATE)
+    track = open_whole(str(tmp_path / "a.wav"), "soxr")
+    assert len(track.segment(0, RATE).samples) == RATE
     os.truncate(tmp_path / "a.wav", 16000 * 2 * 2 * 10)
-    with pytest.raises(UnreadableAudio, match="changed meanwhile"):
-        track.stretch(RATE, track.length)
+    with pytest.raises(UnreadableAudio, match="changed while"):
+        track.segment(RATE, track.length)
 
 
 def test_reading_ends_where_it_is_told_to(files):
@@ -208,7 +208,8 @@ def test_reading_ends_where_it_is_told_to(files):
 
     def third_time():
         asked.append(True)
-        return len(asked) == 3
+        if len(asked) == 3:
+            raise Stopped
 
     with pytest.raises(Stopped):
         next(features(str(files / "a.mp3"), asked_for(3), third_time))

@@ -15,10 +15,10 @@ import mediafile
 import pytest
 from support.audio import MADE
 
-from beetsplug.soundtags.decoding import decode
-from beetsplug.soundtags.errors import UnwritableTags
-from beetsplug.soundtags.filetags import write_tags
-from beetsplug.soundtags.replacing import replacing
+from beetsplug.soundtags.file_tags import write_tags
+from soundtags.atomic import replacing
+from soundtags.audio.decoding import decode
+from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ STEPS = [
 DYING = """
 import importlib, os, signal, sys
 
-from beetsplug.soundtags.filetags import write_tags
+from beetsplug.soundtags.file_tags import write_tags
 
 module, *inner, name = sys.argv[3].split(".")
 owner = importlib.import_module(module)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from beetsplug.soundtags.decoding import Audio
-from beetsplug.soundtags.errors import UnreadableAudio
-from beetsplug.soundtags.resampling import RESAMPLERS, resample
+from soundtags.audio.decoding import Audio
+from soundtags.audio.resampling import RESAMPLERS, resample
+from soundtags.errors import UnreadableAudio
 
 
 def tone(hz: float, rate: int, seconds: float = 2.0) -> np.ndarray:
@@ -27,7 +27,7 @@ def blocks(samples: np.ndarray, size: int = 10000) -> Audio:
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
 def test_a_tone_stays_the_same_tone(resampler: str, rate: int):
     signal = resample(Audio(rate, blocks(tone(1000, rate))), resampler)
-    assert signal.seconds == pytest.approx(2, abs=1e-3)
+    assert len(signal.samples) == pytest.approx(32000, abs=16)
     middle = slice(4000, 28000)
     assert signal.samples[middle] == pytest.approx(
         tone(1000, 16000)[middle], abs=5e-3

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beetsplug.soundtags import catalogue
-from beetsplug.soundtags.installed import Model
-from beetsplug.soundtags.labels import label as label_with
-from beetsplug.soundtags.metadata import Metadata
-from beetsplug.soundtags.rules import estimates, genre_strengths
-from beetsplug.soundtags.scores import model_means, share, target_means
-from beetsplug.soundtags.settings import Settings
+from soundtags.labelling.labels import label as label_with
+from soundtags.labelling.rules import estimates, genre_strengths
+from soundtags.labelling.scores import model_means, share, target_means
+from soundtags.models import catalogue
+from soundtags.models.installed import Model
+from soundtags.models.metadata import Metadata
+from soundtags.models.settings import Settings
 
 SETTINGS = Settings()
 

@@ -9,7 +9,7 @@ from beets.dbcore import InvalidQueryError
 from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library
 
-from beetsplug.soundtags.selecting import matching, values
+from beetsplug.soundtags.queries import matching, values
 
 QUERIES = [
     [],

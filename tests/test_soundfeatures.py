@@ -12,7 +12,7 @@ from support.audio import copy_into, noise, write_track
 from support.beet import Beet
 from support.standins import write_standin
 
-from beetsplug.soundtags import catalogue
+from soundtags.models import catalogue
 
 
 def configure(beet: Beet) -> None:

@@ -9,7 +9,7 @@ import soundfile
 from support.audio import noise
 from support.beet import Beet
 
-from beetsplug.soundtags.nearest import nearest
+from soundtags.collection.similarity import nearest
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Beet:
         file.title = title
         file.save()
     beet("import", "-A", folder)
-    beet("modify", "-yW", "soundtags_audio!", "title:unheard")
+    beet("modify", "-yW", "soundtags_input!", "title:unheard")
     return beet
 
 

@@ -13,7 +13,7 @@ from support.paths import PLUGINS
 from support.standins import write_standin
 from support.upstream import Page, Upstream
 
-from beetsplug.soundtags import catalogue
+from soundtags.models import catalogue
 
 HEAD = "danceability-msd-musicnn-1"  # its digest is known
 FAMILY = "classification-heads/danceability"

@@ -19,16 +19,17 @@ from support.audio import noise, write_track
 from support.beet import Beet
 from support.paths import PLUGINS
 
-from beetsplug.soundtags.analysis import Analysis
 from beetsplug.soundtags.commands.soundplot import file_name
-from beetsplug.soundtags.counting import spreads
-from beetsplug.soundtags.hearing import Heard
-from beetsplug.soundtags.latent import find_layer
-from beetsplug.soundtags.pictures import draw_spreads, draw_track
-from beetsplug.soundtags.plan import make_plan
-from beetsplug.soundtags.portraits import PATCHES, Portrait, portray
-from beetsplug.soundtags.scores import DECIMALS
-from beetsplug.soundtags.settings import Settings
+from soundtags.collection.histograms import histograms
+from soundtags.collection.plots import draw_histograms, draw_track
+from soundtags.collection.profile import PATCHES, TrackProfile, profile_track
+from soundtags.inference.layers import find_layer
+from soundtags.inference.pooling import TrackPredictions
+from soundtags.inference.predict import FilePredictor
+from soundtags.labelling.interpret import Interpretation
+from soundtags.labelling.scores import DECIMALS
+from soundtags.models.plan import make_plan
+from soundtags.models.settings import Settings
 
 NOWHERE = Path("nowhere")
 
@@ -162,12 +163,12 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def portrait(audio: Path, plan) -> Portrait:
-    layer = find_layer("msd-musicnn-1", None, NOWHERE, Settings())
-    return portray(audio, plan, layer, Pool())
+def portrait(audio: Path, plan) -> TrackProfile:
+    layer = find_layer("msd-musicnn-1", None, NOWHERE)
+    return profile_track(audio, plan, layer, FilePredictor(Pool()))
 
 
-def test_a_portrait_has_every_patch(portrait: Portrait):
+def test_a_portrait_has_every_patch(portrait: TrackProfile):
     # Half overlapping: every 93 frames of 16 ms, while there is room for 187.
     seconds = portrait.analysis.heard.seconds
     count = int((seconds - 187 * 0.016) / (93 * 0.016)) + 1
@@ -179,7 +180,7 @@ def test_a_portrait_has_every_patch(portrait: Portrait):
     }
 
 
-def test_its_tags_are_those_of_the_field(portrait: Portrait):
+def test_its_tags_are_those_of_the_field(portrait: TrackProfile):
     found = portrait.analysis.fields["soundtags"]
     assert list(portrait.tags)[: len(found)] == found
     means = [round(float(t.mean()), DECIMALS) for t in portrait.tags.values()]
@@ -187,13 +188,13 @@ def test_its_tags_are_those_of_the_field(portrait: Portrait):
 
 
 def test_without_an_auto_tagger_there_are_tags_all_the_same(
-    portrait: Portrait, audio: Path
+    portrait: TrackProfile, audio: Path
 ):
     alone = make_plan(["mtt-vgg-1"], NOWHERE, Settings(), lambda _: None)
     nobody = make_plan([], NOWHERE, Settings(), lambda _: None)
-    layer = find_layer("msd-musicnn-1", None, NOWHERE, Settings())
-    only = portray(audio, alone, layer, Pool())
-    none = portray(audio, nobody, layer, Pool())
+    layer = find_layer("msd-musicnn-1", None, NOWHERE)
+    only = profile_track(audio, alone, layer, FilePredictor(Pool()))
+    none = profile_track(audio, nobody, layer, FilePredictor(Pool()))
     # Of the two vocabularies, one has harpsichords and one has decades.
     assert {"harpsichord", "80s"} & only.tags.keys() == {"harpsichord"}
     assert {"harpsichord", "80s"} & none.tags.keys() == {"80s"}
@@ -213,7 +214,7 @@ def drawn(monkeypatch) -> list[Figure]:
     return figures
 
 
-def imagined(plan, seconds: float, patches: int) -> Portrait:
+def imagined(plan, seconds: float, patches: int) -> TrackProfile:
     """Return a portrait with more in it, and longer names, than usual."""
     rng = np.random.default_rng(0)
     fields = {"mood": ["happy"] * 40, "genres": ["\u30c9\u30e9\u30e0"] * 99}
@@ -222,8 +223,10 @@ def imagined(plan, seconds: float, patches: int) -> Portrait:
             fields[name] = 0.4999
         elif target.kind == "text":
             fields.update({name: "a long name " * 9, f"{name}_score": 1.0})
-    return Portrait(
-        analysis=Analysis(fields, Heard({}, seconds, 1.0, {}, {}), {}, {}),
+    return TrackProfile(
+        analysis=Interpretation(
+            fields, TrackPredictions({}, seconds, 1.0, {}, {}), {}, {}
+        ),
         times=np.linspace(0, max(0, seconds - 3), patches),
         extent=2.992,
         tags={f"{n} tag " * 9: rng.random(patches) for n in range(50)},
@@ -299,8 +302,10 @@ def test_axes_are_honest(drawn, plan, tmp_path):
 
 def test_spreads_show_thresholds_and_all_tracks(drawn, plan, tmp_path):
     amounts = {"mood_happy": {0.1: 2, 0.6: 3}, "danceability": {0.5: 5}}
-    found = spreads(amounts, plan.targets, Settings(thresholds={"happy": 0.6}))
-    draw_spreads(tmp_path / "scores.png", "title", found)
+    found = histograms(
+        amounts, plan.targets, Settings(thresholds={"happy": 0.6})
+    )
+    draw_histograms(tmp_path / "scores.png", "title", found)
     happy, dance = drawn[0].axes
     assert sum(bar.get_height() for bar in happy.patches) == 5
     assert happy.get_title() == "mood_happy\n2 below 0.6, 3 from it on"

@@ -20,14 +20,14 @@ from support.audio import copy_into, write_track
 from support.beet import SEPARATOR, Beet
 from support.browser import FRAME, Page, browsing, find_browser
 
-from beetsplug.soundtags import catalogue
-from beetsplug.soundtags.disputes import RANKS, SCORES, find_disputes
-from beetsplug.soundtags.hearing import Heard
-from beetsplug.soundtags.plan import make_plan
-from beetsplug.soundtags.projecting import project
-from beetsplug.soundtags.report import Collection, Map, page
-from beetsplug.soundtags.settings import Settings
-from beetsplug.soundtags.store import Store
+from soundtags.collection.disagreement import RANKS, SCORES, find_disagreements
+from soundtags.collection.projection import project
+from soundtags.collection.report.page import Collection, Map, page
+from soundtags.inference.cache import PredictionCache
+from soundtags.inference.pooling import TrackPredictions
+from soundtags.models import catalogue
+from soundtags.models.plan import make_plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,15 +78,15 @@ def hear(beet: Beet, plan, number: int, embedding: np.ndarray) -> str:
     name = f"audio{number}"
     (front_end,) = plan.front_ends
     said = {m.id: rng.random(len(m.metadata.classes)) for m in plan.models}
-    heard = Heard(
+    heard = TrackPredictions(
         {front_end: name},
         60.0,
         0.0 if number == 5 else 0.1,
         said,
         {model.id: embedding for model in plan.fed},
     )
-    with closing(Store(beet.folder / "soundtags.db")) as store:
-        store.keep(heard, plan)
+    with closing(PredictionCache(beet.folder / "soundtags.db")) as store:
+        store.save(heard, plan)
     return name
 
 
@@ -108,7 +108,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, plan) -> Beet:
         item.length = 3600.0
         item.genres = ["Jazz", "Blues"] if number % 2 else [EVIL[0]]
         item["soundtags_plan"] = "any"
-        item["soundtags_audio"] = hear(beet, plan, number, rng.normal(size=200))
+        item["soundtags_input"] = hear(beet, plan, number, rng.normal(size=200))
         if name != "silent":
             item["danceability"] = str(number / 10)
             item["mood_happy"] = "nan" if number == 1 else "1.0"
@@ -336,7 +336,7 @@ def test_models_of_one_target_are_compared():
             ],
         )
     }
-    found = find_disputes(answers, models, catalogue.targets(), 3)
+    found = find_disagreements(answers, models, catalogue.targets(), 3)
     assert found.kind == SCORES
     named = [found.questions[each] for each in found.question[:2]]
     assert named[0] == "mood_happy"
@@ -372,7 +372,7 @@ def test_a_model_is_compared_with_the_rules(plan):
     )
     models.append(Speaker("one", "mood_happy"))
     answers["one"] = speak("mood_happy", happy=[0.1, 0.1], non_happy=[0.9, 0.9])
-    found = find_disputes(answers, models, catalogue.targets(), 2)
+    found = find_disagreements(answers, models, catalogue.targets(), 2)
     assert (found.kind, found.questions) == (SCORES, ["mood_happy"])
     assert found.high.tolist() == pytest.approx([1.0, 0.1])
     assert found.low.tolist() == pytest.approx([0.1, 0.0])
@@ -398,7 +398,7 @@ def test_auto_taggers_alone_are_compared_by_ranks(plan):
             "metal": [0.0, 0.01, 0.02, 0.03],
         },
     )
-    found = find_disputes(answers, models, catalogue.targets(), 4)
+    found = find_disagreements(answers, models, catalogue.targets(), 4)
     assert found.kind == RANKS
     named = [found.questions[n] for n in found.question]
     assert named[:2] == ["rock", "rock"]
@@ -413,7 +413,7 @@ def test_auto_taggers_alone_are_compared_by_ranks(plan):
 def test_one_model_contradicts_nobody(plan):
     models, answers = taggers(plan, 2, msd={"rock": [0.9, 0.1]})
     alone = [model for model in models if model.target == "msd"]
-    found = find_disputes(answers, alone, catalogue.targets(), 2)
+    found = find_disagreements(answers, alone, catalogue.targets(), 2)
     assert found.question.tolist() == [-1, -1]
 
 
@@ -446,7 +446,9 @@ def collection(count: int, **changes) -> Collection:
             "mood_happy": [None if n == 0 else 0.5 for n in range(count)],
         },
         "map": Map("some-model", rng.uniform(-1, 1, (count, 2)), 0.4),
-        "disputes": find_disputes(answers, models, catalogue.targets(), count),
+        "disputes": find_disagreements(
+            answers, models, catalogue.targets(), count
+        ),
         **changes,
     }
     return Collection(**facts)
@@ -614,7 +616,7 @@ def test_tables_follow_filters(browser: Page, show):
 
 
 def test_what_there_is_not_is_said(browser: Page, show):
-    empty = find_disputes({}, [], catalogue.targets(), 3)
+    empty = find_disagreements({}, [], catalogue.targets(), 3)
     nothing = {"scores": {}, "map": None, "disputes": empty}
     show(page(collection(3, genres=[[]] * 3, moods=[[]] * 3, **nothing)))
     assert faults(browser) == []

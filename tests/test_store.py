@@ -26,7 +26,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Beet:
         write_track(folder / f"{title}.flac", title, seed)
     beet = Beet.new(tmp_path_factory.mktemp("home") / "beets")
     beet("import", "-A", folder)
-    assert all(item["soundtags_audio"] for item in beet.items())
+    assert all(item["soundtags_input"] for item in beet.items())
     return beet
 
 
@@ -84,7 +84,7 @@ def test_thresholds_need_no_listening(library: Beet):
     for item, old in zip(library.items(), before):
         changed = {name for name in item if item[name] != old.get(name)}
         # Beets' mark for what is not in files, and what is kept for --undo.
-        assert changed <= {"mtime", "soundtags_before"}
+        assert changed <= {"mtime", "soundtags_undo"}
 
 
 def test_what_is_decided_anew_gets_to_files(library: Beet):
@@ -151,11 +151,11 @@ def test_audio_is_recognised_after_its_tags_were_written(
 
 
 def test_other_patches_are_another_matter(library: Beet):
-    before = library.ls("$soundtags_audio")
+    before = library.ls("$soundtags_input")
     falsify(library)
     library.configure(soundtags={**QUICK, "patches": 1})
     assert "need not" not in library("soundtags").stdout
-    assert len({*before, *library.ls("$soundtags_audio")}) == 4
+    assert len({*before, *library.ls("$soundtags_input")}) == 4
     one, other = scores(library)
     assert one != other
     library.configure()
@@ -172,7 +172,7 @@ def test_a_file_that_is_another_is_listened_to_by_all(library: Beet):
     add_model(library)
     library("soundtags", "-W")
     (now,) = library.items("title:A")
-    assert now["soundtags_audio"] != item["soundtags_audio"]
+    assert now["soundtags_input"] != item["soundtags_input"]
     assert now["danceability"] != library.items("title:B")[0]["danceability"]
 
 
@@ -187,7 +187,7 @@ def test_a_store_that_cannot_be_used_is_named(library: Beet, kind: str):
     library.configure(soundtags={**QUICK, "patches": 1})
     done = library("soundtags")
     (line,) = done.stderr.splitlines()
-    assert f"nothing heard is kept: {store}: " in line
+    assert f"predictions are not cached: {store}: " in line
     assert "2 tagged, 0 already up to date, 0 failed" in done.stdout
 
 

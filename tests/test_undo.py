@@ -119,7 +119,7 @@ def test_everything_comes_back(beet: Beet, imported: Beet):
     assert state(beet) == states[-1]
     assert undo(beet) == f"{count} put back, 0 had nothing to undo, 0 failed"
     for item, *_ in states[1].values():
-        del item["soundtags_before"]  # one step leads back
+        del item["soundtags_undo"]  # one step leads back
     assert state(beet) == states[1]
     changes = beet("update", "-p").stdout
     assert not re.search("mood|genres|danceability|voice", changes)

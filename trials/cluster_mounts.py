@@ -1,12 +1,12 @@
-"""Have two workers listen that share nothing but a mount with beets.
+"""Analyse with two workers that share nothing but a mount with beets.
 
     python trials/cluster_mounts.py MUSIC
 
 Each worker has a network of its own, with a link to the scheduler's, and mounts
-of its own: the library's folder is on /mnt, and nothing is where beets has it.
-What is then in the library and in the store, and so each score to the last
-digit, must be what a run without them puts there; also if one of the workers
-is killed meanwhile. The exit status is 1 if it is not. Needs Linux and root.
+of its own: the library's folder is /mnt, and no file has the path that it has
+for beets. Library and store must then have the same content as after a run
+without a cluster, each score to the last digit, even if one of the workers is
+killed during the run. Otherwise, the exit status is 1. Needs Linux and root.
 """
 
 from __future__ import annotations
@@ -98,14 +98,14 @@ class Home:
         if self.start(*args).wait():
             sys.exit(f"beet {' '.join(args)}: failed")
 
-    def said(self) -> tuple[set[Any], ...]:
-        """Return all that was found, and all that was heard."""
+    def content(self) -> tuple[set[Any], ...]:
+        """Return all fields of the library, and all predictions."""
         queries = {
             "library.db": [
                 (
                     "SELECT path, key, value FROM item_attributes"
                     " JOIN items ON items.id = entity_id"
-                    " WHERE key NOT LIKE '%before%'"
+                    " WHERE key NOT LIKE '%undo%'"
                 ),
             ],
             "soundtags.db": ["SELECT * FROM inputs", "SELECT * FROM means"],
@@ -195,7 +195,7 @@ def main() -> int:
 
 
 def differs(when: str, alone: Home, home: Home) -> bool:
-    expected, found = alone.said(), home.said()
+    expected, found = alone.content(), home.content()
     counts = ", ".join(str(len(each)) for each in found)
     same = expected == found
     print(f"{when}: {'the same' if same else 'OTHERS'} ({counts} values)")

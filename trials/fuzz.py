@@ -30,19 +30,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import soundfile
 
-from beetsplug.soundtags.analysis import Analysis, conclude
-from beetsplug.soundtags.errors import (
+from soundtags.audio.decoder_pool import DecoderPool
+from soundtags.errors import (
     CrashedDecoder,
     HangingDecoder,
-    SoundtagsError,
     UnexpectedFailure,
-    attempt,
+    capture_errors,
 )
-from beetsplug.soundtags.pipeline import hear_all
-from beetsplug.soundtags.plan import make_plan
-from beetsplug.soundtags.readers import Readers
-from beetsplug.soundtags.sessions import SessionPool
-from beetsplug.soundtags.settings import Settings
+from soundtags.inference.pipeline import predict_all
+from soundtags.inference.sessions import SessionPool
+from soundtags.labelling.interpret import Interpretation, interpret
+from soundtags.models.plan import make_plan
+from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +133,7 @@ def main() -> None:
     outcomes: Counter[str] = Counter()
     wrong, slowest, started = 0, 0.0, time.monotonic()
     kept = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    readers = Readers(jobs)
+    readers = DecoderPool(jobs)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "seeds").mkdir()
@@ -142,13 +141,12 @@ def main() -> None:
         contents = [(file.name, file.read_bytes()[:LARGEST]) for file in files]
         tracks = made(folder, contents, options.files, options.seed)
         before = time.monotonic()
-        for path, heard in hear_all(
+        for result in predict_all(
             tracks, plan, SessionPool(10**9), jobs, readers.features
         ):
-            found = (
-                heard
-                if isinstance(heard, SoundtagsError)
-                else attempt(conclude, heard, plan)
+            path = result.key
+            found = result.error or capture_errors(
+                interpret, result.unwrap(), plan
             )
             slowest = max(slowest, time.monotonic() - before)
             before = time.monotonic()
@@ -174,7 +172,7 @@ def main() -> None:
 
 
 def kind_of(found: object) -> str:
-    if isinstance(found, Analysis):
+    if isinstance(found, Interpretation):
         silent = found.fields.get("danceability", 0) is None
         return "silence" if silent else "analysed"
     return f"{type(found).__name__}: {str(found).split(':')[0]}"
@@ -182,7 +180,7 @@ def kind_of(found: object) -> str:
 
 def sane(found: object) -> bool:
     """Whether all scores are between 0 and 1."""
-    if not isinstance(found, Analysis):
+    if not isinstance(found, Interpretation):
         return True
     scores = [v for v in found.fields.values() if isinstance(v, float)]
     return all(math.isfinite(score) and 0 <= score <= 1 for score in scores)

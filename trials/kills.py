@@ -32,7 +32,7 @@ from pathlib import Path
 import mediafile
 from beets.library import Library
 
-from beetsplug.soundtags.decoding import decode
+from soundtags.audio.decoding import decode
 
 CONFIG = """\
 directory: {folder}/music

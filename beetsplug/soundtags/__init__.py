@@ -12,9 +12,10 @@ from beets.util import displayable_path
 from confuse import ConfigError
 from mediafile import MediaFile
 
-from . import albums, catalogue, fields, installed, options
-from .commands import COMMANDS
-from .errors import SoundtagsError, UnwritableTags
+from beetsplug.soundtags import albums, configuration, fields
+from beetsplug.soundtags.commands import COMMANDS
+from soundtags.errors import SoundtagsError, UnwritableTags
+from soundtags.models import catalogue, installed
 
 if TYPE_CHECKING:
     from optparse import Values
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
-    from .analysis import Outcome
-    from .commands import Command
-    from .tagging import Tagger
+    from beetsplug.soundtags.commands import Command
+    from beetsplug.soundtags.tagger import Tagger
+    from soundtags.labelling.interpret import Outcome
 
 
 class Pending(NamedTuple):
@@ -51,7 +52,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def __init__(self) -> None:
         super().__init__()
-        self.config.add(options.DEFAULTS)
+        self.config.add(configuration.DEFAULTS)
         # What imported items still lack, by item id.
         self._pending: dict[int | None, Pending] = {}
         self._declare_file_tags()
@@ -87,7 +88,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     @cached_property
     def _types(self) -> dict[str, Type]:
         try:
-            targets = installed.targets(options.model_dir(self.config))
+            targets = installed.targets(configuration.model_dir(self.config))
         except ConfigError as exc:
             self._log.error("{}", exc)
             targets = catalogue.targets()
@@ -115,7 +116,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         if not beets_config["import"]["write"].get(bool):
             return
         try:
-            names = options.file_tags(self.config, self._types)
+            names = configuration.file_tags(self.config, self._types)
         except ConfigError as exc:
             self._log.error("{}", exc)
             return
@@ -131,7 +132,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def _listens_on_import(self) -> bool:
         try:
-            return options.auto(self.config)
+            return configuration.auto(self.config)
         except ConfigError as exc:
             self._log.error("{}; nothing is analysed on import", exc)
             return False
@@ -158,9 +159,9 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     def _take(
         self, tagger: Tagger, item: Item, outcome: Outcome | None
     ) -> None:
-        from .library import store
-        from .tagging import note_file
-        from .undo import snapshot
+        from beetsplug.soundtags.history import snapshot
+        from beetsplug.soundtags.library import store
+        from beetsplug.soundtags.tagger import note_file
 
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
@@ -193,7 +194,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     @cached_property
     def _import_tagger(self) -> Tagger | None:
         """The tagger of imports; None if there cannot be one."""
-        from .tagging import make_tagger
+        from beetsplug.soundtags.tagger import make_tagger
 
         try:
             return make_tagger(self.config, self._log)
@@ -207,8 +208,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
 def _complete(item: Item, pending: Pending) -> None:
     """Write an item's file, and say in the library that it is up to date."""
-    from .library import store
-    from .tagging import modified, write_item
+    from beetsplug.soundtags.library import store
+    from beetsplug.soundtags.tagger import modified, write_item
 
     try:
         # Beets has just put the file there, newer than it said.

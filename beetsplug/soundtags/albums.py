@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .fields import LIST_OF_NAMES, NUMBER, own
-from .scores import DECIMALS
+from beetsplug.soundtags.fields import LIST_OF_NAMES, NUMBER, own
+from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

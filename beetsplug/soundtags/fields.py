@@ -9,7 +9,8 @@ from beets.dbcore import types
 from beets.dbcore.query import NumericQuery, SubstringQuery
 from beets.library import Item
 
-from .catalogue import (
+from soundtags.labelling.scores import DECIMALS
+from soundtags.models.catalogue import (
     AUDIO_FIELD,
     LIST,
     NUMBERS,
@@ -20,20 +21,19 @@ from .catalogue import (
     TAGS_FIELD,
     TEXT,
 )
-from .scores import DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from beets.dbcore import Model
 
-    from .catalogue import Target
+    from soundtags.models.catalogue import Target
 
 LISTS = ("mood", TAGS_FIELD)
 PLAN = PLAN_FIELD
 AUDIO = AUDIO_FIELD
-SAID = "soundtags_said"
-BEFORE = "soundtags_before"
+SAID = "soundtags_written"
+BEFORE = "soundtags_undo"
 UNREADABLE = (AUDIO, SAID, BEFORE)
 INTERNAL = (PLAN, *UNREADABLE)
 

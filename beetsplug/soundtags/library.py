@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from beets.dbcore.query import InQuery
 
-from .errors import LockedLibrary
+from soundtags.errors import LockedLibrary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,18 +9,18 @@ import time
 
 import numpy as np
 
-from beetsplug.soundtags import readers
-from beetsplug.soundtags.errors import UnreadableAudio
-from beetsplug.soundtags.features import Features
+from soundtags.audio import decoder_pool
+from soundtags.audio.features import Features
+from soundtags.errors import UnreadableAudio
 
 PORTIONS = 3
 SLOW = 4.0  # seconds
 
 if multiprocessing.parent_process():  # this is a process that reads files
-    readers.SIGN = 0.1  # many a sign within the patience of tests
+    decoder_pool.SIGN = 0.1  # many a sign within the patience of tests
 
 
-def made_up(path, wanted, stopped):
+def made_up(path, spec, checkpoint):
     """Yield portions that say which file and which process they are of."""
     if "segfault" in path:
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -31,7 +31,7 @@ def made_up(path, wanted, stopped):
     if "slow" in path:
         for _ in range(int(SLOW / 0.1)):
             time.sleep(0.1)
-            stopped()
+            checkpoint()
     if "bad" in path:
         raise UnreadableAudio("made to fail")
     if "bug" in path:

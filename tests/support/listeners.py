@@ -12,18 +12,18 @@ import time
 
 import numpy as np
 
-from beetsplug.soundtags import worker
-from beetsplug.soundtags.errors import UnreadableAudio
-from beetsplug.soundtags.hearing import Heard
+from soundtags.errors import UnreadableAudio
+from soundtags.inference.dask import worker
+from soundtags.inference.pipeline import TrackResult
+from soundtags.inference.pooling import TrackPredictions
 
 
-def hear_all(tracks, plan, *_):
-    """Hear tracks as :func:`pipeline.hear_all` does, but make it up."""
-    for key, file in tracks:
-        yield key, hear(file, plan)
+def predict_files(files, plan, memory, reader):
+    for key, file in files:
+        yield predict(key, file, plan)
 
 
-def hear(file, plan):
+def predict(key, file, plan):
     name = os.path.basename(file)
     if "slow" in name:
         time.sleep(0.3)
@@ -32,7 +32,7 @@ def hear(file, plan):
     if "hang" in name:
         time.sleep(1000)
     if "bad" in name:
-        return UnreadableAudio("made to fail")
+        return TrackResult(key, error=UnreadableAudio("made to fail"))
     if "bug" in name:
         raise ZeroDivisionError("made to fail")
     digest = hashlib.sha256(name.encode())
@@ -42,9 +42,9 @@ def hear(file, plan):
         for model in plan.models
     }
     inputs = {each: digest.hexdigest()[:20] for each in plan.front_ends}
-    return Heard(inputs, 4.0, 0.5, models, {})
+    return TrackResult(key, TrackPredictions(inputs, 4.0, 0.5, models, {}))
 
 
-worker.PATIENCE = 2.0
-worker.GLANCE = 0.1
-worker.hear_all = hear_all
+worker.TIMEOUT = 2.0
+worker.POLL_INTERVAL = 0.1
+worker.predict_files = predict_files

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beetsplug.soundtags.features import features
-from beetsplug.soundtags.installed import read_model
-from beetsplug.soundtags.readers import Readers
-from beetsplug.soundtags.sessions import SessionPool
+from soundtags.audio.decoder_pool import DecoderPool
+from soundtags.audio.features import features
+from soundtags.inference.sessions import SessionPool
+from soundtags.models.installed import read_model
 
 if TYPE_CHECKING:
-    from beetsplug.soundtags.sessions import Job
+    from soundtags.inference.sessions import GraphSpec
 
 DIMENSIONS = 200  # of embeddings
 VARIETY = 12.0  # of logits: enough for scores on both sides of thresholds
@@ -28,10 +28,10 @@ def install() -> None:
     """Have this process make predictions up."""
     SessionPool.check = lambda *_: {}
     SessionPool.run = lambda _pool, job, rows, *_: run(job, rows)
-    Readers.features = lambda _readers, *args: features(*args)
+    DecoderPool.features = lambda _readers, *args: features(*args)
 
 
-def run(job: Job, rows: np.ndarray) -> dict[str, np.ndarray]:
+def run(job: GraphSpec, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return for each output a row of values for each row."""
     facts = read_model(job.graph).metadata
     described = rows.reshape(len(rows), -1, rows.shape[-1]).mean(axis=1)

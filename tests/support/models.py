@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beetsplug.soundtags import graphs, plan, sessions
-from beetsplug.soundtags.analysis import conclude
-from beetsplug.soundtags.errors import SoundtagsError
-from beetsplug.soundtags.settings import Settings
+from soundtags.inference import graph as graphs
+from soundtags.inference import sessions
+from soundtags.inference.graph import tensorflow
+from soundtags.labelling.interpret import interpret
+from soundtags.models import plan
+from soundtags.models.settings import Settings
 
 NOWHERE = Path("does-not-exist")
 
@@ -31,7 +33,7 @@ def write_model(
 
     `size` more floats make the graph as large as a test wants it.
     """
-    tf = graphs.tensorflow()
+    tf = tensorflow()
     shape = (None, 200) if backbone else (None, 187, 96)
     with tf.Graph().as_default() as graph:
         fed = tf.placeholder(tf.float32, shape, name="model/Placeholder")
@@ -80,9 +82,9 @@ def make(names, folder: Path = NOWHERE) -> plan.Plan:
     return made
 
 
-def outcome(found, made: plan.Plan):
-    """Return what follows from what was heard, or why nothing was."""
-    return found if isinstance(found, SoundtagsError) else conclude(found, made)
+def outcome(result, made: plan.Plan):
+    """Return what follows from predictions, or why there are none."""
+    return result.error or interpret(result.predictions, made)
 
 
 class CountingLoader:
@@ -92,7 +94,7 @@ class CountingLoader:
         self.loaded: list[str] = []
         self.closed: list[str] = []
         self._last = threading.local()  # graph that a thread has read
-        tf = graphs.tensorflow()
+        tf = tensorflow()
         self._read, self._open = graphs.read_graph, tf.Session
         monkeypatch.setattr(sessions, "read_graph", self._reading)
         monkeypatch.setattr(tf, "Session", self._opening)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beetsplug.soundtags.sessions import tensorflow
+from soundtags.inference.sessions import tensorflow
 
 from .paths import ROOT
 

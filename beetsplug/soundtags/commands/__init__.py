@@ -89,8 +89,8 @@ COMMANDS = (
                 ("--cluster",),
                 {
                     "metavar": "ADDRESS",
-                    "help": "let the workers of a cluster listen: the address"
-                    " of its scheduler, or the scheduler file",
+                    "help": "run the models on a Dask cluster: the address of"
+                    " its scheduler, or its scheduler file",
                 },
             ),
             (

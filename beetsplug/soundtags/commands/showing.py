@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from beets import ui
 from beets.util import displayable_path
 
-from ..fields import UNREADABLE, own
-from ..labels import strongest
+from beetsplug.soundtags.fields import UNREADABLE, own
+from soundtags.labelling.labels import strongest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from beets.library import Item
 
-    from ..analysis import Analysis
+    from soundtags.labelling.interpret import Interpretation
 
 EXPLAINED = 5  # classes of each model
 
@@ -27,7 +27,7 @@ def show_changes(item: Item) -> None:
     ui.show_model_changes(item, old, names - {*UNREADABLE}, always=True)
 
 
-def explain(item: Item, analysis: Analysis) -> str:
+def explain(item: Item, analysis: Interpretation) -> str:
     """Return what each model said of an item, a line each."""
     lines = [f"{_name(item)}:"]
     for source, means in analysis.answers.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,12 @@ from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
-from .. import options
-from ..errors import SoundtagsError, UnreadableAudio
-from ..latent import find_layer
-from ..quiet import quiet
-from ..readers import Readers
-from ..replacing import appearing
-from ..sessions import SessionPool
+from beetsplug.soundtags import configuration
+from soundtags.atomic import appearing
+from soundtags.errors import SoundtagsError, UnreadableAudio
+from soundtags.inference.engine import file_predictor
+from soundtags.inference.layers import find_layer
+from soundtags.stderr import silence_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +28,9 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
     from confuse import ConfigView
 
-    from ..decoding import Path as Track
+    from soundtags.audio.decoding import Path as Track
 
-    Listen = Callable[[Track], tuple[np.ndarray, np.ndarray]]
+    LayerValues = Callable[[Track], tuple[np.ndarray, np.ndarray]]
 
 
 def run(
@@ -47,36 +45,30 @@ def run(
     """
     if not opts.output:
         raise UserError("name the file to write: -o FILE")
-    pool, readers = SessionPool(options.session_memory(config)), Readers(1)
     try:
         layer = find_layer(
-            opts.model,
-            opts.layer,
-            options.model_dir(config),
-            options.settings(config),
+            opts.model, opts.layer, configuration.model_dir(config)
         )
         with (
-            quiet(log, beets_config["verbose"].get(int) < 2),
-            ThreadPoolExecutor(options.jobs(config)) as team,
+            silence_stderr(log, beets_config["verbose"].get(int) < 2),
+            file_predictor(
+                configuration.jobs(config), configuration.session_memory(config)
+            ) as predictor,
         ):
-            listen = partial(
+            values_of = partial(
                 layer.values,
-                pool=pool,
-                spread=team.map,
-                reading=readers.features,
+                settings=configuration.settings(config),
+                predictor=predictor,
             )
-            done = export(lib.items(query), listen, opts, log)
+            done = export(lib.items(query), values_of, opts, log)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     except OSError as exc:
         raise UserError(f"{opts.output}: {exc.strerror}") from exc
-    finally:
-        pool.close()
-        readers.close()
     ui.print_(f"{done} tracks, {layer.model.id} {layer.node}: {opts.output}")
 
 
-def export(items: Any, listen: Listen, opts: Values, log: Any) -> int:
+def export(items: Any, values_of: LayerValues, opts: Values, log: Any) -> int:
     """Write the features of items to a file, and return of how many.
 
     The file appears when it is complete. Its arrays are ``ids`` and
@@ -89,7 +81,7 @@ def export(items: Any, listen: Listen, opts: Values, log: Any) -> int:
     with appearing(target) as part, zipfile.ZipFile(part, "w") as archive:
         for item in items:
             try:
-                _add(archive, item, listen, opts.mean)
+                _add(archive, item, values_of, opts.mean)
             except UnreadableAudio as exc:
                 log.error("{}: {}", displayable_path(item.path), exc)
             else:
@@ -103,9 +95,9 @@ def export(items: Any, listen: Listen, opts: Values, log: Any) -> int:
 
 
 def _add(
-    archive: zipfile.ZipFile, item: Item, listen: Listen, mean: bool
+    archive: zipfile.ZipFile, item: Item, values_of: LayerValues, mean: bool
 ) -> None:
-    values, times = listen(syspath(item.path))
+    values, times = values_of(syspath(item.path))
     if mean:
         values, times = values.mean(axis=0, keepdims=True), times[:1]
     _write(archive, f"features/{item.id}", values)

@@ -10,13 +10,13 @@ from beets import config as beets_config
 from beets import ui
 from beets.exceptions import UserError
 
-from .. import options
-from ..errors import SoundtagsError
-from ..fields import AUDIO
-from ..library import fetch_all
-from ..nearest import nearest
-from ..selecting import matching, values
-from ..store import Store
+from beetsplug.soundtags import configuration
+from beetsplug.soundtags.fields import AUDIO
+from beetsplug.soundtags.library import fetch_all
+from beetsplug.soundtags.queries import matching, values
+from soundtags.collection.similarity import nearest
+from soundtags.errors import SoundtagsError
+from soundtags.inference.cache import PredictionCache
 
 if TYPE_CHECKING:
     from optparse import Values
@@ -64,8 +64,8 @@ def _heard(
     lib: Library, config: ConfigView, log: Any, model: str
 ) -> tuple[list[int], np.ndarray]:
     """Return the ids of tracks that a model has heard, and embeddings."""
-    plan = options.plan(config, log, [model])
-    with closing(Store(options.store(config))) as store:
+    plan = configuration.plan(config, log, [model])
+    with closing(PredictionCache(configuration.store(config))) as store:
         rows, embeddings = store.embeddings(plan.identity(plan.fed[0]))
     ids, places = [], []
     for item_id, audio in values(lib, AUDIO).items():

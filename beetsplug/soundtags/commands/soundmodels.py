@@ -13,9 +13,10 @@ from beets import ui
 from beets.exceptions import UserError
 from rich.filesize import decimal
 
-from .. import catalogue, digests, installed, options
-from ..errors import SoundtagsError, UnknownModel, UnusableModel
-from ..fetching import fetch
+from beetsplug.soundtags import configuration
+from soundtags.errors import SoundtagsError, UnknownModel, UnusableModel
+from soundtags.models import catalogue, checksums, installed
+from soundtags.models.download import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from beets.library import Library
     from confuse import ConfigView
 
-    from ..catalogue import Published
-    from ..metadata import Metadata
+    from soundtags.models.catalogue import Published
+    from soundtags.models.metadata import Metadata
 
 LICENCE = """\
 The models that are fetched now are by the Music Technology Group, Universitat
@@ -48,7 +49,9 @@ def run(
     action, *names = args or ["list"]
     if action not in ACTIONS:
         raise UserError(f"{action} is not one of: {', '.join(ACTIONS)}")
-    shelf = Shelf(options.model_dir(config), options.source(config), opts, log)
+    shelf = Shelf(
+        configuration.model_dir(config), configuration.source(config), opts, log
+    )
     try:
         ACTIONS[action](shelf, names)
     except SoundtagsError as exc:
@@ -117,14 +120,14 @@ class Shelf:
 
     def verify(self, names: list[str]) -> None:
         """Compare what is in the model folder with the known digests."""
-        recorded = digests.recorded(self.folder)
+        recorded = checksums.recorded(self.folder)
         known = _known_digests()
         changed = 0
         graphs = self._chosen(names)
         if not graphs:
             ui.print_(f"no models in {self.folder}")
         for graph in graphs:
-            sha256 = digests.file_sha256(graph)
+            sha256 = checksums.file_sha256(graph)
             expected = known[graph.name]
             if graph.name in recorded:
                 expected = {*expected, recorded[graph.name]}
@@ -151,7 +154,7 @@ class Shelf:
     def remove(self, names: list[str]) -> None:
         """Delete models from the model folder."""
         for graph in [self._own(name) for name in _needed(names, "an ID")]:
-            digests.forget(self.folder, [graph.name])
+            checksums.forget(self.folder, [graph.name])
             for path in (graph, graph.with_suffix(".json")):
                 path.unlink(missing_ok=True)
             ui.print_(f"{graph.stem}: removed")

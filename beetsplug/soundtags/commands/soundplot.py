@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +14,16 @@ from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
-from .. import fields, options
-from ..activations import jobs
-from ..counting import spreads
-from ..errors import BrokenModels, SoundtagsError, attempt
-from ..latent import find_layer
-from ..library import fetch
-from ..portraits import portray
-from ..quiet import quiet
-from ..readers import Readers
-from ..selecting import matching
-from ..sessions import SessionPool
+from beetsplug.soundtags import configuration, fields
+from beetsplug.soundtags.library import fetch
+from beetsplug.soundtags.queries import matching
+from soundtags.collection.histograms import histograms
+from soundtags.collection.profile import profile_track
+from soundtags.errors import BrokenModels, SoundtagsError, capture_errors
+from soundtags.inference.engine import file_predictor
+from soundtags.inference.layers import find_layer
+from soundtags.inference.predict import graph_specs
+from soundtags.stderr import silence_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,13 +32,14 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
     from confuse import ConfigView
 
-    from ..analysis import Analysis
-    from ..counting import Spread
-    from ..decoding import Path as Track
-    from ..plan import Plan
-    from ..portraits import Portrait
+    from soundtags.audio.decoding import Path as Track
+    from soundtags.collection.histograms import Histogram
+    from soundtags.collection.profile import TrackProfile
+    from soundtags.inference.sessions import SessionPool
+    from soundtags.labelling.interpret import Interpretation
+    from soundtags.models.plan import Plan
 
-LISTENER = "msd-musicnn-1"  # whose latent features are drawn
+TAGGER = "msd-musicnn-1"  # whose latent features are drawn
 SPREADS = "scores.png"
 LONGEST = 130  # bytes of a name: most file systems take 255, but not all
 UNSAFE = re.compile(r'[<>:"/\\|?*]')
@@ -64,81 +63,79 @@ def run(
     if not ids:
         raise UserError("no track matches")
     folder = Path(opts.output).expanduser()
-    pool, readers = SessionPool(options.session_memory(config)), Readers(1)
     try:
-        from ..pictures import draw_spreads, draw_track  # or say we cannot
+        from soundtags.collection.plots import draw_histograms, draw_track
 
         folder.mkdir(parents=True, exist_ok=True)
         with (
-            quiet(log, beets_config["verbose"].get(int) < 2),
-            ThreadPoolExecutor(options.jobs(config)) as team,
+            silence_stderr(log, beets_config["verbose"].get(int) < 2),
+            file_predictor(
+                configuration.jobs(config), configuration.session_memory(config)
+            ) as predictor,
         ):
-            plan = _plan(config, pool, log)
-            layer = find_layer(
-                LISTENER, None, options.model_dir(config), plan.settings
-            )
-            sit = partial(
-                portray,
+            plan = _plan(config, predictor.pool, log)
+            profile = partial(
+                profile_track,
                 plan=plan,
-                layer=layer,
-                pool=pool,
-                spread=team.map,
-                reading=readers.features,
+                layer=find_layer(TAGGER, None, configuration.model_dir(config)),
+                predictor=predictor,
             )
-            seen: list[Analysis] = []
-            for item, portrait in _portraits(lib, ids, sit, log):
+            seen: list[Interpretation] = []
+            for item, track in _profiles(lib, ids, profile, log):
                 path = folder / file_name(item)
-                draw_track(path, title(item), portrait, plan)
+                draw_track(path, title(item), track, plan)
                 ui.print_(str(path))
-                seen.append(portrait.analysis)
+                seen.append(track.analysis)
         found = _spreads(seen, plan)
         if found:
             path = folder / SPREADS
-            draw_spreads(path, f"Scores of tracks: {len(seen)}", found)
+            draw_histograms(path, f"Scores of tracks: {len(seen)}", found)
             ui.print_(str(path))
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
     except OSError as exc:
         raise UserError(f"{exc.filename}: {exc.strerror}") from exc
-    finally:
-        pool.close()
-        readers.close()
     if not seen:
         raise UserError("no track could be drawn")
 
 
-def _portraits(
-    lib: Library, ids: list[int], sit: Callable[[Track], Portrait], log: Any
-) -> Iterator[tuple[Item, Portrait]]:
-    """Yield items with their portraits; say why others have none."""
+def _profiles(
+    lib: Library,
+    ids: list[int],
+    profile: Callable[[Track], TrackProfile],
+    log: Any,
+) -> Iterator[tuple[Item, TrackProfile]]:
+    """Yield items with their profiles; log why others have none."""
     for item_id in ids:
         item = fetch(lib, item_id)
         if item is None:
             continue  # removed from the library meanwhile
-        portrait = attempt(sit, syspath(item.path))
-        if isinstance(portrait, SoundtagsError):
-            log.error("{}: {}", displayable_path(item.path), portrait)
-            log.debug("{}", getattr(portrait, "trace", ""))
+        found = capture_errors(profile, syspath(item.path))
+        if isinstance(found, SoundtagsError):
+            log.error("{}: {}", displayable_path(item.path), found)
+            log.debug("{}", getattr(found, "trace", ""))
         else:
-            yield item, portrait
+            yield item, found
 
 
 def _plan(config: ConfigView, pool: SessionPool, log: Any) -> Plan:
-    """Return the configured plan, without graphs that prove unusable."""
+    """Return the configured plan without models whose graphs are unusable."""
     left_out: set[str] = set()
     while True:
-        plan = options.plan(config, log, without=left_out)
-        faults = pool.check(jobs(plan))
+        plan = configuration.plan(config, log, without=left_out)
+        faults = pool.check(graph_specs(plan))
         if not faults:
             return plan
-        if options.models(config):
+        if configuration.models(config):
             raise BrokenModels(faults)
         for fault in faults.values():
             log.warning("left out: {}", fault)
         left_out |= faults.keys()
 
 
-def _spreads(analyses: list[Analysis], plan: Plan) -> dict[str, Spread]:
+def _spreads(
+    analyses: list[Interpretation], plan: Plan
+) -> dict[str, Histogram]:
     """Count how the scores of some tracks spread."""
     amounts = {
         name: Counter(
@@ -149,7 +146,7 @@ def _spreads(analyses: list[Analysis], plan: Plan) -> dict[str, Spread]:
         for name, kind in fields.item_types(plan.targets.values()).items()
         if fields.kind_of(kind) is float
     }
-    return spreads(amounts, plan.targets, plan.settings)
+    return histograms(amounts, plan.targets, plan.settings)
 
 
 def title(item: Item) -> str:

@@ -13,17 +13,17 @@ from beets.exceptions import UserError
 from beets.library import Item
 from beets.util import displayable_path
 
-from .. import fields, options
-from ..analysis import SILENCE
-from ..catalogue import SCORE
-from ..disputes import find_disputes
-from ..errors import SoundtagsError
-from ..projecting import project
-from ..replacing import appearing
-from ..report import Collection, Map, page
-from ..rules import GENRES
-from ..selecting import facts, matching, values
-from ..store import Store
+from beetsplug.soundtags import configuration, fields
+from beetsplug.soundtags.queries import facts, matching, values
+from soundtags.atomic import appearing
+from soundtags.collection.disagreement import find_disagreements
+from soundtags.collection.projection import project
+from soundtags.collection.report.page import Collection, Map, page
+from soundtags.errors import SoundtagsError
+from soundtags.inference.cache import PredictionCache
+from soundtags.labelling.interpret import SILENCE
+from soundtags.labelling.rules import GENRES
+from soundtags.models.catalogue import SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from beets.library import Library
     from confuse import ConfigView
 
-    from ..disputes import Disputes
-    from ..plan import Plan
+    from soundtags.collection.disagreement import Disagreements
+    from soundtags.models.plan import Plan
 
 FACTS = ("title", "artist", "album", GENRES, "length", "path")
 
@@ -75,10 +75,10 @@ def _collection(
         raise UserError(
             "no matching track has been analysed; run: beet soundtags"
         )
-    plan = options.plan(config, log)
+    plan = configuration.plan(config, log)
     ids = list(rows)
     titles, artists, albums, genres, lengths, paths = zip(*rows.values())
-    with closing(Store(options.store(config))) as store:
+    with closing(PredictionCache(configuration.store(config))) as store:
         shelf = Shelf(store, plan, values(lib, fields.AUDIO), ids)
         return Collection(
             query=" ".join(query),
@@ -139,7 +139,7 @@ class Shelf:
 
     def __init__(
         self,
-        store: Store,
+        store: PredictionCache,
         plan: Plan,
         audio: dict[int, str],
         ids: Sequence[int],
@@ -171,7 +171,7 @@ class Shelf:
         places[known], share = project(heard[known])
         return Map(best, places, share)
 
-    def disputes(self) -> Disputes:
+    def disputes(self) -> Disagreements:
         """Find where models disagree."""
         answers = {
             model.id: dict(zip(model.metadata.classes, means.T))
@@ -182,7 +182,7 @@ class Shelf:
                 )
             )
         }
-        return find_disputes(
+        return find_disagreements(
             answers,
             [model for model in self._plan.models if model.id in answers],
             self._plan.targets,

@@ -15,13 +15,13 @@ from beets.exceptions import UserError
 from beets.util import displayable_path
 from beets.util.units import human_bytes
 
-from .. import options
-from ..errors import SoundtagsError
-from ..fields import AUDIO
-from ..library import fetch_all
-from ..replacing import appearing
-from ..selecting import matching, values
-from ..store import Store
+from beetsplug.soundtags import configuration
+from beetsplug.soundtags.fields import AUDIO
+from beetsplug.soundtags.library import fetch_all
+from beetsplug.soundtags.queries import matching, values
+from soundtags.atomic import appearing
+from soundtags.errors import SoundtagsError
+from soundtags.inference.cache import PredictionCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
     from confuse import ConfigView
 
-    from ..plan import Plan
+    from soundtags.models.plan import Plan
 
     Row = list[Any]
 
@@ -52,7 +52,7 @@ def run(
     if action not in ACTIONS:
         raise UserError(f"{action} is not one of: {', '.join(ACTIONS)}")
     try:
-        with closing(Store(options.store(config))) as store:
+        with closing(PredictionCache(configuration.store(config))) as store:
             ACTIONS[action](Shelf(store, lib, config, log, opts), rest)
     except SoundtagsError as exc:
         raise UserError(str(exc)) from exc
@@ -64,7 +64,7 @@ def run(
 class Shelf:
     """What was heard, and the library that it belongs to."""
 
-    store: Store
+    store: PredictionCache
     lib: Library
     config: ConfigView
     log: Any
@@ -72,7 +72,7 @@ class Shelf:
 
     def stats(self, _rest: list[str]) -> None:
         """Say how much there is."""
-        for model, count, size in self.store.counts():
+        for model, count, size in self.store.usage():
             name = model.split()[0]
             ui.print_(f"{name}: {count} tracks, {human_bytes(size)}")
         size = self.store.path.stat().st_size
@@ -80,7 +80,7 @@ class Shelf:
 
     def prune(self, _rest: list[str]) -> None:
         """Forget what belongs to no track of the library."""
-        forgotten = self.store.forget_others(
+        forgotten = self.store.prune(
             {
                 each
                 for audio in values(self.lib, AUDIO).values()
@@ -96,7 +96,7 @@ class Shelf:
         target = Path(self.opts.output).expanduser()
         if target.suffix not in TABLES:
             raise UserError(f"{target}: is neither {' nor '.join(TABLES)}")
-        plan = options.plan(self.config, self.log)
+        plan = configuration.plan(self.config, self.log)
         names = [
             f"{model.id}: {name}"
             for model in plan.models
@@ -117,7 +117,8 @@ class Shelf:
 
     def _row(self, item: Item, plan: Plan) -> Row | None:
         audio = item.get(AUDIO, with_album=False) or ""
-        heard = self.store.recall(self.store.inputs(audio.split(), plan), plan)
+        inputs = self.store.match_inputs(audio.split(), plan)
+        heard = self.store.recall(inputs, plan)
         if heard is None:
             return None
         facts = [item.id, item.artist, item.album, item.title]

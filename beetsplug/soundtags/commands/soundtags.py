@@ -12,14 +12,15 @@ from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path
 
-from ..errors import SoundtagsError, UnwritableTags
-from ..fields import AUDIO, PLAN, own
-from ..library import fetch, fetch_all, store
-from ..rules import GENRES
-from ..selecting import matching, values
-from ..tagging import heard_of, make_tagger, write_item
-from . import stats, undo
-from .showing import describe, explain, show_changes
+from beetsplug.soundtags.analyser import input_digests
+from beetsplug.soundtags.commands import stats, undo
+from beetsplug.soundtags.commands.showing import describe, explain, show_changes
+from beetsplug.soundtags.fields import AUDIO, PLAN, own
+from beetsplug.soundtags.library import fetch, fetch_all, store
+from beetsplug.soundtags.queries import matching, values
+from beetsplug.soundtags.tagger import make_tagger, write_item
+from soundtags.errors import SoundtagsError, UnwritableTags
+from soundtags.labelling.rules import GENRES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from confuse import ConfigView
     from rich.progress import Progress
 
-    from ..analysis import Analysis, Outcome
-    from ..tagging import Tagger
+    from beetsplug.soundtags.tagger import Tagger
+    from soundtags.labelling.interpret import Interpretation, Outcome
 
     Listeners = frozenset[str] | None
 
@@ -123,10 +124,11 @@ class Run:
         plans, audio = values(self.lib, PLAN), values(self.lib, AUDIO)
         stale = [each for each in ids if plans.get(each) != plan.digest]
         self.skipped = len(ids) - len(stale)
-        missing = self.tagger.missing()
+        coverage_of = self.tagger.coverage()
         found: dict[Listeners, list[int]] = defaultdict(list)
         for each in stale:
-            found[missing(audio.get(each, "").split())].append(each)
+            coverage = coverage_of(audio.get(each, "").split())
+            found[coverage.missing if coverage.cached else ALL].append(each)
         again = sum(each in plans for each in stale)
         if again and not self.opts.quiet:
             self._announce(again, len(stale), len(found[frozenset()]))
@@ -155,7 +157,7 @@ class Run:
             if len(items) < len(some):
                 self.failures[REMOVED] += len(some) - len(items)
             for item in items:
-                analysis = self.tagger.derive(heard_of(item))
+                analysis = self.tagger.derive(input_digests(item))
                 if analysis is None:
                     failed.append(cast("int", item.id))
                     continue
@@ -221,7 +223,7 @@ class Run:
             if self._write(fresh, names):
                 self.seconds += outcome.heard.seconds
 
-    def _apply(self, item: Item, analysis: Analysis) -> list[str]:
+    def _apply(self, item: Item, analysis: Interpretation) -> list[str]:
         """Put what was found onto an item; return what files should have."""
         names = self.tagger.apply(item, analysis.fields)
         if self.opts.verbose:

@@ -10,11 +10,12 @@ from beets import ui
 from beets.library import Item
 from rich.cells import set_cell_size
 
-from .. import fields, installed, options
-from ..counting import occurrences, spreads
-from ..cutting import cut
-from ..rules import GENRES
-from ..selecting import matching, tallies, values
+from beetsplug.soundtags import configuration, fields
+from beetsplug.soundtags.queries import matching, tallies, values
+from soundtags.collection.histograms import histograms, occurrences
+from soundtags.labelling.rules import GENRES
+from soundtags.models import installed
+from soundtags.text import cut
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from beets.library import Library
     from confuse import ConfigView
 
-    from ..counting import Spread
+    from soundtags.collection.histograms import Histogram
 
 HEIGHT = 4  # lines of a histogram
 MARGIN = 10  # columns left of it
@@ -35,8 +36,8 @@ LEVELS = (" ▁▂▃▄▅▆▇█", " .:#")
 
 def run(lib: Library, config: ConfigView, query: list[str]) -> None:
     """Print how scores spread and how often names occur."""
-    targets = installed.targets(options.model_dir(config))
-    settings = options.settings(config)
+    targets = installed.targets(configuration.model_dir(config))
+    settings = configuration.settings(config)
     types = fields.item_types(targets.values())
     kinds = {name: types[name] for name in types if name not in fields.INTERNAL}
     ids = matching(lib, query)
@@ -50,7 +51,7 @@ def run(lib: Library, config: ConfigView, query: list[str]) -> None:
         if fields.kind_of(kinds[name]) is float and name in found
     }
     chart = Chart(_levels())
-    for name, spread in spreads(numbers, targets, settings).items():
+    for name, spread in histograms(numbers, targets, settings).items():
         _print_block(chart.spread(name, spread))
     texts = {GENRES: Item._fields[GENRES], **kinds}
     for name, kind in texts.items():
@@ -109,7 +110,7 @@ class Chart:
         self._levels = levels
         self._steps = len(levels) - 1
 
-    def spread(self, name: str, spread: Spread) -> Iterator[str]:
+    def spread(self, name: str, spread: Histogram) -> Iterator[str]:
         """Yield the lines of a histogram, and where the threshold cuts."""
         yield f"{name}: {spread.total} tracks"
         if spread.threshold is not None:

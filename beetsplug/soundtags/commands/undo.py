@@ -9,13 +9,13 @@ from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path
 
-from ..errors import SoundtagsError, UnwritableTags
-from ..fields import BEFORE, own
-from ..library import fetch, store
-from ..selecting import matching, values
-from ..tagging import restore_item
-from ..undo import put_back
-from .showing import describe, show_changes
+from beetsplug.soundtags.commands.showing import describe, show_changes
+from beetsplug.soundtags.fields import BEFORE, own
+from beetsplug.soundtags.history import put_back
+from beetsplug.soundtags.library import fetch, store
+from beetsplug.soundtags.queries import matching, values
+from beetsplug.soundtags.tagger import restore_item
+from soundtags.errors import SoundtagsError, UnwritableTags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

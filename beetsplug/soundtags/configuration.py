@@ -1,0 +1,307 @@
+"""The configuration: defaults, and values checked as they are read."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beets import config as beets_config
+from confuse import ConfigValueError, Filename
+
+from soundtags.models import catalogue, installed
+from soundtags.models.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from logging import Logger
+
+    from confuse import ConfigView
+
+    from soundtags.models.plan import Plan
+
+DEFAULTS: dict[str, Any] = {
+    "auto": True,
+    "models": "auto",
+    "model_dir": "soundtags-models",
+    "store": "soundtags.db",
+    "source": "https://essentia.upf.edu/models/",
+    "genre": "fill",
+    "file_tags": ["mood", "danceability", "voice_instrumental"],
+    "jobs": "auto",
+    "session_memory": "2GB",
+    "cluster": None,
+    "cluster_paths": {},
+    "cluster_ship": False,
+    **asdict(Settings()),
+}
+
+# What holds Python's lock (storing, writing tags, handing out work) takes about
+# a sixteenth of what a track takes, and every thread has memory of its own.
+MOST_JOBS = 16
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def unknown(config: ConfigView) -> list[str]:
+    """Say which options there are not."""
+    from difflib import get_close_matches
+
+    found = []
+    for name in config.keys() - DEFAULTS.keys():
+        similar = get_close_matches(name, DEFAULTS, 1)
+        hint = f"; is {similar[0]} meant?" if similar else ""
+        found.append(f"{config[name].name}: there is no such option{hint}")
+    return sorted(found)
+
+
+def auto(config: ConfigView) -> bool:
+    """Read whether to analyse what is imported."""
+    return bool(_checked(config["auto"], "yes or no", _is_bool))
+
+
+def plan(
+    config: ConfigView,
+    logger: Logger,
+    names: list[str] | None = None,
+    without: Collection[str] = (),
+) -> Plan:
+    """Settle which models run on what.
+
+    Parameters
+    ----------
+    config
+        The plugin's part of the configuration.
+    logger
+        Told of models that have to be left out.
+    names
+        Ids of models, if not those of the configuration.
+    without
+        Ids of models that are to be left out without another word.
+
+    Raises
+    ------
+    confuse.ConfigError
+        If a value is not allowed.
+    SoundtagsError
+        If a model that was asked for is not there or cannot be used.
+    """
+    from soundtags.models.plan import make_plan
+
+    return make_plan(
+        names or models(config),
+        model_dir(config),
+        settings(config),
+        lambda message: logger.warning("{}", message),
+        without,
+    )
+
+
+def settings(config: ConfigView) -> Settings:
+    """Read what decides about results.
+
+    Raises
+    ------
+    confuse.ConfigError
+        If a value is not allowed, with the option, the value and what is.
+    """
+    from soundtags.audio.resampling import RESAMPLERS
+
+    return Settings(
+        patches=_count_or(config["patches"], "all", least=1),
+        resampler=_choice(config["resampler"], RESAMPLERS),
+        mood_threshold=_checked(
+            config["mood_threshold"], "a number from 0 to 1", _is_share
+        ),
+        thresholds={
+            name: _checked(view, "a number from 0", _is_amount)
+            for name, view in _entries(config["thresholds"])
+        },
+        genre_sources=_genre_sources(config),
+        never_genres=config["never_genres"].as_str_seq(),
+        labels={
+            name: _checked(view, "a name, or null for none", _is_label)
+            for name, view in _entries(config["labels"])
+        },
+        max_moods=_count(config["max_moods"]),
+        max_genres=_count(config["max_genres"]),
+        max_tags=_count(config["max_tags"]),
+    )
+
+
+def models(config: ConfigView) -> list[str] | None:
+    """Read which models to run; None for the best of what is installed."""
+    value = config["models"].get()
+    if value == "auto":
+        return None
+    if isinstance(value, str):
+        return value.split()
+    names: list[str] = _checked(
+        config["models"], "'auto' or a list of ids", _is_names
+    )
+    return names
+
+
+def model_dir(config: ConfigView) -> Path:
+    """Read the model folder, relative to the configuration's."""
+    return Path(config["model_dir"].get(Filename(in_app_dir=True)))
+
+
+def genre_policy(config: ConfigView) -> str:
+    """Read what is done with ``genres``: fill, replace or never."""
+    return _choice(config["genre"], ("fill", "replace", "never"))
+
+
+def file_tags(config: ConfigView, allowed: Collection[str]) -> list[str]:
+    """Read which fields are written to files."""
+    return _several(config["file_tags"], allowed)
+
+
+def _genre_sources(config: ConfigView) -> list[str]:
+    kinds = (catalogue.TEXT, catalogue.LIST, catalogue.STYLES)
+    targets = installed.targets(model_dir(config)).values()
+    names = [target.name for target in targets if target.kind in kinds]
+    return _several(config["genre_sources"], [catalogue.TAGS_FIELD, *names])
+
+
+def _several(view: ConfigView, allowed: Collection[str]) -> list[str]:
+    names = view.as_str_seq()
+    for name in names:
+        if name not in allowed:
+            raise _refused(view, name, _either(allowed))
+    return list(dict.fromkeys(names))
+
+
+def jobs(config: ConfigView) -> int:
+    """Read how many threads to work with."""
+    return _count_or(config["jobs"], "auto", least=1) or _auto_jobs()
+
+
+def _auto_jobs() -> int:
+    """Return one thread per core that we may use, as long as that pays."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return min(cores, MOST_JOBS)
+
+
+def session_memory(config: ConfigView) -> int:
+    """Read how many bytes open sessions may take."""
+    view = config["session_memory"]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", str(view.get()))
+    if match is None:
+        raise _refused(view, view.get(), "a size such as 500MB or 2GB")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def store(config: ConfigView) -> Path:
+    """Read where what was heard is kept, relative to the library's folder."""
+    library = Path(beets_config["library"].as_filename())
+    return Path(config["store"].get(Filename(cwd=str(library.parent))))
+
+
+def cluster(config: ConfigView) -> str | None:
+    """Return the address of a cluster's scheduler, or its scheduler file.
+
+    None for this machine alone. A relative path of a file is resolved against
+    the configuration's folder.
+    """
+    view = config["cluster"]
+    if view.get() is None:
+        return None
+    from soundtags.inference.dask import is_address
+
+    value = str(view.as_str())
+    return value if is_address(value) else str(view.as_filename())
+
+
+def cluster_paths(config: ConfigView) -> dict[str, str]:
+    """Return local folders, and their paths on the workers of a cluster."""
+    return {
+        here: _checked(view, "a folder", lambda value: isinstance(value, str))
+        for here, view in _entries(config["cluster_paths"])
+    }
+
+
+def cluster_ship(config: ConfigView) -> bool:
+    """Return whether workers are sent files instead of their paths."""
+    return bool(_checked(config["cluster_ship"], "yes or no", _is_bool))
+
+
+def source(config: ConfigView) -> str:
+    """Read where models are fetched from: a URL or a folder."""
+    value = str(config["source"].as_str())
+    if "://" in value:
+        return value
+    return str(config["source"].as_filename())
+
+
+def _entries(view: ConfigView) -> list[tuple[str, ConfigView]]:
+    """Return the entries of a mapping, which may have none."""
+    if not isinstance(view.get(), dict):
+        raise _refused(view, view.get(), "a mapping")
+    return [(str(name), view[name]) for name in view.keys()]  # noqa: SIM118
+
+
+def _choice(view: ConfigView, allowed: Collection[str]) -> str:
+    return str(_checked(view, _either(allowed), lambda value: value in allowed))
+
+
+def _either(allowed: Collection[str]) -> str:
+    return f"one of: {', '.join(allowed)}"
+
+
+def _count(view: ConfigView) -> int:
+    return int(_checked(view, "a whole number from 0", _is_count))
+
+
+def _count_or(view: ConfigView, word: str, least: int) -> int | None:
+    if view.get() == word:
+        return None
+    allowed = f"'{word}' or a whole number from {least}"
+    return int(_checked(view, allowed, lambda v: _is_count(v) and v >= least))
+
+
+def _checked(
+    view: ConfigView, allowed: str, accepts: Callable[[Any], bool]
+) -> Any:
+    value = view.get()
+    if isinstance(value, str) and re.fullmatch(r"\d+", value):
+        value = int(value)  # from the command line
+    try:
+        if accepts(value):
+            return value
+    except TypeError:
+        pass  # a list or a mapping where a plain value belongs
+    raise _refused(view, value, allowed)
+
+
+def _refused(view: ConfigView, value: Any, allowed: str) -> ConfigValueError:
+    return ConfigValueError(f"{view.name}: {value!r} is not {allowed}")
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_amount(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    return _is_amount(value) and value <= 1
+
+
+def _is_label(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)

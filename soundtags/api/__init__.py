@@ -1,0 +1,1 @@
+"""The Python interface; :mod:`soundtags` has its names."""

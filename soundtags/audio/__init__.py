@@ -1,0 +1,1 @@
+"""From files to the patches that models are fed."""

@@ -1,0 +1,157 @@
+"""A file as samples at 16 kHz, of which only those needed are in memory."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from soundtags.audio.decoding import Audio, decode, seekable
+from soundtags.audio.resampling import (
+    RATE,
+    RESAMPLERS,
+    Signal,
+    read_segment,
+    resampled_blocks,
+)
+from soundtags.errors import UnreadableAudio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+
+    from soundtags.audio.decoding import Path
+    from soundtags.audio.resampling import Source
+
+# Samples at 16 kHz that are buffered of a file that has to be decoded from the
+# start: 17 minutes in 64 MB. A longer file is decoded twice: first to learn
+# its length, then for its samples.
+MAX_BUFFERED = 2**24
+
+
+def no_checkpoint() -> None:
+    """Let the reading go on."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A file at 16 kHz.
+
+    Attributes
+    ----------
+    length
+        In samples.
+    edge
+        End of the band in Hz; see :class:`resampling.Signal`.
+    source
+        Where the samples come from.
+    resampler
+        A key of :data:`resampling.RESAMPLERS`.
+    """
+
+    length: int
+    edge: float | None
+    source: Source
+    resampler: str
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return self.length / RATE
+
+    def segment(self, start: int, stop: int) -> Signal:
+        """Return samples from start to stop.
+
+        Segments have to be read in order: none may start before the one read
+        last.
+
+        Raises
+        ------
+        UnreadableAudio
+            If the file ends before ``stop``.
+        """
+        samples = read_segment(self.source, start, stop, self.resampler)
+        if len(samples) < stop - start:
+            raise UnreadableAudio(
+                "shorter than its header says, or changed while being read"
+            )
+        return Signal(samples, self.edge)
+
+
+@contextmanager
+def open_seekable(path: Path, resampler: str) -> Iterator[Track | None]:
+    """Open a file to read a few segments of it.
+
+    Parameters
+    ----------
+    path
+        An audio file.
+    resampler
+        A key of :data:`resampling.RESAMPLERS`.
+
+    Yields
+    ------
+    Track or None
+        None if the format does not allow exact seeking.
+
+    Raises
+    ------
+    UnreadableAudio
+        If there is no such file.
+    """
+    method = RESAMPLERS[resampler]
+    with seekable(path) as source:
+        if source is None:
+            yield None
+        else:
+            length = method.length(source.length * RATE / source.rate)
+            yield Track(length, method.edge(source.rate), source, resampler)
+
+
+def open_whole(
+    path: Path, resampler: str, checkpoint: Callable[[], None] = no_checkpoint
+) -> Track:
+    """Open a file to read all of it.
+
+    Parameters
+    ----------
+    path
+        An audio file in any format that can be decoded.
+    resampler
+        A key of :data:`resampling.RESAMPLERS`.
+    checkpoint
+        Called every few seconds of audio. Whatever it raises ends the reading.
+
+    Raises
+    ------
+    UnreadableAudio
+        If it holds no audio.
+    """
+    audio = decode(path)
+    edge = RESAMPLERS[resampler].edge(audio.rate)
+    buffered: list[np.ndarray] = []
+    length = 0
+    for block in _checked(resampled_blocks(audio, resampler), checkpoint):
+        length += len(block)
+        if length <= MAX_BUFFERED:
+            buffered.append(block)
+        else:
+            buffered.clear()
+    if not length:
+        raise UnreadableAudio("too short: no sample is left at 16 kHz")
+    blocks = (
+        iter(buffered)
+        if buffered
+        else resampled_blocks(decode(path), resampler)
+    )
+    source = Audio(RATE, _checked(blocks, checkpoint))
+    return Track(length, edge, source, resampler)
+
+
+def _checked(
+    blocks: Iterator[np.ndarray], checkpoint: Callable[[], None]
+) -> Iterator[np.ndarray]:
+    for block in blocks:
+        checkpoint()
+        yield block

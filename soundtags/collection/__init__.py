@@ -1,0 +1,1 @@
+"""What many tracks have in common."""

@@ -1,0 +1,288 @@
+"""Portraits of tracks, and spreads of scores, to pictures."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from soundtags.errors import NoMatplotlib
+from soundtags.labelling.labels import mood_thresholds
+from soundtags.models.catalogue import NUMBERS, SCORE, TEXT
+from soundtags.text import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from soundtags.collection.histograms import Histogram
+    from soundtags.collection.profile import TrackProfile
+    from soundtags.models.plan import Plan
+
+try:
+    from matplotlib import font_manager, style
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+except ImportError as exc:
+    raise NoMatplotlib(
+        "drawing needs Matplotlib: pip install beets-soundtags[plot]"
+    ) from exc
+
+TAGS = 15  # rows of the taggram
+DOTS = 100  # per inch
+TITLE, TAG, SCORE_LABEL, NOTE = 100, 22, 34, 150  # columns of text
+
+# Both are told apart by the colour-blind (Okabe and Ito), and in grey.
+HOLDS, OTHER, CUT = "#0072b2", "#9a9a9a", "#d55e00"
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+# Matplotlib's own font has no Chinese, Japanese or Korean.
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Yu Gothic",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+    "WenQuanYi Zen Hei",
+)
+STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+MOST_STEPS = 9
+
+
+def draw_track(
+    path: Path, title: str, portrait: TrackProfile, plan: Plan
+) -> None:
+    """Draw the tags, the scores and the latent features of a track.
+
+    Parameters
+    ----------
+    path
+        The PNG file to write; it appears as a whole.
+    title
+        What to call the track.
+    portrait
+        What the models made of it.
+    plan
+        Which models ran.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    scores = _scores(portrait, plan)
+    with _styled():
+        figure = Figure((12, max(7.5, 2 + 0.27 * len(scores))))
+        figure.set_layout_engine("constrained")
+        figure.suptitle(
+            cut(title, TITLE, ELLIPSIS), x=0.01, ha="left", weight="bold"
+        )
+        grid = figure.add_gridspec(2, 2, width_ratios=(2.4, 1))
+        taggram = figure.add_subplot(grid[0, 0])
+        latent = figure.add_subplot(grid[1, 0], sharex=taggram)
+        _draw_tags(taggram, portrait)
+        _draw_latent(latent, portrait)
+        _draw_scores(figure.add_subplot(grid[:, 1]), scores)
+        figure.supxlabel(_notes(portrait, plan), x=0.01, ha="left", size=9)
+        _save(figure, path)
+
+
+def draw_histograms(
+    path: Path, title: str, histograms: Mapping[str, Histogram]
+) -> None:
+    """Draw how scores spread over some tracks.
+
+    Parameters, errors: as of :func:`draw_track`.
+    """
+    columns = min(3, len(histograms))
+    rows = -(-len(histograms) // columns)
+    with _styled():
+        figure = Figure((4 * columns, 2.2 * rows + 0.5))
+        figure.set_layout_engine("constrained")
+        figure.suptitle(cut(title, 40 * columns, ELLIPSIS), weight="bold")
+        for place, (name, spread) in enumerate(histograms.items(), start=1):
+            axis = figure.add_subplot(rows, columns, place)
+            _draw_spread(axis, name, spread)
+        _save(figure, path)
+
+
+def _draw_tags(axis: Any, portrait: TrackProfile) -> None:
+    names = list(portrait.tags)[:TAGS]
+    mesh = axis.pcolormesh(
+        _edges(portrait),
+        np.arange(len(names) + 1),
+        np.stack([portrait.tags[name] for name in names]),
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+    )
+    axis.invert_yaxis()
+    axis.set_yticks(
+        np.arange(len(names)) + 0.5,
+        [cut(name, TAG, ELLIPSIS) for name in names],
+    )
+    axis.set_title(f"Strongest tags: {_patches(portrait)}")
+    axis.tick_params(labelbottom=False, left=False)
+    bar = axis.figure.colorbar(mesh, ax=axis, pad=0.01)
+    bar.set_label("activation (probability, 0 to 1)")
+
+
+def _draw_latent(axis: Any, portrait: TrackProfile) -> None:
+    size = portrait.latent.shape[1]
+    mesh = axis.pcolormesh(
+        _edges(portrait),
+        np.arange(size + 1),
+        portrait.latent.T,
+        cmap="cividis",
+    )
+    axis.set_title(f"Latent features: {portrait.layer}")
+    axis.set_ylabel("number of the feature")
+    axis.set_xlabel("time (min:s)")
+    axis.xaxis.set_major_locator(
+        MultipleLocator(_step(portrait.analysis.heard.seconds))
+    )
+    axis.xaxis.set_major_formatter(FuncFormatter(_time))
+    bar = axis.figure.colorbar(mesh, ax=axis, pad=0.01)
+    bar.set_label("value (no unit)")
+
+
+def _draw_scores(
+    axis: Any, scores: list[tuple[str, float, float | None]]
+) -> None:
+    for place, (_, value, threshold) in enumerate(scores):
+        holds = threshold is None or value >= threshold
+        axis.barh(place, value, 0.6, color=HOLDS if holds else OTHER)
+        axis.text(1.02, place, f"{value:.4f}", va="center")
+        if threshold is not None:
+            axis.vlines(threshold, place - 0.45, place + 0.45, color=CUT)
+    if not scores:
+        axis.text(0.5, 3.5, "nothing is said of this track", ha="center")
+    axis.set_yticks(range(len(scores)), [label for label, _, _ in scores])
+    axis.set_xlim(0, 1)
+    axis.set_ylim(max(len(scores), 8) - 0.5, -0.5)
+    axis.set_xlabel(
+        "score (probability, 0 to 1)\norange: from where on the mood holds"
+    )
+    axis.set_title("Scores")
+
+
+def _draw_spread(axis: Any, name: str, spread: Histogram) -> None:
+    cut_at, begins = spread.threshold, spread.edges[:-1]
+    axis.bar(
+        begins,
+        spread.counts,
+        np.diff(spread.edges),
+        align="edge",
+        color=[
+            HOLDS if cut_at is None or begin >= cut_at else OTHER
+            for begin in begins
+        ],
+    )
+    sides = f"{spread.total} of the tracks"
+    if cut_at is not None:
+        axis.axvline(cut_at, color=CUT)
+        above = spread.total - spread.below
+        sides = f"{spread.below} below {cut_at:g}, {above} from it on"
+    axis.set_title(f"{cut(name, SCORE_LABEL, ELLIPSIS)}\n{sides}")
+    axis.set_xlim(spread.edges[0], spread.edges[-1])
+    axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axis.set_ylabel("tracks")
+
+
+def _scores(
+    portrait: TrackProfile, plan: Plan
+) -> list[tuple[str, float, float | None]]:
+    """Return labels and scores, with the thresholds that there are."""
+    fields = portrait.analysis.fields
+    thresholds = mood_thresholds(plan.targets, plan.settings)
+    found = []
+    for name, target in plan.targets.items():
+        if target.kind == SCORE:
+            found.append((name, fields.get(name), thresholds.get(name)))
+        elif target.kind == TEXT:
+            label = f"{name}: {fields.get(name)}"
+            found.append((label, fields.get(f"{name}_score"), None))
+    return [
+        (cut(label, SCORE_LABEL, ELLIPSIS), value, threshold)
+        for label, value, threshold in found
+        if value is not None
+    ]
+
+
+def _notes(portrait: TrackProfile, plan: Plan) -> str:
+    """Return what is said of the track besides scores, in a few lines."""
+    fields = portrait.analysis.fields
+    numbers = {
+        field
+        for target in plan.targets.values()
+        if target.kind == NUMBERS
+        for field in target.classes.values()
+    }
+    notes = []
+    for name, value in fields.items():
+        if isinstance(value, list) and value:
+            notes.append(f"{name}: {', '.join(value)}")
+        elif name in numbers and value is not None:
+            notes.append(f"{name}: {value:.2f}")
+    return "\n".join(cut(note, NOTE, ELLIPSIS) for note in notes)
+
+
+def _patches(portrait: TrackProfile) -> str:
+    """Return how many patches there are, and how far apart."""
+    count, times = len(portrait.times), portrait.times
+    if count == 1:
+        return f"one patch of {portrait.extent:.0f} s"
+    hop = (times[-1] - times[0]) / (count - 1)
+    return f"{count} patches of {portrait.extent:.0f} s, one every {hop:.1f} s"
+
+
+def _edges(portrait: TrackProfile) -> np.ndarray:
+    """Return where a patch gives way to the next: between their middles."""
+    seconds = portrait.analysis.heard.seconds
+    middles = portrait.times + portrait.extent / 2
+    between = (middles[1:] + middles[:-1]) / 2
+    return np.concatenate([[0], between, [seconds]])
+
+
+def _step(seconds: float) -> int:
+    """Return the seconds between times that are written on an axis."""
+    return next(
+        (step for step in STEPS if seconds / step <= MOST_STEPS), STEPS[-1]
+    )
+
+
+def _time(seconds: float, _place: int) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Draw as we do, whatever the user's own settings of Matplotlib are."""
+    here = set(font_manager.get_font_names())
+    ours = {
+        "font.family": [name for name in FONTS if name in here],
+        "font.size": 9,
+        "text.parse_math": False,  # a dollar is a dollar
+    }
+    with style.context(["default", ours]):
+        yield
+
+
+def _save(figure: Figure, path: Path) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with warnings.catch_warnings():
+            # A box stands for what no font here has; the name says it, too.
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            figure.savefig(part, format="png", dpi=DOTS)
+        os.replace(part, path)
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()

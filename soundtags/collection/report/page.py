@@ -1,0 +1,179 @@
+"""What was found in a collection to a page that shows it, in one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from soundtags.labelling.scores import DECIMALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from soundtags.collection.disagreement import Disagreements
+
+HERE = Path(__file__).parent
+STEPS = 2000  # of a coordinate, from the middle to the edge: finer than pixels
+# What would end a script, or begin a comment in it.
+ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&"}
+
+
+@dataclass(frozen=True)
+class Map:
+    """Where tracks lie.
+
+    Attributes
+    ----------
+    model
+        Whose embeddings these places come from.
+    places
+        Shape (tracks, 2), from -1 to 1; NaN for tracks that are not on it.
+    share
+        What part of all variance it shows.
+    """
+
+    model: str
+    places: np.ndarray
+    share: float
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What the page shows: columns, with a place for each track.
+
+    Attributes
+    ----------
+    query
+        What the tracks were chosen by.
+    analysed
+        How many of them were.
+    seconds
+        How long all of them are.
+    titles, artists, albums
+        Names; empty where there is none.
+    genres, moods
+        Names, the strongest first.
+    scores
+        Field to scores from 0 to 1; None where a track has none.
+    map
+        Where tracks lie; None if there are no embeddings.
+    disputes
+        Where models disagree.
+    """
+
+    query: str
+    analysed: int
+    seconds: float
+    titles: Sequence[str]
+    artists: Sequence[str]
+    albums: Sequence[str]
+    genres: Sequence[Sequence[str]]
+    moods: Sequence[Sequence[str]]
+    scores: Mapping[str, Sequence[float | None]]
+    map: Map | None
+    disputes: Disagreements
+
+
+def page(collection: Collection) -> str:
+    """Return the page, in ASCII: styles, script and data are in it.
+
+    Its policy lets it load nothing, and run nothing but its own script.
+    """
+    style, script = _read("report.css"), _read("report.js")
+    return Template(_read("report.html")).substitute(
+        style=style,
+        style_digest=_digest(style),
+        script=script,
+        script_digest=_digest(script),
+        data=_embedded(_data(collection)),
+    )
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(encoding="ascii")
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _embedded(data: Any) -> str:
+    """Return JSON that can stand in an HTML file."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.translate(ESCAPES)
+
+
+def _data(collection: Collection) -> dict[str, Any]:
+    """Return what the script reads: columns of small whole numbers."""
+    return {
+        "query": collection.query,
+        "analysed": collection.analysed,
+        "hours": round(collection.seconds / 3600, 1),
+        "title": collection.titles,
+        "artist": _indexed([each] for each in collection.artists),
+        "album": _indexed([each] for each in collection.albums),
+        "genres": _indexed(collection.genres),
+        "moods": _indexed(collection.moods),
+        "unit": 10**DECIMALS,
+        "scores": {
+            name: [None if v is None else _whole(v) for v in values]
+            for name, values in collection.scores.items()
+        },
+        "map": _map(collection.map),
+        "disputes": _disputes(collection.disputes),
+    }
+
+
+def _indexed(lists: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """Name each thing once, and go by its number from then on."""
+    numbers: dict[str, int] = {}
+    of = [
+        [numbers.setdefault(each, len(numbers)) for each in names]
+        for names in lists
+    ]
+    return {"names": list(numbers), "of": of}
+
+
+def _map(found: Map | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    places = [
+        None if np.isnan(x) else [round(x * STEPS), round(y * STEPS)]
+        for x, y in found.places.tolist()
+    ]
+    return {"model": found.model, "share": found.share, "of": places}
+
+
+def _disputes(found: Disagreements) -> dict[str, Any]:
+    columns = (
+        found.question,
+        found.low_by,
+        found.low,
+        found.high_by,
+        found.high,
+    )
+    rows = zip(*(column.tolist() for column in columns))
+    return {
+        "kind": found.kind,
+        "questions": found.questions,
+        "speakers": found.speakers,
+        "of": [
+            [question, low_by, _whole(low), high_by, _whole(high)]
+            if question >= 0
+            else None
+            for question, low_by, low, high_by, high in rows
+        ],
+    }
+
+
+def _whole(share: float) -> int:
+    whole: int = round(share * 10**DECIMALS)
+    return whole

@@ -1,0 +1,63 @@
+"""What the prediction cache has for a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections import defaultdict
+    from collections.abc import Iterable
+
+    from soundtags.models.plan import Plan
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which models of a plan have predictions for a track in the cache.
+
+    Attributes
+    ----------
+    cached : frozenset of str
+        Ids of the models whose predictions are there.
+    missing : frozenset of str
+        Ids of the others.
+    """
+
+    cached: frozenset[str]
+    missing: frozenset[str]
+
+
+@dataclass(frozen=True)
+class CacheIndex:
+    """What the cache has for a plan, in memory.
+
+    Attributes
+    ----------
+    plan : Plan
+        The plan.
+    front_ends : dict of str to str
+        Input to its front end, of all inputs with the plan's patches and
+        resampler.
+    models : dict of str to set of str
+        Input to the ids of the models that have predictions for it.
+    """
+
+    plan: Plan
+    front_ends: dict[str, str]
+    models: defaultdict[str, set[str]]
+
+    def coverage(self, inputs: Iterable[str]) -> Coverage:
+        """Return which models have predictions for a track.
+
+        Parameters
+        ----------
+        inputs : iterable of str
+            Digests of the track, from runs with this plan or others. Where
+            several are of one front end, the last one counts.
+        """
+        latest = {self.front_ends.get(each): each for each in inputs}
+        latest.pop(None, None)
+        known = {name for each in latest.values() for name in self.models[each]}
+        ids = frozenset(model.id for model in self.plan.models)
+        return Coverage(ids & known, ids - known)

@@ -1,0 +1,79 @@
+"""Mean activations to track scores: means of models, shares of classes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+
+    from soundtags.models.installed import Model
+
+# Target, or id of a model, to class to mean activation.
+Means = dict[str, dict[str, float]]
+
+DECIMALS = 4  # of every score, in the library as in files
+
+
+def model_means(
+    activations: Mapping[str, np.ndarray], models: Iterable[Model]
+) -> Means:
+    """Name mean activations.
+
+    Parameters
+    ----------
+    activations
+        Model id to mean activations of shape (classes,).
+    models
+        What ran; each names the classes in its own order.
+
+    Returns
+    -------
+    dict
+        Model id to class to mean activation.
+    """
+    return {
+        model.id: dict(
+            zip(model.metadata.classes, activations[model.id].tolist())
+        )
+        for model in models
+    }
+
+
+def target_means(answers: Means, models: Iterable[Model]) -> Means:
+    """Average what the models of each target said.
+
+    Parameters
+    ----------
+    answers
+        Model id to class to mean activation.
+    models
+        What ran.
+
+    Returns
+    -------
+    dict
+        Target to class to mean activation.
+    """
+    per_target: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for model in models:
+        per_target[str(model.target)].append(answers[model.id])
+    return {
+        target: {
+            name: sum(means[name] for means in several) / len(several)
+            for name in several[0]
+        }
+        for target, several in per_target.items()
+    }
+
+
+def share(means: Mapping[str, float], name: str) -> float | None:
+    """Return the part that a class has in the sum over all classes.
+
+    None if no class has any, so that nothing can be said.
+    """
+    total = sum(means.values())
+    return round(means[name] / total, DECIMALS) if total > 0 else None

@@ -1,0 +1,246 @@
+"""What is published and known: models, targets, rules; all of it data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from soundtags.models.metadata import Metadata, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Kinds of targets.
+SCORE, TEXT, TAGS, LIST, STYLES, NUMBERS = (
+    "score",
+    "text",
+    "tags",
+    "list",
+    "styles",
+    "numbers",
+)
+
+SPLIT = "---"  # between the genre and the style in a class's name
+
+PLAN_FIELD = "soundtags_plan"
+AUDIO_FIELD = "soundtags_input"
+TAGS_FIELD = "soundtags"  # the field that auto-taggers' tags are pooled in
+STYLE = "_style"  # ends the field with the styles of a target's genres
+
+
+class Target(NamedTuple):
+    """A question that models answer, and how its answers read.
+
+    Attributes
+    ----------
+    name
+        Also the name of the library field.
+    kind
+        ``score`` (probability of the positive class), ``text`` (the top
+        class), ``tags`` (the vocabulary of an auto-tagger, pooled with
+        others), ``list`` (the top classes), ``styles`` (classes are styles
+        of a genre) or ``numbers`` (a number for each class).
+    classes
+        Class, as in models' metadata, to its name for people; if ``numbers``,
+        to its field.
+    positive
+        The class whose probability a ``score`` is.
+    """
+
+    name: str
+    kind: str
+    classes: Mapping[str, str]
+    positive: str | None = None
+
+    @property
+    def mood(self) -> str | None:
+        """The mood that the target is about, if it is about one."""
+        is_mood = self.name.startswith("mood_")
+        return self.name.removeprefix("mood_") if is_mood else None
+
+
+class Rule(NamedTuple):
+    """Estimates one class (or genre) from auto-tags.
+
+    Attributes
+    ----------
+    tags
+        Tags that speak for the class, each as ``vocabulary:tag``.
+    threshold
+        The sum of their mean activations that makes the class's strength 1.
+    """
+
+    tags: tuple[str, ...]
+    threshold: float
+
+
+class File(NamedTuple):
+    """A file that can be fetched.
+
+    Attributes
+    ----------
+    path
+        Below the source.
+    sha256, size
+        Its digest and its bytes, where they are known.
+    """
+
+    path: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+class Published(NamedTuple):
+    """A model that upstream has published.
+
+    Attributes
+    ----------
+    id
+        Upstream's current base name.
+    aliases
+        Its other names, among them the announcement's.
+    family
+        The architecture and what it was trained on, as in the id.
+    target
+        Name of the target; None for extractors without classes.
+    announced
+        Parameters and accuracy (for auto-taggers, ROC-AUC and PR-AUC) as in
+        the announcement's tables; empty if the model came later.
+    licence
+        Of the weights.
+    metadata
+        What it takes and gives.
+    files
+        Where it may be, in the order in which to try.
+    """
+
+    id: str
+    aliases: tuple[str, ...]
+    family: str
+    target: str | None
+    announced: Mapping[str, Any]
+    licence: str
+    metadata: Metadata
+    files: tuple[File, ...]
+
+
+def data_folder() -> Path:
+    """Return the folder with the embedded models and the catalogue.
+
+    An installed package carries it inside; in a checkout, and so in an
+    editable install, it lies at the top.
+    """
+    inside = Path(__file__).parent / "data"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "models"
+
+
+@cache
+def published() -> dict[str, Published]:
+    """Return all models of the catalogue by id."""
+    return {name: _published(name, entry) for name, entry in _entries().items()}
+
+
+@cache
+def names() -> dict[str, str]:
+    """Return the names of all models, each with the id it stands for."""
+    found = {}
+    for name, entry in _entries().items():
+        found.update(dict.fromkeys([name, *entry["aliases"]], name))
+    return found
+
+
+@cache
+def groups() -> dict[str, list[str]]:
+    """Return the ids of the models in each group that has a name.
+
+    Groups are the heads, the models of the announcement, those of a target
+    and those of a family.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for model in published().values():
+        found[model.family].append(model.id)
+        if model.target:
+            found[model.target].append(model.id)
+        if model.metadata.backbone:
+            found["heads"].append(model.id)
+        if model.announced:
+            found["announcement"].append(model.id)
+    return dict(found)
+
+
+@cache
+def targets() -> dict[str, Target]:
+    """Return all targets by name."""
+    classes = {
+        entry["target"]: entry["metadata"]["classes"]
+        for entry in _entries().values()
+    }
+    return {
+        name: Target(
+            name=name,
+            kind=entry["kind"],
+            positive=entry.get("positive"),
+            classes={
+                each: entry["readable"].get(each, readable(each))
+                for each in classes[name]
+            },
+        )
+        for name, entry in _data("targets.json").items()
+    }
+
+
+def readable(name: str) -> str:
+    """Return a class's name for people, where nobody has written one."""
+    return name.replace("_", " ")
+
+
+@cache
+def rules() -> dict[str, dict[str, Rule]]:
+    """Return per target, and for ``genres``, the rule of each class."""
+    return {
+        target: {
+            name: Rule(tuple(entry["tags"]), entry["threshold"])
+            for name, entry in classes.items()
+        }
+        for target, classes in _data("rules.json").items()
+    }
+
+
+def rules_digest() -> str:
+    """Return the digest of the rules and of how classes are named."""
+    import hashlib  # costs more than all else that beets would load for us
+
+    names = ("targets.json", "rules.json")
+    content = b"".join((data_folder() / name).read_bytes() for name in names)
+    return hashlib.sha256(content).hexdigest()
+
+
+@cache
+def _entries() -> dict[str, Any]:
+    return _data("catalogue.json")
+
+
+def _published(name: str, entry: dict[str, Any]) -> Published:
+    facts = entry["metadata"]
+    return Published(
+        **{
+            **entry,
+            "id": name,
+            "aliases": tuple(entry["aliases"]),
+            "files": tuple(File(**file) for file in entry["files"]),
+            "metadata": Metadata(
+                **{
+                    **facts,
+                    "classes": tuple(facts["classes"]),
+                    "outputs": tuple(facts["outputs"].items()),
+                    "metrics": tuple(facts["metrics"].items()),
+                }
+            ),
+        }
+    )
+
+
+def _data(name: str) -> dict[str, Any]:
+    return read_json(data_folder() / name)

@@ -1,0 +1,155 @@
+"""A model file from a server or a folder into the model folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from soundtags.errors import (
+    NotAModel,
+    NotPublished,
+    UnreachableSource,
+    WrongDigest,
+)
+from soundtags.models.partial_file import OTHER_SOURCE, Part
+from soundtags.models.transfer import download
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from soundtags.models.catalogue import File
+
+URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # "D:\" is none
+
+# Causes for which the next candidate is tried, the most telling one last.
+UNSUITABLE = (NotPublished, NotAModel, WrongDigest)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that was fetched.
+
+    Attributes
+    ----------
+    path
+        The file in the model folder.
+    origin
+        URL or path of what it was fetched from.
+    sha256
+        Its digest, which is recorded.
+    known
+        Whether the digest was known beforehand, and so was checked.
+    """
+
+    path: Path
+    origin: str
+    sha256: str
+    known: bool
+
+
+def _silent(_done: int, _total: int | None) -> None:
+    pass
+
+
+def fetch(
+    candidates: Sequence[File],
+    folder: Path,
+    source: str,
+    *,
+    insecure: bool = False,
+    report: Callable[[int, int | None], None] = _silent,
+    timeout: float = 30.0,
+    pause: float = 1.0,
+) -> Fetched:
+    """Get the first of some files that is there and is what it should be.
+
+    Parameters
+    ----------
+    candidates
+        The files to try, in order; at least one.
+    folder
+        Where to put it; made if need be.
+    source
+        URL or path of a folder with the candidates' paths below it. In a
+        folder, the files may also lie side by side.
+    insecure
+        Whether plain HTTP is good enough.
+    report
+        Called during the transfer with the bytes that are here, and with
+        those of the whole file or None.
+    timeout
+        Seconds to wait for a server's next word.
+    pause
+        Seconds before a transfer that broke off is tried again; twice as
+        many before the last attempt.
+
+    Returns
+    -------
+    Fetched
+        The file, complete and verified.
+
+    Raises
+    ------
+    UnreachableSource
+        If the source is not there, does not work or breaks off.
+    NotPublished, NotAModel, WrongDigest
+        If no candidate is what it should be: the most telling failure.
+    InsecureSource
+        If the source, or where it leads, is not HTTPS.
+    NoSpace, UnwritableFolder
+        If the model folder cannot take the file.
+    """
+    failures = []
+    for candidate in candidates:
+        for origin in _origins(source, candidate.path):
+            target = folder / PurePosixPath(candidate.path).name
+            part = Part(candidate, origin, target, report)
+            try:
+                with part.tidied():
+                    if URL.match(source):
+                        sha256 = download(part, insecure, timeout, pause)
+                    else:
+                        sha256 = _copy(part)
+            except UNSUITABLE as exc:
+                failures.append(exc)
+            else:
+                known = candidate.sha256 is not None
+                return Fetched(target, origin, sha256, known)
+    raise max(failures, key=lambda exc: UNSUITABLE.index(type(exc)))
+
+
+def _origins(source: str, path: str) -> list[str]:
+    """Return where in a source a file may be."""
+    parts = PurePosixPath(path).parts
+    is_below = parts and not path.startswith("/") and ".." not in parts
+    if not is_below or set(path) & set("\\:\0"):
+        raise NotAModel(f"{path!r} is not the path of a file below a source")
+    if URL.match(source):
+        return [f"{source.rstrip('/')}/{quote(path)}"]
+    if not Path(source).is_dir():
+        raise UnreachableSource(
+            f"{parts[-1]} from {source}: no such folder; {OTHER_SOURCE}"
+        )
+    return [str(Path(source, *parts)), str(Path(source, parts[-1]))]
+
+
+def _copy(part: Part) -> str:
+    """Get a file from a folder; return its digest."""
+    origin = Path(part.origin)
+    with part.opened():
+        if not origin.is_file():
+            raise part.failure(NotPublished, "no such file")
+        part.clear()
+        try:
+            with origin.open("rb") as file:
+                part.expect(os.fstat(file.fileno()).st_size)
+                shutil.copyfileobj(file, part)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            raise part.failure(UnreachableSource, reason) from exc
+    return part.finish()

@@ -1,0 +1,221 @@
+"""The models that are here: graphs, each with its metadata."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from soundtags.errors import UnknownModel, UnusableModel
+from soundtags.models import catalogue, checksums, metadata
+from soundtags.models.catalogue import (
+    LIST,
+    NUMBERS,
+    SPLIT,
+    STYLES,
+    TEXT,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from soundtags.models.metadata import Metadata
+
+# Before the fields of targets that nobody has named, so that no model can
+# overwrite a field of somebody else's.
+PREFIX = "soundtags_"
+
+
+class Model(NamedTuple):
+    """A frozen graph and what is known of it.
+
+    Attributes
+    ----------
+    id
+        The file's name without its ending.
+    graph
+        The file.
+    sha256
+        Digest of the file.
+    target
+        What its classes answer; None for extractors without classes.
+    metadata
+        What it takes and gives.
+    """
+
+    id: str
+    graph: Path
+    sha256: str
+    target: str | None
+    metadata: Metadata
+
+
+def graphs(folder: Path) -> dict[str, Path]:
+    """Return the graphs that can be used, embedded ones included.
+
+    Parameters
+    ----------
+    folder
+        The user's model folder, which need not exist.
+
+    Returns
+    -------
+    dict
+        Id to file, for every ``.pb`` that has a ``.json`` beside it or is in
+        the catalogue.
+    """
+    embedded = catalogue.data_folder()
+    found = [*embedded.glob("*.pb"), *folder.glob("*.pb")]
+    return {
+        graph.stem: graph
+        for graph in sorted(found, key=lambda path: path.stem)
+        if os.path.isfile(graph) and _has_metadata(graph)
+    }
+
+
+def find(names: Iterable[str], folder: Path) -> list[Model]:
+    """Read the models that the user named.
+
+    Raises
+    ------
+    UnknownModel
+        If there is none of that name.
+    UnusableModel
+        If its metadata does not describe a model we can run.
+    """
+    here = graphs(folder)
+    found: dict[str, Model] = {}
+    for name in names:
+        known = name if name in here else catalogue.names().get(name, name)
+        if known not in here:
+            raise UnknownModel(_unknown(name, known, here, folder))
+        found[known] = read_model(here[known])
+    return list(found.values())
+
+
+def read_model(graph: Path) -> Model:
+    """Read what is known of a graph.
+
+    Raises
+    ------
+    UnusableModel
+        If that cannot be read, or the file is not what was fetched.
+    """
+    facts = read_metadata(graph)
+    try:
+        sha256 = checksums.file_sha256(graph)
+        fetched = checksums.recorded(graph.parent).get(graph.name, sha256)
+    except OSError as exc:
+        raise UnusableModel(f"{graph}: {exc.strerror}") from exc
+    if fetched != sha256:
+        raise UnusableModel(
+            f"{graph.name}: not the file that was fetched; remove it and fetch"
+            f" it again: beet soundmodels remove {graph.stem}"
+        )
+    target = target_of(graph.stem, facts)
+    return Model(
+        id=graph.stem,
+        graph=graph,
+        sha256=sha256,
+        target=target.name if target else None,
+        metadata=facts,
+    )
+
+
+def read_metadata(graph: Path) -> Metadata:
+    """Read the JSON beside a graph, or else the catalogue's entry.
+
+    Upstream has corrected the order of some classes. Where a JSON has the
+    classes of the catalogue in another order, it is an old one, and the
+    catalogue's order holds.
+
+    Raises
+    ------
+    UnusableModel
+        If the JSON cannot be read or does not describe a model we can run.
+    """
+    path = graph.with_suffix(".json")
+    known = _published(graph.stem)
+    if known and not os.path.isfile(path):
+        return known.metadata
+    facts = metadata.read(path)
+    if known and set(known.metadata.classes) == set(facts.classes):
+        return facts._replace(classes=known.metadata.classes)
+    return facts
+
+
+def targets(folder: Path) -> dict[str, Target]:
+    """Return all targets by name, those of foreign models included."""
+    found = dict(catalogue.targets())
+    for name, graph in graphs(folder).items():
+        if name in catalogue.names():
+            continue  # its target is known
+        try:
+            target = target_of(name, metadata.read(graph.with_suffix(".json")))
+        except UnusableModel:
+            continue  # said when a plan is made
+        if target:
+            found.setdefault(target.name, target)
+    return found
+
+
+def target_of(name: str, facts: Metadata) -> Target | None:
+    """Return what a model's classes answer.
+
+    Names of files vary; it is the classes that make a target. Only between
+    targets with the same classes, and for new ones, the name decides.
+    """
+    if not facts.classes:
+        return None
+    known = _published(name)
+    if known and known.target:
+        return catalogue.targets()[known.target]
+    alike = {
+        target.name: target
+        for target in catalogue.targets().values()
+        if set(target.classes) == set(facts.classes)
+    }
+    base = name.split("-")[0]
+    if base in alike or len(alike) == 1:
+        return alike.get(base) or next(iter(alike.values()))
+    field = PREFIX + _plain(base)
+    kind = _kind(facts)
+    if kind == NUMBERS:
+        readable = {each: f"{field}_{_plain(each)}" for each in facts.classes}
+    else:
+        readable = {each: catalogue.readable(each) for each in facts.classes}
+    return Target(field, kind, readable)
+
+
+def _kind(facts: Metadata) -> str:
+    if facts.regression:
+        return NUMBERS
+    if any(SPLIT in name for name in facts.classes):
+        return STYLES
+    return LIST if facts.multi_label else TEXT
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\W+", "_", name.lower())
+
+
+def _published(name: str) -> catalogue.Published | None:
+    known = catalogue.names().get(name)
+    return catalogue.published()[known] if known else None
+
+
+def _has_metadata(graph: Path) -> bool:
+    # Path.is_file would raise an error where a folder cannot be searched.
+    beside = os.path.isfile(graph.with_suffix(".json"))
+    return beside or graph.stem in catalogue.names()
+
+
+def _unknown(name: str, known: str, here: Iterable[str], folder: Path) -> str:
+    if known in catalogue.names():
+        return f"{known} is not here; get it: beet soundmodels fetch {known}"
+    return (
+        f"no model {name} here; installed are: {', '.join(here)}. See beet"
+        f" soundmodels for more, or put {name}.pb and {name}.json into {folder}"
+    )

@@ -1,0 +1,153 @@
+"""The metadata of a model, as upstream publishes it beside each graph."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from soundtags.errors import UnusableModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# Upstream's name of what feeds a head with an embedding.
+EMBEDDING_INPUT = "TensorflowPredict2D"
+
+MAX_BYTES = 10**6  # upstream's longest file has 15 kB
+
+
+class Metadata(NamedTuple):
+    """What a model takes and gives.
+
+    Attributes
+    ----------
+    classes
+        In the order of the model's output; none for an extractor.
+    algorithm
+        Upstream's name of what computes the input: a front end, or
+        :data:`EMBEDDING_INPUT`.
+    backbone
+        Id of the model whose embedding is the input; None if patches are.
+    input
+        Node that is fed.
+    outputs
+        Pairs of a node and its purpose: "predictions", "embeddings" or "".
+    multi_label
+        Whether several classes can hold at once.
+    regression
+        Whether the output are plain numbers.
+    metrics
+        Pairs of a published figure's name and its value, shares as 0 to 1.
+    """
+
+    classes: tuple[str, ...]
+    algorithm: str
+    backbone: str | None
+    input: str
+    outputs: tuple[tuple[str, str], ...]
+    multi_label: bool
+    regression: bool
+    metrics: tuple[tuple[str, float], ...]
+
+    @property
+    def predictions(self) -> str | None:
+        """The node with the activations of the classes, if there is one."""
+        return self._node("predictions")
+
+    @property
+    def embedding(self) -> str | None:
+        """The node with the embedding that heads start from, if any."""
+        return self._node("embeddings")
+
+    def _node(self, wanted: str) -> str | None:
+        nodes = (node for node, purpose in self.outputs if purpose == wanted)
+        return next(nodes, None)
+
+
+def parse(content: Mapping[str, Any]) -> Metadata:
+    """Read what a model takes and gives from upstream's JSON.
+
+    Raises
+    ------
+    UnusableModel
+        If the JSON is not in the form that upstream publishes.
+    """
+    try:
+        inference, schema = content["inference"], content["schema"]
+        algorithm = _text(inference["algorithm"])
+        backbone = None
+        if algorithm == EMBEDDING_INPUT:
+            backbone = _text(inference["embedding_model"]["model_name"])
+        outputs = schema["outputs"]
+        operations = {output.get("op") for output in outputs}
+        return Metadata(
+            classes=tuple(map(_text, content["classes"])),
+            algorithm=algorithm,
+            backbone=backbone,
+            input=_text(schema["inputs"][0]["name"]),
+            outputs=tuple(
+                (_text(output["name"]), _text(output["output_purpose"]))
+                for output in outputs
+            ),
+            multi_label="Sigmoid" in operations
+            and "multi-class" not in _text(content.get("type", "")),
+            regression="Identity" in operations,
+            metrics=_metrics(content.get("dataset", {}).get("metrics", {})),
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as exc:
+        raise UnusableModel(
+            f"not in the form upstream publishes: {exc!r}"
+        ) from exc
+
+
+def read(path: Path) -> Metadata:
+    """Read a file with upstream's JSON.
+
+    Raises
+    ------
+    UnusableModel
+        If it cannot be read, or is not in the form that upstream publishes.
+    """
+    try:
+        return parse(read_json(path))
+    except UnusableModel as exc:
+        raise UnusableModel(f"{path.name}: {exc}") from exc
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that is no larger than metadata can be.
+
+    Raises
+    ------
+    UnusableModel
+        If it cannot be read, or is not such a file.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UnusableModel("too large for metadata")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise UnusableModel(str(exc.strerror)) from exc
+    except (ValueError, RecursionError) as exc:
+        raise UnusableModel(f"not JSON: {exc}") from exc
+    if not isinstance(content, dict):
+        raise UnusableModel("not in the form upstream publishes")
+    return content
+
+
+def _metrics(figures: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    result = []
+    for name, figure in figures.items():
+        if isinstance(figure, dict):
+            # Regressions have several per class; the first is a correlation.
+            figure = next(iter(figure.values()))
+        if isinstance(figure, (int, float)):  # one is "NA", some are percent
+            result.append((name, figure / 100 if figure > 1 else figure))
+    return tuple(result)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value

@@ -1,0 +1,216 @@
+"""A file that is being fetched: written piece by piece, verified, recorded."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from soundtags.errors import (
+    InsecureSource,
+    NoSpace,
+    NotAModel,
+    NotPublished,
+    SoundtagsError,
+    UnreachableSource,
+    UnwritableFolder,
+    WrongDigest,
+)
+from soundtags.models import checksums
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from soundtags.models.catalogue import File
+
+MAX_BYTES = 10**9
+
+NOT_A_MODEL = re.compile(rb"\s*(<!doctype|<html|\Z)", re.IGNORECASE)
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+OTHER_SOURCE = "name another source in the configuration"
+REMEDIES: dict[type[SoundtagsError], str] = {
+    UnreachableSource: f"try again later, or {OTHER_SOURCE}",
+    NotPublished: OTHER_SOURCE,
+    NotAModel: f"see whether a proxy wants you to log in, or {OTHER_SOURCE}",
+    WrongDigest: OTHER_SOURCE,
+    InsecureSource: "name an https:// address or a folder as the source, or"
+    " allow plain HTTP with --insecure",
+    NoSpace: "make room and try again",
+    UnwritableFolder: "see to its permissions, or name another model_dir",
+}
+
+
+class Part:
+    """What has come of a file, in the model folder beside where it will be.
+
+    Parameters
+    ----------
+    candidate
+        What is known of the file.
+    origin
+        URL or path that it is fetched from.
+    target
+        Where it will be.
+    report
+        Called with the bytes that are here and those of the whole file.
+
+    Attributes
+    ----------
+    done, total
+        Bytes that are here, and those of the whole file if the source says.
+    version
+        What the server calls this state of the file, if anything.
+    resumed
+        Whether what is here has come in several transfers.
+    """
+
+    def __init__(
+        self,
+        candidate: File,
+        origin: str,
+        target: Path,
+        report: Callable[[int, int | None], None],
+    ) -> None:
+        self.origin = origin
+        self.done = 0
+        self.total: int | None = None
+        self.version: str | None = None
+        self.resumed = False
+        self._candidate = candidate
+        self._target = target
+        self._path = target.with_name(f"{target.name}.part")
+        self._file: BinaryIO
+        self._report = report
+
+    def failure(self, kind: type[SoundtagsError], cause: str) -> SoundtagsError:
+        """Return an error about this file, with its remedy."""
+        return kind(
+            f"{self._target.name} from {self.origin}: {cause}; {REMEDIES[kind]}"
+        )
+
+    @contextmanager
+    def tidied(self) -> Iterator[None]:
+        """Leave nothing behind but what a later transfer can continue.
+
+        Raises
+        ------
+        NoSpace, UnwritableFolder
+            If the model folder cannot take the file.
+        """
+        try:
+            with self._disk():
+                yield
+        except (NoSpace, NotAModel, WrongDigest):
+            self._discard()
+            raise
+        finally:
+            if not (self._candidate.sha256 and self.done):
+                self._discard()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Write to it; what is here stays if it can be checked later."""
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as self._file:
+            self.done = self._file.tell()
+            if not (self._candidate.sha256 or self.version):
+                self.clear()
+            yield
+
+    def clear(self) -> None:
+        """Start over."""
+        with self._disk():
+            self._file.truncate(0)
+        self.done = 0
+
+    def expect(self, total: int | None) -> None:
+        """Learn the whole file's size before its content comes.
+
+        Raises
+        ------
+        NotAModel, WrongDigest
+            If that is too much, or not what is known.
+        """
+        self.total = total
+        if total is not None:
+            self._check_size(total)
+
+    def write(self, block: bytes) -> None:
+        """Append what has come."""
+        self.done += len(block)
+        self._check_limit(self.done)
+        with self._disk():
+            self._file.write(block)
+        self._report(self.done, self.total)
+
+    def flush(self) -> None:
+        with self._disk():
+            self._file.flush()
+
+    def finish(self) -> str:
+        """Verify the whole file, put it in its place and return its digest.
+
+        Raises
+        ------
+        UnreachableSource
+            If not all of it is here, or it has come in parts that do not
+            belong together.
+        NotAModel, WrongDigest
+            If it is not what it should be.
+        """
+        self._check_whole()
+        sha256 = checksums.file_sha256(self._path)
+        self._check_digest(sha256)
+        # In this order, being killed in between leaves at worst the digest of
+        # a file that is not there, never a file that nobody will check.
+        checksums.record(self._target.parent, self._target.name, sha256)
+        os.replace(self._path, self._target)
+        return sha256
+
+    def _check_limit(self, size: int) -> None:
+        if size > MAX_BYTES:
+            raise self.failure(NotAModel, f"more than {MAX_BYTES} bytes")
+
+    def _check_size(self, size: int) -> None:
+        self._check_limit(size)
+        if self._candidate.size not in (None, size):
+            cause = f"{size} bytes instead of {self._candidate.size}"
+            raise self.failure(WrongDigest, cause)
+
+    def _check_whole(self) -> None:
+        if self.total not in (None, self.done):
+            cause = f"broke off after {self.done} of {self.total} bytes"
+            raise self.failure(UnreachableSource, cause)
+        with self._path.open("rb") as file:
+            if NOT_A_MODEL.match(file.read(1024)):
+                raise self.failure(NotAModel, "a web page, or nothing")
+
+    def _check_digest(self, sha256: str) -> None:
+        known = self._candidate.sha256
+        if known in (None, sha256):
+            self._check_size(self.done)
+        elif self.resumed:
+            self._discard()
+            raise self.failure(UnreachableSource, "its parts do not match")
+        else:
+            cause = f"SHA-256 {sha256} instead of {known}"
+            raise self.failure(WrongDigest, cause)
+
+    def _discard(self) -> None:
+        with suppress(OSError):
+            self._path.unlink()
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Tell errors of our disk from those of the source."""
+        try:
+            yield
+        except OSError as exc:
+            kind = NoSpace if exc.errno in DISK_FULL else UnwritableFolder
+            folder, cause = self._target.parent, exc.strerror or exc
+            message = f"cannot write to {folder}: {cause}"
+            raise self.failure(kind, message) from exc

@@ -1,0 +1,276 @@
+"""Which models run on which patches: plain data, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from soundtags.audio.features import FeatureSpec
+from soundtags.audio.patches import FRONT_ENDS
+from soundtags.errors import UnknownModel, UnusableModel
+from soundtags.models import catalogue, installed
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
+    from pathlib import Path
+
+    from soundtags.models.catalogue import Target
+    from soundtags.models.installed import Model
+    from soundtags.models.settings import Settings
+
+# Raise it when the same plan gives other numbers than before.
+REVISION = 2
+# Raise it when a model gives other activations for the same patches.
+HEARING = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the analysis of a file depends on, besides the file.
+
+    Attributes
+    ----------
+    models
+        Those whose activations are wanted.
+    backbones
+        Those whose embeddings heads among the models start from.
+    settings
+        The rest.
+    targets
+        What the models answer, by name.
+    """
+
+    models: tuple[Model, ...]
+    backbones: tuple[Model, ...]
+    settings: Settings
+    targets: Mapping[str, Target] = field(hash=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """Short digest: a track with another one is stale."""
+        used = sorted(
+            (model.id, model.sha256, model.metadata.classes)
+            for model in {*self.models, *self.backbones}
+        )
+        content = [
+            REVISION,
+            used,
+            sorted(model.id for model in self.models),
+            asdict(self.settings),
+            catalogue.rules_digest(),
+        ]
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def fed(self) -> list[Model]:
+        """The models that patches are fed to, each once."""
+        own = [model for model in self.models if not model.metadata.backbone]
+        return list(dict.fromkeys([*own, *self.backbones]))
+
+    @property
+    def front_ends(self) -> set[str]:
+        """The front ends that patches are needed of."""
+        return {model.metadata.algorithm for model in self.fed}
+
+    @property
+    def wanted(self) -> FeatureSpec:
+        """What is wanted of files."""
+        return FeatureSpec(
+            self.front_ends, self.settings.patches, self.settings.resampler
+        )
+
+    @cached_property
+    def front_end_of(self) -> dict[str, str]:
+        """The front end that each model listens to, by id."""
+        return {
+            model.id: fed.metadata.algorithm
+            for fed in self.fed
+            for model in (fed, *self.heads(fed))
+        }
+
+    def identity(self, model: Model) -> str:
+        """Return a name for what a model makes of the same patches."""
+        backbones = [
+            backbone.sha256
+            for backbone in self.backbones
+            if backbone.id == model.metadata.backbone
+        ]
+        files = json.dumps([HEARING, model.sha256, backbones])
+        return f"{model.id} {hashlib.sha256(files.encode()).hexdigest()[:12]}"
+
+    def only(self, names: Collection[str]) -> Plan:
+        """Return a plan for some of the models alone."""
+        models = tuple(each for each in self.models if each.id in names)
+        needed = {each.metadata.backbone for each in models}
+        backbones = tuple(b for b in self.backbones if b.id in needed)
+        return replace(self, models=models, backbones=backbones)
+
+    def heads(self, backbone: Model) -> list[Model]:
+        """Return the models that start from a backbone's embedding."""
+        return [
+            model
+            for model in self.models
+            if model.metadata.backbone == backbone.id
+        ]
+
+
+def make_plan(
+    names: Iterable[str] | None,
+    folder: Path,
+    settings: Settings,
+    warn: Callable[[str], None],
+    without: Collection[str] = (),
+) -> Plan:
+    """Choose models and settle the plan.
+
+    Parameters
+    ----------
+    names
+        Ids or aliases of models to run; None to run, for every target, the
+        best of what is installed.
+    folder
+        The user's model folder.
+    settings
+        The rest of the plan.
+    warn
+        Told of each installed model that had to be left out.
+    without
+        Ids of models that are to be left out without another word.
+
+    Raises
+    ------
+    UnknownModel
+        If a named model, or the backbone a head needs, is not installed.
+    UnusableModel
+        If a named model cannot be run.
+    """
+    targets = installed.targets(folder)
+    if names is None:
+        here = _readable(folder, without, warn)
+        models = _best(_usable(here, targets, warn))
+    else:
+        here = {model.id: model for model in installed.find(names, folder)}
+        models = list(here.values())
+        needed = {m.metadata.backbone for m in models if m.metadata.backbone}
+        for backbone in installed.find(sorted(needed - here.keys()), folder):
+            here[backbone.id] = backbone
+        for model in models:
+            check(model, here, targets)
+    backbones = dict.fromkeys(
+        here[model.metadata.backbone]
+        for model in models
+        if model.metadata.backbone
+    )
+    return Plan(tuple(models), tuple(backbones), settings, targets)
+
+
+def check(
+    model: Model, here: Mapping[str, Model], targets: Mapping[str, Target]
+) -> None:
+    """Check that a model can be run, as far as its metadata tells.
+
+    Parameters
+    ----------
+    model
+        The model.
+    here
+        All models at hand, by id.
+    targets
+        All targets by name.
+
+    Raises
+    ------
+    UnknownModel
+        If it is a head whose backbone is not at hand.
+    UnusableModel
+        If there is no such front end, nothing to ask the model, or another
+        model has taken its target's name for other classes.
+    """
+    if not model.metadata.classes or not model.metadata.predictions:
+        raise UnusableModel(
+            f"{model.id}: has no classes of its own; run a head on it instead"
+        )
+    others = targets[str(model.target)].classes
+    if set(others) != set(model.metadata.classes):
+        raise UnusableModel(
+            f"{model.id}: another model gives {model.target} other classes;"
+            " rename one of the two"
+        )
+    check_input(model, here)
+
+
+def check_input(model: Model, here: Mapping[str, Model]) -> None:
+    """Check that there is what a model is fed with.
+
+    Parameters, errors: as of :func:`check`.
+    """
+    facts = model.metadata
+    if facts.backbone is None:
+        if facts.algorithm not in FRONT_ENDS:
+            raise UnusableModel(
+                f"{model.id}: needs the front end {facts.algorithm}, which is"
+                " not supported"
+            )
+    elif facts.backbone not in here:
+        raise UnknownModel(
+            f"{model.id}: needs {facts.backbone}, which is not here; get it:"
+            f" beet soundmodels fetch {facts.backbone}"
+        )
+    else:
+        backbone = here[facts.backbone].metadata
+        if not backbone.embedding or backbone.algorithm not in FRONT_ENDS:
+            raise UnusableModel(
+                f"{model.id}: needs {facts.backbone}, which gives no embedding"
+            )
+
+
+def _readable(
+    folder: Path, without: Collection[str], warn: Callable[[str], None]
+) -> dict[str, Model]:
+    """Read all installed models that can be read."""
+    here = {}
+    for name, graph in installed.graphs(folder).items():
+        try:
+            if name not in without:
+                here[name] = installed.read_model(graph)
+        except UnusableModel as exc:
+            warn(f"left out: {exc}")
+    return here
+
+
+def _usable(
+    here: Mapping[str, Model],
+    targets: Mapping[str, Target],
+    warn: Callable[[str], None],
+) -> Iterator[Model]:
+    """Yield the models that answer something and can be run."""
+    for model in here.values():
+        if model.metadata.classes:
+            try:
+                check(model, here, targets)
+            except (UnknownModel, UnusableModel) as exc:
+                warn(f"left out: {exc}")
+            else:
+                yield model
+
+
+def _best(models: Iterable[Model]) -> list[Model]:
+    """Keep one model per target: heads first, then the published figures."""
+
+    def merit(model: Model) -> tuple[bool, float, str]:
+        figures = [figure for _, figure in model.metadata.metrics] or [0.0]
+        mean = sum(figures) / len(figures)
+        return bool(model.metadata.backbone), mean, model.id
+
+    best = {str(m.target): m for m in sorted(models, key=merit)}
+    return list(best.values())
