@@ -18,6 +18,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -n -W --keep-going docs docs/_build

@@ -87,7 +87,7 @@ setup(
             "pyyaml>=6.0.1",
             "websocket-client>=1.7",
         ],
-        "lint": ["mypy>=2", "ruff>=0.15"],
+        "lint": ["import-linter>=2.4", "mypy>=2", "ruff>=0.15"],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -176,10 +176,10 @@ def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
     """Yield rows as the plugin, and beets itself, store them for an item."""
     said = {name: something(KINDS[name]) for name in KINDS}
     new = dict.fromkeys(said)
-    said[fields.PLAN], said[fields.AUDIO] = plan, heard(number)
+    said[fields.PLAN], said[fields.INPUT] = plan, heard(number)
     ours = {name: said[name] for name in KINDS.keys() - fields.INTERNAL}
-    said[fields.SAID] = remember(ours)
-    said[fields.BEFORE] = json.dumps({"plan": plan, "fields": new, "tags": {}})
+    said[fields.WRITTEN] = remember(ours)
+    said[fields.UNDO] = json.dumps({"plan": plan, "fields": new, "tags": {}})
     for name, kind in KINDS.items():
         value = kind.to_sql(said[name])
         yield {"entity_id": number + 1, "key": name, "value": value}
@@ -208,7 +208,7 @@ def make_stale(folder: Path) -> None:
         (count,) = transaction.query("SELECT COUNT(*) FROM items")[0]
         transaction.mutate(
             "UPDATE item_attributes SET value = 'another'"
-            f" WHERE key IN ('{fields.PLAN}', '{fields.AUDIO}')"
+            f" WHERE key IN ('{fields.PLAN}', '{fields.INPUT}')"
             " AND entity_id = ?",
             (count // 2 + 1,),
         )

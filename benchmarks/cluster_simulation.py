@@ -110,7 +110,7 @@ def steps(file: Path, result: TrackResult[int], plan: Plan) -> dict[str, float]:
         folder = Path(temporary)
         path = Path(shutil.copy(file, folder))
         Item._types = {**Item._types, **item_types(plan.targets.values())}
-        kept = PredictionCache(folder / "store.db")
+        cache = PredictionCache(folder / "store.db")
         library = Library(str(folder / "library.db"), str(folder))
         item = Item(path=os.fsencode(path))
         library.add(item)
@@ -122,13 +122,13 @@ def steps(file: Path, result: TrackResult[int], plan: Plan) -> dict[str, float]:
         found = {
             "unpickle": median(lambda: pickle.loads(packed)),
             "interpret": median(lambda: interpret(predictions, plan)),
-            "cache": median(lambda: kept.keep(predictions, plan)),
+            "cache": median(lambda: cache.save(predictions, plan)),
             "library": median(store),
             "tags": median(
                 lambda: write_tags(str(path), changed(tags), id3v23=False)
             ),
         }
-        kept.close()
+        cache.close()
         library._close()
     return found
 

@@ -1,15 +1,16 @@
 """Measure what the plugin costs at start-up, and in memory at work.
 
-    python benchmarks/footprint.py MUSIC
+    python benchmarks/footprint.py MUSIC [--pairs 30]
 
 Prints how much longer ``beet version`` takes with the plugin enabled (median
-of thirty pairs, run in turn), and the peak memory of ``beet soundtags`` over a
-throw-away library with copies of the tracks in MUSIC: with the default number
-of patches, and with all.
+of so many pairs of runs, in turn), and the peak memory of ``beet soundtags``
+over a throw-away library with copies of the tracks in MUSIC: with the default
+number of patches, and with all.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -20,7 +21,6 @@ from pathlib import Path
 
 from tree_memory import watching
 
-PAIRS = 30
 CONFIG = """\
 directory: {folder}/music
 library: {folder}/library.db
@@ -56,6 +56,10 @@ def beet(library: Path, *args: str) -> tuple[float, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("music", type=Path)
+    parser.add_argument("--pairs", type=int, default=30)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         without = make_library(Path(temporary) / "without", "")
         enabled = make_library(Path(temporary) / "enabled", "soundtags")
@@ -63,14 +67,14 @@ def main() -> None:
             beet(library, "version")  # not counted: it writes byte code
         costs = [
             -beet(without, "version")[0] + beet(enabled, "version")[0]
-            for _ in range(PAIRS)
+            for _ in range(options.pairs)
         ]
         print(
             f"beet version: {statistics.median(costs) * 1000:+.0f} ms with the"
-            f" plugin (median of {PAIRS} pairs, from {min(costs) * 1000:+.0f}"
-            f" to {max(costs) * 1000:+.0f})"
+            f" plugin (median of {options.pairs} pairs,"
+            f" from {min(costs) * 1000:+.0f} to {max(costs) * 1000:+.0f})"
         )
-        beet(enabled, "import", sys.argv[1])
+        beet(enabled, "import", str(options.music))
         for patches in ("16", "all"):
             config = enabled / "config.yaml"
             text = config.read_text().replace(

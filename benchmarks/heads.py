@@ -1,6 +1,6 @@
 """Measure what heads cost beside the backbone that they share.
 
-    python benchmarks/heads.py TRACK [--models MODELS]
+    python benchmarks/heads.py TRACK [--models MODELS] [--rounds 9]
 
 Runs `msd-musicnn-1` by itself, and fifteen heads on it, over the patches of
 TRACK, in turn, and prints the times and their ratio. Heads come from MODELS
@@ -33,7 +33,6 @@ from soundtags.models.settings import Settings
 BACKBONE = "msd-musicnn-1"
 FAMILY = "msd-musicnn"
 HEADS = 15
-ROUNDS = 9
 
 
 def provide(name: str, folder: Path, models: Path | None) -> bool:
@@ -59,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("track", type=Path)
     parser.add_argument("--models", type=Path)
+    parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     heads = catalogue.groups()[FAMILY][:HEADS]
     with tempfile.TemporaryDirectory() as temporary:
@@ -71,7 +71,7 @@ def main() -> None:
         (track,) = features(str(options.track), plans["backbone"].wanted)
         pool = SessionPool(2 * 10**9)
         times: dict[str, list[float]] = {name: [] for name in plans}
-        for _ in range(ROUNDS + 1):
+        for _ in range(options.rounds + 1):
             for name, made in plans.items():
                 started = time.perf_counter()
                 (said,) = predict([track.patches], plan_nodes(made), pool)

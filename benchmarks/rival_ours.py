@@ -78,7 +78,7 @@ def read_and_run(
 ) -> None:
     """Analyse a file, step by step, in this thread."""
     with watch.running("decode"):  # less what is found within
-        parts = list(features.features(file, plan.wanted))
+        parts = list(features.features(file, plan.feature_spec))
     with watch.running("scores"):
         chunks = [part.patches for part in parts]
         results = predict(chunks, plan_nodes(plan), pool)
@@ -165,9 +165,9 @@ class Tasks:
         def work(files: list[str]) -> dict[str, Any]:
             analyses = analyse(files, plan, pool, jobs)
             return {
-                "audio": sum(each.heard.seconds for each in analyses),
+                "audio": sum(each.predictions.seconds for each in analyses),
                 "patches": sum(count(each, plan) for each in analyses),
-                "scores": [each.answers for each in analyses],
+                "scores": [each.model_means for each in analyses],
             }
 
         return work
@@ -254,9 +254,9 @@ def copy_classifiers(models: Path, folder: Path) -> list[str]:
     return names
 
 
-def count(found: Interpretation, plan: Plan) -> int:
+def count(analysis: Interpretation, plan: Plan) -> int:
     """Return how many patches were fed to models for a file."""
-    length = round(found.seconds * RATE)
+    length = round(analysis.predictions.seconds * RATE)
     kinds = [FRONT_ENDS[model.metadata.algorithm] for model in plan.fed]
     return sum(
         len(

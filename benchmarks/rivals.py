@@ -303,7 +303,7 @@ def few_files(models: Path, essentia: str | None) -> dict[str, Contender]:
     return found
 
 
-def machine() -> dict[str, Contender]:
+def gauges() -> dict[str, Contender]:
     """Return who measures the machine, and models alone on it."""
     return {
         "product": ours("matrix product", "product"),
@@ -523,6 +523,7 @@ def stages_table(
 
 
 def contest(
+    gauges: dict[str, Contender],
     contenders: dict[str, Contender],
     tracks: list[Path],
     warmup: list[Path],
@@ -538,7 +539,7 @@ def contest(
     """
     answers: Answers = {}
     found = []
-    with Arena(machine(), []) as gauge, Arena(contenders, warmup) as arena:
+    with Arena(gauges, []) as gauge, Arena(contenders, warmup) as arena:
         took = 0.0
         for number in range(rounds):
             started = time.monotonic()
@@ -608,7 +609,9 @@ def main() -> None:
     until = time.monotonic() + 60 * given.minutes
     fifteen, fell = once(some, few, warmup)
     taken, out = once(steps, tracks, warmup)
-    answers, found, failed = contest(many, tracks, warmup, given.rounds, until)
+    answers, found, failed = contest(
+        only(gauges(), given.only), many, tracks, warmup, given.rounds, until
+    )
 
     if found:
         print(f"{machine_table(found)}\n")

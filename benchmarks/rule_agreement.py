@@ -100,7 +100,7 @@ class Track:
         with ThreadPoolExecutor() as team:
             outputs = [
                 predict([chunk.patches], plan_nodes(models), pool, team.map)[0]
-                for chunk in features(str(file), models.wanted)
+                for chunk in features(str(file), models.feature_spec)
             ]
         self.activations = {
             model.id: np.concatenate(

@@ -1,4 +1,4 @@
-"""A file to another version of itself: as a whole, or not at all."""
+"""Atomic writes: a file changes as a whole, or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path as Path_
 
-    from soundtags.audio.decoding import Path
+    from soundtags.types import Path
 
 PREFIX = ".soundtags-"
 ENDING = 8  # characters of a name's ending that say what a file is

@@ -1,4 +1,4 @@
-"""What can go wrong, one class per cause."""
+"""The exceptions, one class per cause; all derive from SoundtagsError."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class LockedLibrary(SoundtagsError):
     """A library that another program does not let go of."""
 
 
-class UnusableStore(SoundtagsError):
-    """A file of what was heard that cannot be read or written."""
+class UnusableCache(SoundtagsError):
+    """Raised when the cache of predictions cannot be read or written."""
 
 
 class Stopped(SoundtagsError):

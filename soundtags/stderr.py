@@ -1,4 +1,4 @@
-"""Keeps what native libraries say away from the user's terminal."""
+"""Silences native libraries, which write to standard error past Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to so many columns, as there is room for."""
+"""Truncating text to a number of columns."""
 
 from __future__ import annotations
 

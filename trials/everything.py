@@ -1,6 +1,6 @@
 """Let the command loose on everything that libraries can hold.
 
-    python trials/everything.py [FOLDER ...] [--jobs 1 2 4] [--table]
+    python trials/everything.py [FOLDER ...] [--jobs 1 2] [--hours 3] [--table]
 
 A throw-away library gets copies of all files in the folders, and what the
 script makes: links to nowhere and to themselves, a pipe, folders and devices
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 RATE = 44100
 SECONDS = 5
-LONG = 3 * 3600
 CONFIG = """\
 directory: {folder}/music
 library: {folder}/library.db
@@ -85,10 +84,10 @@ def with_sample(value: float) -> Callable[[Path], None]:
     return wav(samples)
 
 
-def long_file(path: Path) -> None:
+def write_minutes(path: Path, minutes: int) -> None:
     with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
         part = music(60, 8000)
-        for _ in range(LONG // 60):
+        for _ in range(minutes):
             file.write(part)
 
 
@@ -151,7 +150,6 @@ MADE: dict[str, tuple[str, Callable[[Path], Any]]] = {
         "noise.wav",
         wav(np.random.default_rng(1).uniform(-1, 1, 5 * RATE)),
     ),
-    "3 hours": ("long.wav", long_file),
     "64 KB of junk first": (
         "junk.mp3",
         lambda p: p.write_bytes(os.urandom(1 << 16) + encoded("mp3")),
@@ -169,7 +167,9 @@ MADE: dict[str, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
-def provide(folder: Path, sources: list[Path]) -> dict[bytes, str]:
+def provide(
+    folder: Path, sources: list[Path], hours: float
+) -> dict[bytes, str]:
     """Fill a folder; return the path of each to what it is called."""
     found = {}
     for source in sources:
@@ -181,6 +181,8 @@ def provide(folder: Path, sources: list[Path]) -> dict[bytes, str]:
                 found[os.fsencode(target)] = f"{source.name}/{file.name}"
     odd = folder / "odd"
     odd.mkdir()
+    write_minutes(odd / "long.wav", round(60 * hours))
+    found[os.fsencode(odd / "long.wav")] = f"{hours:g} hours"
     for label, (name, make) in MADE.items():
         make(odd / name)
         found[os.fsencode(odd / name)] = label
@@ -261,6 +263,7 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--jobs", nargs="+", default=["1", "2", "4"])
+    parser.add_argument("--hours", type=float, default=3, help="of one file")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     wrong = []
@@ -268,7 +271,7 @@ def main() -> None:
         folder = Path(temporary)
         (folder / "music").mkdir()
         (folder / "config.yaml").write_text(CONFIG.format(folder=folder))
-        files = provide(folder / "music", options.folders)
+        files = provide(folder / "music", options.folders, options.hours)
         library = Library(str(folder / "library.db"), str(folder / "music"))
         for path, label in files.items():
             library.add(Item(path=path, title=label))

@@ -1,6 +1,6 @@
 """Kill beet at random moments, again and again, and look at the files.
 
-    python trials/kills.py MUSIC [--times 300] [--seed 0]
+    python trials/kills.py MUSIC [--times 300] [--full 20] [--seed 0]
 
 By turns, copies of the tracks in MUSIC are imported into an empty library, and
 those in another library are analysed by the command. Each time, beet is killed
@@ -8,9 +8,9 @@ those in another library are analysed by the command. Each time, beet is killed
 that it had, with the tags of others that it had, and the library must be sound.
 (But for files that beets was just copying, which have the beginning of what
 they come from: these are counted.)
-Every twentieth time, import and command may run to their ends, after which all
-tracks must be analysed, and the files say what the library says. The exit
-status is 1 if any of this was not so. Needs POSIX.
+Every twentieth time (--full), import and command may run to their ends, after
+which all tracks must be analysed, and the files say what the library says. The
+exit status is 1 if any of this was not so. Needs POSIX.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ import: {{copy: yes, write: yes, autotag: no, quiet: yes, resume: no,
 paths: {{default: $title, singleton: $title, comp: $title}}
 ui: {{color: no}}
 """
-FULL = 20  # turns until one may end
 State = tuple[str, list[object]]  # digest of the audio, tags of others
 OTHERS = ("title", "artist", "album", "year", "track", "comments")
 
@@ -167,6 +166,7 @@ def main() -> None:
     )
     parser.add_argument("music", type=Path)
     parser.add_argument("--times", type=int, default=300)
+    parser.add_argument("--full", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     mediafile.MediaFile.add_field(
@@ -196,7 +196,7 @@ def main() -> None:
             moment = chance.uniform(0.3, 1.1 * took)
             ended += home.run(*command, limit=moment)
             home.check()
-            if number % FULL >= FULL - 2:
+            if number % options.full >= options.full - 2:
                 home.complete()
                 print(f"{number + 1} of {options.times}", file=sys.stderr)
         faults = [fault for home in homes for fault in home.faults]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beets import config as beets_config
 from beets import plugins, ui
+from beets.exceptions import UserError
 from beets.util import displayable_path
 from confuse import ConfigError
 from mediafile import MediaFile
 
-from beetsplug.soundtags import albums, configuration, fields
+from beetsplug.soundtags import albums, configuration, fields, queries
 from beetsplug.soundtags.commands import COMMANDS
+from beetsplug.soundtags.tag_formats import media_field
 from soundtags.errors import SoundtagsError, UnwritableTags
 from soundtags.models import catalogue, installed
 
@@ -99,13 +101,16 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def _subcommand(self, command: Command) -> ui.Subcommand:
         def run(lib: Library, opts: Values, args: list[str]) -> None:
-            command.run(lib, self.config, self._log, opts, args)
+            try:
+                command.run(lib, self.config, self._log, opts, args)
+            except SoundtagsError as exc:
+                raise UserError(str(exc)) from exc
 
         parser = ui.CommonOptionsParser(
             usage=f"%prog {command.usage}", description=command.description
         )
-        for flags, settings in command.options:
-            parser.add_option(*flags, **settings)
+        for option in command.options:
+            parser.add_option(option)
         made = ui.Subcommand(command.name, parser, command.help)
         made.func = run
         return made
@@ -123,12 +128,14 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         for name in names:
             if name not in MediaFile.__dict__:
                 kind = fields.kind_of(self._types[name])
-                self.add_media_field(name, fields.media_field(name, kind))
+                self.add_media_field(name, media_field(name, kind))
 
     def _declare_album_fields(self) -> None:
         # Types of others may not bear with albums that have nothing to say.
         for name in albums.FIELDS.keys() & self.item_types:
-            self.album_template_fields[name] = partial(albums.say, name=name)
+            self.album_template_fields[name] = partial(
+                albums.album_value, name=name
+            )
 
     def _listens_on_import(self) -> bool:
         try:
@@ -160,8 +167,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self, tagger: Tagger, item: Item, outcome: Outcome | None
     ) -> None:
         from beetsplug.soundtags.history import snapshot
-        from beetsplug.soundtags.library import store
-        from beetsplug.soundtags.tagger import note_file
+        from beetsplug.soundtags.queries import store_items
+        from beetsplug.soundtags.safe_write import note_file
 
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
@@ -174,7 +181,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             self._pending[item.id] = Pending(names, item[fields.PLAN], before)
             # Up to date when the file is: a killed import is begun again.
             del item[fields.PLAN]
-            store(item)
+            store_items(item)
 
     def _go_on_without(self, error: Exception) -> None:
         # The import goes on: music first, tags later.
@@ -208,8 +215,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
 def _complete(item: Item, pending: Pending) -> None:
     """Write an item's file, and say in the library that it is up to date."""
-    from beetsplug.soundtags.library import store
-    from beetsplug.soundtags.tagger import modified, write_item
+    from beetsplug.soundtags.queries import store_items
+    from beetsplug.soundtags.safe_write import modified, write_item
 
     try:
         # Beets has just put the file there, newer than it said.
@@ -218,7 +225,7 @@ def _complete(item: Item, pending: Pending) -> None:
             write_item(item, pending.names)
         item[fields.PLAN] = pending.plan
     except SoundtagsError:
-        fields.put(item, pending.before)
+        queries.set_values(item, pending.before)
         raise
     finally:
-        store(item)
+        store_items(item)

@@ -1,11 +1,12 @@
-"""What is said of albums: what their tracks have in common."""
+"""Fields of albums: what their tracks have in common."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from beetsplug.soundtags.fields import LIST_OF_NAMES, NUMBER, own
+from beetsplug.soundtags.fields import LIST_OF_NAMES, NUMBER
+from beetsplug.soundtags.queries import own_value, track_values
 from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:
@@ -16,15 +17,9 @@ if TYPE_CHECKING:
 
     Lists = Sequence[list[str]]
 
-OF_TRACKS = """
-SELECT (
-    SELECT value FROM item_attributes WHERE entity_id = items.id AND key = ?
-) FROM items WHERE album_id = ?
-"""
-
 
 def ranked(lists: Iterable[list[str]]) -> list[str]:
-    """Return what tracks name, most common first; early names count more."""
+    """Return names, the most common first; those early in a list count more."""
     votes: dict[str, float] = defaultdict(float)
     for names in lists:
         for place, name in enumerate(names, start=1):
@@ -33,7 +28,7 @@ def ranked(lists: Iterable[list[str]]) -> list[str]:
 
 
 def prevailing(lists: Lists) -> list[str]:
-    """Return what at least half of the tracks name."""
+    """Return the names that at least half of the tracks have."""
     counts = Counter(name for names in lists for name in set(names))
     return [name for name in ranked(lists) if 2 * counts[name] >= len(lists)]
 
@@ -55,11 +50,11 @@ FIELDS: dict[str, tuple[Type, Callable[[Any], Any]]] = {
 }
 
 
-def say(album: Album, name: str) -> Any:
-    """Return what an album, or else all of its tracks say; None if nothing.
+def album_value(album: Album, name: str) -> Any:
+    """Return the value of an album, or else what its tracks have in common.
 
-    Beets asks albums for what tracks have not got, so an album of which one
-    has nothing to say says nothing, either: it would speak for that track.
+    None if a track has no value: beets shows tracks the values of their album
+    where they have none, so such a track would get one.
 
     Parameters
     ----------
@@ -68,13 +63,12 @@ def say(album: Album, name: str) -> Any:
     name
         One of `FIELDS`.
     """
-    set_by_hand = own(album, name)
-    if set_by_hand is not None:
-        return set_by_hand
+    own = own_value(album, name)
+    if own is not None:
+        return own
     kind, in_common = FIELDS[name]
-    with album.db.transaction() as transaction:
-        rows = transaction.query(OF_TRACKS, (name, album.id))
-    said = [
-        value if value is None else kind.from_sql(value) for (value,) in rows
+    values = [
+        value if value is None else kind.from_sql(value)
+        for value in track_values(album, name)
     ]
-    return None if None in said else in_common(said)
+    return None if None in values else in_common(values)

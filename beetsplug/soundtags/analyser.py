@@ -1,4 +1,4 @@
-"""Items to interpretations: what the command and the import share."""
+"""Analyses items; shared by the command and the import."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from beets import config as beets_config
 from beets.util import syspath
 
-from beetsplug.soundtags.fields import AUDIO, PLAN, own
-from soundtags.errors import BrokenModels, UnusableStore, capture_errors
+from beetsplug.soundtags.fields import INPUT, PLAN
+from beetsplug.soundtags.queries import own_value
+from soundtags.errors import BrokenModels, UnusableCache, capture_errors
 from soundtags.inference.cache_index import Coverage
 from soundtags.labelling.interpret import interpret
 from soundtags.stderr import silence_stderr
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 
     from beets.library import Item
 
-    from soundtags.audio.decoding import Path
     from soundtags.inference.cache import PredictionCache
     from soundtags.inference.engine import Engine
     from soundtags.inference.pipeline import TrackResult
     from soundtags.inference.pooling import TrackPredictions
     from soundtags.labelling.interpret import Interpretation, Outcome
     from soundtags.models.plan import Plan
+    from soundtags.types import Path
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Analyser:
 
     def is_stale(self, item: Item) -> bool:
         """Return whether an item is to be analysed with the current plan."""
-        return self.force or own(item, PLAN) != self.plan.digest
+        return self.force or own_value(item, PLAN) != self.plan.digest
 
     def analyse(
         self, items: Iterable[Item], models: Collection[str] | None = None
@@ -220,7 +221,7 @@ class Analyser:
         """Yield the cache; do without it from the first error on."""
         try:
             yield self.cache
-        except UnusableStore as exc:
+        except UnusableCache as exc:
             self.logger.warning("predictions are not cached: {}", exc)
             self.cache = None
 
@@ -257,5 +258,5 @@ def input_digests(item: Item) -> list[str]:
 
     See :class:`soundtags.audio.features.Features`.
     """
-    digests: str = own(item, AUDIO) or ""
+    digests: str = own_value(item, INPUT) or ""
     return digests.split()

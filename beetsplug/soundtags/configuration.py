@@ -38,21 +38,21 @@ DEFAULTS: dict[str, Any] = {
     **asdict(Settings()),
 }
 
-# What holds Python's lock (storing, writing tags, handing out work) takes about
-# a sixteenth of what a track takes, and every thread has memory of its own.
+# Storing, writing tags and handing out work hold Python's lock for about a
+# sixteenth of the time that a track takes, and each thread takes memory.
 MOST_JOBS = 16
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def unknown(config: ConfigView) -> list[str]:
-    """Say which options there are not."""
+    """Return a message for each option that does not exist."""
     from difflib import get_close_matches
 
     found = []
     for name in config.keys() - DEFAULTS.keys():
         similar = get_close_matches(name, DEFAULTS, 1)
-        hint = f"; is {similar[0]} meant?" if similar else ""
-        found.append(f"{config[name].name}: there is no such option{hint}")
+        hint = f"; did you mean {similar[0]!r}?" if similar else ""
+        found.append(f"{config[name].name}: unknown option{hint}")
     return sorted(found)
 
 

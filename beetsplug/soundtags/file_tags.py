@@ -1,4 +1,4 @@
-"""Fields to a file's own tags, and nothing else in the file."""
+"""Reads and writes the tags of a file, and nothing else in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import mediafile
 
-from beetsplug.soundtags.fields import media_field
+from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
 from soundtags.errors import ChangedMeanwhile, UnwritableTags
 from soundtags.labelling.rules import GENRES
@@ -16,7 +16,7 @@ from soundtags.labelling.rules import GENRES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from soundtags.audio.decoding import Path
+    from soundtags.types import Path
 
     # Field to the values of each tag that stores it.
     Tags = Mapping[str, list[list[str]]]

@@ -1,12 +1,14 @@
-"""What was there before we last wrote, kept to be put back."""
+"""Undo: the values from before the last change, kept to be restored."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from beetsplug.soundtags.fields import BEFORE, INTERNAL, PLAN, SAID, own, put
+from beetsplug.soundtags.fields import INTERNAL, PLAN, UNDO, WRITTEN
 from beetsplug.soundtags.provenance import is_ours, leave
+from beetsplug.soundtags.queries import own_value, set_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,17 +18,47 @@ if TYPE_CHECKING:
     from beetsplug.soundtags.file_tags import Tags
 
 
+@dataclass(frozen=True)
+class Record:
+    """What a track or an album had before the last change.
+
+    Attributes
+    ----------
+    fields
+        Values of fields that have changed since.
+    tags
+        Tags of its file that have been written since.
+    plan
+        Plan by which it is up to date since that change.
+    """
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    tags: Tags = field(default_factory=dict)
+    plan: str | None = None
+
+    @classmethod
+    def from_field(cls, model: Model) -> Record:
+        """Read the record of a track or an album, which may be empty."""
+        stored = own_value(model, UNDO)
+        return cls(**json.loads(stored)) if stored else cls()
+
+    def to_field(self, model: Model) -> None:
+        """Set the record of a track or an album, unless it is empty."""
+        if self.fields or self.tags:
+            model[UNDO] = json.dumps(asdict(self), separators=(",", ":"))
+
+
 def snapshot(model: Model, names: Iterable[str]) -> dict[str, Any]:
-    """Return what some fields and our own of a track or an album are."""
-    return {name: own(model, name) for name in (*names, *INTERNAL)}
+    """Return the values of some fields, and of our internal ones."""
+    return {name: own_value(model, name) for name in (*names, *INTERNAL)}
 
 
 def note(model: Model, before: Mapping[str, Any]) -> None:
-    """Keep what fields were, of those that have changed since.
+    """Record the values of the fields that have changed.
 
-    What was kept before a write that was not finished, as it was killed or
-    failed, stays: nobody has seen the state in between. It stays, too, where
-    nothing has changed.
+    If the last write was never finished, because it was killed or failed, what
+    was recorded then stays: nobody has seen the state in between. It also
+    stays if nothing has changed.
 
     Parameters
     ----------
@@ -35,59 +67,49 @@ def note(model: Model, before: Mapping[str, Any]) -> None:
     before
         What :func:`snapshot` returned.
     """
-    record = _record(model)
+    record = Record.from_field(model)
     changed = {
         name: value
         for name, value in before.items()
-        if name != BEFORE and value != own(model, name)
+        if name != UNDO and value != own_value(model, name)
     }
-    if record["plan"] != before[PLAN]:
-        record["fields"] = {**changed, **record["fields"]}
+    if record.plan != before[PLAN]:
+        record = replace(record, fields={**changed, **record.fields})
     elif changed.keys() - INTERNAL:
-        record = {"fields": changed, "tags": {}}
-    _keep(model, {**record, "plan": own(model, PLAN)})
+        record = Record(changed)
+    replace(record, plan=own_value(model, PLAN)).to_field(model)
 
 
 def note_tags(model: Model, tags: Tags) -> None:
-    """Keep what tags its file had, besides; the first ones count."""
-    record, plan = _record(model), own(model, PLAN)
-    tags = {**tags, **record["tags"]}
-    _keep(model, {**record, "plan": plan, "tags": tags})
+    """Record tags of its file, too; those recorded first stay."""
+    record = Record.from_field(model)
+    replace(
+        record, tags={**tags, **record.tags}, plan=own_value(model, PLAN)
+    ).to_field(model)
 
 
 def put_back(model: Model) -> Tags:
-    """Give fields what they had before, but for those that are not ours.
+    """Restore the fields of a track or an album, except for those of others.
 
     Returns
     -------
     dict
-        The tags that its file had, of those fields.
+        The tags to restore in its file.
     """
-    record, said = _record(model), own(model, SAID) or ""
+    record = Record.from_field(model)
+    written = own_value(model, WRITTEN) or ""
     theirs = {
         name
-        for name in {*record["fields"], *record["tags"]} - {*INTERNAL}
-        if not is_ours(said, name, own(model, name))
+        for name in {*record.fields, *record.tags} - {*INTERNAL}
+        if not is_ours(written, name, own_value(model, name))
     }
-    put(model, _without(record["fields"], theirs))
-    put(model, {BEFORE: None})
-    changed = theirs & record["fields"].keys()
+    set_values(model, _without(record.fields, theirs))
+    set_values(model, {UNDO: None})
+    changed = theirs & record.fields.keys()
     if changed:
-        model[SAID] = leave(own(model, SAID) or "", changed)
-    return _without(record["tags"], theirs)
+        model[WRITTEN] = leave(own_value(model, WRITTEN) or "", changed)
+    return _without(record.tags, theirs)
 
 
 def _without(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: values[name] for name in values.keys() - names}
-
-
-def _record(model: Model) -> dict[str, Any]:
-    kept = own(model, BEFORE)
-    return (
-        json.loads(kept) if kept else {"plan": None, "fields": {}, "tags": {}}
-    )
-
-
-def _keep(model: Model, record: dict[str, Any]) -> None:
-    if record["fields"] or record["tags"]:
-        model[BEFORE] = json.dumps(record, separators=(",", ":"))

@@ -1,27 +1,36 @@
-"""Items of a library by their ids, without what is stored with each.
+"""The library's database: all that needs beets' private parts or its tables.
 
-To fetch the items of a large library takes beets minutes and a lot of memory;
-to know which of them are not up to date takes only their ids, and to count what
-they have the database does alone.
+Beets takes minutes and a lot of memory to load the items of a large library.
+Which of them are not up to date can be told from their ids alone, and values
+are counted by the database itself.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from beets import context
-from beets.dbcore.query import InvalidQueryArgumentValueError
+from beets.dbcore.query import InQuery, InvalidQueryArgumentValueError
 from beets.library import Item, parse_query_parts
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+from soundtags.errors import LockedLibrary
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from beets.dbcore import Model
     from beets.dbcore.query import Query
     from beets.dbcore.sort import Sort
-    from beets.library import Library
+    from beets.dbcore.types import Type
+    from beets.library import Album, Library
 
+T = TypeVar("T")
+
+ATTEMPTS = 12  # each lasts as long as beets' `timeout`, 5 seconds by default
 FLEXIBLE_VALUES = """\
 SELECT key, value, COUNT(*) FROM item_attributes
 WHERE entity_id IN (SELECT value FROM json_each(?1))
@@ -35,7 +44,46 @@ GROUP BY genres
 """
 
 
-def matching(lib: Library, query: Sequence[str]) -> list[int]:
+TRACK_VALUES = """\
+SELECT (
+    SELECT value FROM item_attributes WHERE entity_id = items.id AND key = ?
+) FROM items WHERE album_id = ?
+"""
+
+
+def own_value(model: Model, name: str) -> Any:
+    """Return the value that a track or an album itself has for a field.
+
+    None if it has none. Beets would also ask its album and all plugins, and
+    take several times as long.
+    """
+    if name in model._fields:
+        return model[name]
+    return model._values_flex.get(name)
+
+
+def set_values(model: Model, values: Mapping[str, Any]) -> None:
+    """Set fields of a track or an album; None removes a field."""
+    for name, value in values.items():
+        if value is not None:
+            model[name] = value
+        elif own_value(model, name) is not None:
+            del model[name]
+
+
+def field_type(name: str) -> Type:
+    """Return the type of a field that beets itself has for items."""
+    return Item._fields[name]
+
+
+def track_values(album: Album, name: str) -> list[str | None]:
+    """Return a flexible field of each track of an album, as it is stored."""
+    with album.db.transaction() as transaction:
+        rows = transaction.query(TRACK_VALUES, (name, album.id))
+    return [value for (value,) in rows]
+
+
+def matching_ids(lib: Library, query: Sequence[str]) -> list[int]:
     """Return the ids of the items that match a query, in its order.
 
     Parameters
@@ -63,7 +111,7 @@ def matching(lib: Library, query: Sequence[str]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def values(lib: Library, name: str) -> dict[int, str]:
+def field_values(lib: Library, name: str) -> dict[int, str]:
     """Return the ids of all items that have a flexible field, and its values.
 
     Parameters
@@ -79,7 +127,7 @@ def values(lib: Library, name: str) -> dict[int, str]:
     return {row["entity_id"]: row["value"] for row in rows}
 
 
-def tallies(
+def count_values(
     lib: Library, ids: Sequence[int], names: Collection[str]
 ) -> dict[str, dict[str, int]]:
     """Count which values items have.
@@ -109,7 +157,7 @@ def tallies(
     return found
 
 
-def facts(
+def item_columns(
     lib: Library, ids: Sequence[int], columns: Sequence[str]
 ) -> dict[int, tuple[Any, ...]]:
     """Return what the table of items itself says of some of them.
@@ -145,3 +193,71 @@ def _statement(query: Query, sort: Sort) -> str | None:
     order = sort.order_clause() or "id"
     # Beets has made both, and left places for values.
     return f"SELECT id FROM items WHERE {where} ORDER BY {order}"  # noqa: S608
+
+
+def get_item(lib: Library, item_id: int) -> Item | None:
+    """Return an item as it is in the library now; None if it is no more.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    return _patiently(partial(lib.get_item, item_id))
+
+
+def get_items(lib: Library, ids: Sequence[int]) -> list[Item]:
+    """Return those of some items that are in the library now.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    query = InQuery("id", ids)
+    return _patiently(lambda: list(lib.items(query)))
+
+
+def store_items(*items: Item) -> None:
+    """Store what is new of some items, all at once.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    with items[0].db.transaction() as transaction:
+        # An item that fails to be stored forgets what was to be.
+        _patiently(partial(transaction.mutate, "BEGIN IMMEDIATE"))
+        for item in items:
+            item.store()
+
+
+def store_field(item: Item, name: str) -> None:
+    """Store one field of an item now, and nothing else that is new of it.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    same = get_item(item.db, cast("int", item.id))
+    if same:
+        same[name] = item[name]
+        store_items(same)
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return work()
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc):
+                raise
+            if attempt == ATTEMPTS:
+                raise LockedLibrary(
+                    "the library is locked by another program;"
+                    " run this again when that has ended"
+                ) from exc

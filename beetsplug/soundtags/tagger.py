@@ -1,43 +1,31 @@
-"""Interpretations to library fields and file tags."""
+"""Applies the results of an analysis to library fields and file tags."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
-from beets import plugins
-from beets.util import syspath
 
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.albums import ranked
 from beetsplug.soundtags.analyser import Analyser
-from beetsplug.soundtags.fields import (
-    AUDIO,
-    BEFORE,
-    PLAN,
-    SAID,
-    item_types,
-    own,
-)
-from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
-from beetsplug.soundtags.history import note, note_tags, snapshot
-from beetsplug.soundtags.library import store_field
+from beetsplug.soundtags.fields import INPUT, PLAN, WRITTEN, item_types
+from beetsplug.soundtags.history import note, snapshot
 from beetsplug.soundtags.provenance import OTHERS, is_ours, remember
-from soundtags.errors import UnusableStore, UnwritableTags
+from beetsplug.soundtags.queries import own_value
+from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.engine import LocalEngine
 from soundtags.labelling.rules import GENRES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from logging import Logger
 
     from beets.library import Album, Item
     from confuse import ConfigView
 
-    from beetsplug.soundtags.file_tags import Tags
     from soundtags.inference.engine import Engine
     from soundtags.models.plan import Plan
 
@@ -49,7 +37,7 @@ class Tagger(Analyser):
     Attributes
     ----------
     genre
-        What is done with ``genres``: fill, replace or never.
+        Policy for ``genres``: fill, replace or never.
     file_tags
         Fields that are written to files, besides ``genres``.
     force
@@ -61,53 +49,55 @@ class Tagger(Analyser):
     file_tags: list[str]
 
     def apply(self, item: Item, fields: Mapping[str, Any]) -> list[str]:
-        """Put the fields of an analysis onto an item, without storing it.
+        """Set the fields of an item to the results of an analysis.
+
+        The item is not stored.
 
         Returns
         -------
         list of str
-            The fields that its file should have from now on, too.
+            The fields to write to its file.
         """
         before = snapshot(item, fields)
-        said: dict[str, Any] = {}
-        for name in fields.keys() - {PLAN, AUDIO}:
+        written: dict[str, Any] = {}
+        for name in fields.keys() - {PLAN, INPUT}:
             if not self._may_set(item, name):
-                said[name] = OTHERS
+                written[name] = OTHERS
             else:
                 if name != GENRES or fields[name]:
                     item[name] = fields[name]
-                said[name] = item[name]
-        item.update({PLAN: fields[PLAN], AUDIO: fields[AUDIO]})
-        item[SAID] = remember(said)
+                written[name] = item[name]
+        item.update({PLAN: fields[PLAN], INPUT: fields[INPUT]})
+        item[WRITTEN] = remember(written)
         note(item, before)
-        written = [*self.file_tags]
+        file_tags = [*self.file_tags]
         genres = fields.get(GENRES)
         if genres and item.genres == genres and self.genre != "never":
-            # Also if they are ours already, from a run that was killed.
-            written.append(GENRES)
-        return written
+            # Also if a run that was killed had already set them.
+            file_tags.append(GENRES)
+        return file_tags
 
     def _may_set(self, item: Item | Album, name: str) -> bool:
-        """Whether a field is ours, or not to be left to whose it is."""
+        """Return whether a field may be set: it is ours, or may be replaced."""
         if name == GENRES and self.genre != "fill":
             return self.genre == "replace"
         if name != GENRES and self.force:
             return True
-        value, kept = own(item, name), own(item, SAID)
-        if kept is None:
-            # Scores from before come from other programs, words from people.
+        value, written = own_value(item, name), own_value(item, WRITTEN)
+        if written is None:
+            # Not ours yet: scores come from other programs, words from people.
             return not value or name not in (GENRES, "mood")
-        return is_ours(kept, name, value)
+        return is_ours(written, name, value)
 
     def update_album(self, album: Album) -> None:
-        """Give an album the genres most common among its tracks."""
+        """Set the genres of an album to the most common of its tracks."""
         votes = ranked(item.genres for item in album.items())
         genres = votes[: self.plan.settings.max_genres]
         new = genres and genres != album.genres
         if new and self._may_set(album, GENRES):
             before = snapshot(album, [GENRES])
             album.genres = genres
-            album[SAID] = remember({GENRES: genres})
+            album[WRITTEN] = remember({GENRES: genres})
             note(album, before)
             album.store(inherit=False)
 
@@ -149,7 +139,7 @@ def make_tagger(
     engine = make_engine(config, logger, jobs, cluster)
     try:
         cache = PredictionCache(configuration.store(config))
-    except UnusableStore as exc:
+    except UnusableCache as exc:
         logger.warning("predictions are not cached: {}", exc)
         cache = None
     return Tagger(
@@ -202,70 +192,3 @@ def make_engine(
         configuration.cluster_ship(config),
     )
     return Cluster(address, mapping, memory, logger)
-
-
-def write_item(item: Item, names: Iterable[str]) -> None:
-    """Write fields to an item's file; keep its modification time in step.
-
-    Other plugins are told, and may change what is written, as with all that
-    beets writes.
-
-    Raises
-    ------
-    UnwritableTags
-        If the file is not to be written; the item is then left alone.
-    """
-    tags = {name: own(item, name) for name in names}
-    note_file(item, tags)
-    store_field(item, BEFORE)
-    told = dict(tags)
-    plugins.send("write", item=item, path=item.path, tags=told)
-    tags = {name: told.get(name) for name in tags}
-    _rewrite(item, partial(write_tags, values=tags))
-
-
-def restore_item(item: Item, tags: Tags) -> None:
-    """Give an item's file tags that it once had.
-
-    Raises
-    ------
-    UnwritableTags
-        If the file is not to be written; the item is then left alone.
-    """
-    _rewrite(item, partial(restore_tags, tags=tags))
-
-
-def note_file(item: Item, names: Iterable[str]) -> None:
-    """Keep what tags an item's file has, before they are written.
-
-    Raises
-    ------
-    UnwritableTags
-        If the file cannot be read.
-    """
-    note_tags(item, read_tags(syspath(item.path), names))
-
-
-def _rewrite(item: Item, write: Callable[..., bool]) -> None:
-    # A file that is newer than the library has somebody else's changes,
-    # which `beet update` must still find.
-    in_step = modified(item) <= item.mtime
-    id3v23 = beets_config["id3v23"].get(bool)
-    if write(syspath(item.path), id3v23=id3v23):
-        if in_step:
-            item.mtime = modified(item)
-        plugins.send("after_write", item=item, path=item.path)
-
-
-def modified(item: Item) -> int:
-    """Return when an item's file was modified, as beets counts time.
-
-    Raises
-    ------
-    UnwritableTags
-        If the file is not there any more.
-    """
-    try:
-        return item.current_mtime()
-    except OSError as exc:
-        raise UnwritableTags(f"tags not written: {exc.strerror}") from exc

@@ -11,7 +11,7 @@ from soundtags.api.common import model_folder, naming, sessions
 from soundtags.inference.pipeline import predict_all
 from soundtags.labelling.interpret import interpret
 from soundtags.labelling.rules import GENRES
-from soundtags.models.catalogue import AUDIO_FIELD, PLAN_FIELD, TAGS_FIELD
+from soundtags.models.catalogue import INPUT_FIELD, PLAN_FIELD, TAGS_FIELD
 from soundtags.models.plan import make_plan
 from soundtags.models.settings import Settings
 
@@ -98,7 +98,7 @@ def analyse(path: AnyPath, model_dir: TextPath | None = None) -> TrackAnalysis:
             raise result.error
     assert result.predictions is not None  # it is either of the two
     found = interpret(result.predictions, plan)
-    return _track_analysis(found.fields, found.answers)
+    return _track_analysis(found.fields, found.model_means)
 
 
 def _track_analysis(
@@ -107,7 +107,7 @@ def _track_analysis(
     values = {
         name: value
         for name, value in fields.items()
-        if name not in (PLAN_FIELD, AUDIO_FIELD)
+        if name not in (PLAN_FIELD, INPUT_FIELD)
     }
     return TrackAnalysis(
         genres=values.get(GENRES) or [],

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-    from soundtags.audio.decoding import Path
     from soundtags.audio.features import FeatureReader, Features, FeatureSpec
+    from soundtags.types import Path
 
 TIMEOUT = 60.0  # seconds without a heartbeat until a file is given up
 HEARTBEAT_INTERVAL = 1.0  # seconds

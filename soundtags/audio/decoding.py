@@ -23,7 +23,7 @@ from soundtags.errors import UnreadableAudio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-Path = bytes | str  # as the operating system takes it
+    from soundtags.types import Path
 
 BLOCK = 1 << 18  # samples per channel
 # 40 dB above full scale: this is no music, and its square would overflow.
@@ -334,10 +334,9 @@ def _decode_packet(packet: Any) -> list[Any]:
     import av
 
     try:
-        frames: list[Any] = packet.decode()
+        return list(packet.decode())
     except av.FFmpegError:
         return []  # a damaged packet is skipped
-    return frames
 
 
 def _downmix(block: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from soundtags.audio.decoding import Path
     from soundtags.audio.track import Track
+    from soundtags.types import Path
 
 CHUNK_SIZE = 64  # patches of one front end
 DIGEST_SIZE = 10  # bytes: enough to tell all the tracks there are apart

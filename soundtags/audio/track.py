@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from soundtags.audio.decoding import Path
     from soundtags.audio.resampling import Source
+    from soundtags.types import Path
 
 # Samples at 16 kHz that are buffered of a file that has to be decoded from the
 # start: 17 minutes in 64 MB. A longer file is decoded twice: first to learn

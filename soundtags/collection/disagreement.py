@@ -1,4 +1,4 @@
-"""What several models say of the same to how far they differ."""
+"""Where models disagree: the items on which their outputs differ most."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
     from soundtags.models.catalogue import Target
     from soundtags.models.installed import Model
 
-# As scores.Means, but with arrays of shape (tracks,); NaN is unheard.
-Amounts = dict[str, dict[str, Any]]
+# As scores.Means, but with arrays of shape (tracks,); NaN where there is none.
+Activations = dict[str, dict[str, Any]]
 
-RULES = "rules"  # speak, too
+RULES = "rules"  # a source, like a model
 SCORES, RANKS = "scores", "ranks"
 
 
 @dataclass(frozen=True)
 class Disagreements:
-    """On what the answers about each track are furthest apart.
+    """The item on which the sources differ most, for each track.
 
     Attributes
     ----------
     kind
-        What is compared: ``scores``, or ``ranks`` where there are no two
-        scores for anything.
-    questions
-        What was asked: fields, their classes, or tags.
-    speakers
-        Who answered: ids of models, or ``rules``.
-    question, low_by, high_by
-        Indices for each track, shape (tracks,). The question is -1 where
-        nobody contradicts.
+        What is compared: ``scores``, or ``ranks`` where no item has two
+        scores.
+    items
+        Names of all items that are compared: fields, their classes, or tags.
+    sources
+        Names of all sources: ids of models, or ``rules``.
+    item, low_by, high_by
+        Indices into these, int, shape (tracks,). The item is -1 where no
+        sources differ.
     low, high
-        The answers, shape (tracks,), from 0 to 1.
+        The lowest and the highest value, float, shape (tracks,), 0 to 1.
     """
 
     kind: str
-    questions: list[str]
-    speakers: list[str]
-    question: np.ndarray
+    items: list[str]
+    sources: list[str]
+    item: np.ndarray
     low_by: np.ndarray
     low: np.ndarray
     high_by: np.ndarray
@@ -56,109 +56,103 @@ class Disagreements:
 
 
 def find_disagreements(
-    answers: Amounts,
+    activations: Activations,
     models: Sequence[Model],
     targets: Mapping[str, Target],
     count: int,
 ) -> Disagreements:
-    """Find on what the answers about each track are furthest apart.
+    """Find the item on which the sources differ most, for each track.
 
-    Where several models answer one target, or rules answer it as well as a
-    model, their scores are compared. Where nothing has two scores, as with
-    the auto-taggers alone, it is the tags that two of them know. These learnt
-    from different people, one of whom names guitars more readily. So it is
-    ranks that count: the share of the tracks in which a model hears less of
-    the tag. Tags that nobody hears clearly are left out.
+    Where several models cover one target, or a model and rules do, their
+    scores are compared. Where nothing has two scores, as with the auto-taggers
+    alone, the tags that two of them know are compared instead. Each learnt
+    from different people, some of whom name guitars more readily, so it is
+    ranks that are compared: the share of the tracks in which a model finds
+    less of the tag. Tags that no model is clear about are left out.
 
     Parameters
     ----------
-    answers
-        Model id to class to mean activation, an array of shape (tracks,).
+    activations
+        Model id to class to mean activation, float, shape (tracks,).
     models
-        What answered.
+        The models.
     targets
         All targets by name.
     count
-        The number of tracks.
+        Number of tracks.
     """
-    kind, asked = SCORES, dict(_scores(answers, models, targets))
-    if not asked:
-        kind, asked = RANKS, dict(_ranks(answers, models, targets))
-    speakers = sorted({name for said in asked.values() for name in said})
-    index = np.full((3, count), -1)
-    values = np.zeros((2, count))
-    for number, said in enumerate(asked.values()):
-        names = np.array([speakers.index(name) for name in said])
-        heard = np.stack(list(said.values()))
-        lows = np.where(np.isnan(heard), np.inf, heard)
-        highs = np.where(np.isnan(heard), -np.inf, heard)
-        low, high = lows.min(axis=0), highs.max(axis=0)
-        wider = high - low > values[1] - values[0]
-        found = np.stack(
-            [
-                np.full(count, number),
-                names[lows.argmin(axis=0)],
-                names[highs.argmax(axis=0)],
-            ]
-        )
-        index[:, wider] = found[:, wider]
-        values[:, wider] = np.stack([low, high])[:, wider]
+    kind, compared = SCORES, dict(_scores(activations, models, targets))
+    if not compared:
+        kind, compared = RANKS, dict(_ranks(activations, models, targets))
+    sources = sorted({name for values in compared.values() for name in values})
+    item, low_by, high_by = (np.full(count, -1) for _ in range(3))
+    low, high = np.zeros(count), np.zeros(count)
+    for number, by_source in enumerate(compared.values()):
+        indices = np.array([sources.index(name) for name in by_source])
+        values = np.stack(list(by_source.values()))
+        lows = np.where(np.isnan(values), np.inf, values)
+        highs = np.where(np.isnan(values), -np.inf, values)
+        lowest, highest = lows.min(axis=0), highs.max(axis=0)
+        wider = highest - lowest > high - low
+        item[wider] = number
+        low_by[wider] = indices[lows.argmin(axis=0)][wider]
+        high_by[wider] = indices[highs.argmax(axis=0)][wider]
+        low[wider], high[wider] = lowest[wider], highest[wider]
     return Disagreements(
-        kind,
-        list(asked),
-        speakers,
-        question=index[0],
-        low_by=index[1],
-        low=values[0],
-        high_by=index[2],
-        high=values[1],
+        kind, list(compared), sources, item, low_by, low, high_by, high
     )
 
 
 def _scores(
-    answers: Amounts, models: Sequence[Model], targets: Mapping[str, Target]
+    activations: Activations,
+    models: Sequence[Model],
+    targets: Mapping[str, Target],
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield what has several scores, and who gives which."""
+    """Yield the items that have several scores, with the scores by source."""
     taggers = [m for m in models if targets[str(m.target)].kind == TAGS]
-    estimated = estimates(target_means(answers, taggers))
+    estimated = estimates(target_means(activations, taggers))
     for name, target in targets.items():
-        several = {m.id: answers[m.id] for m in models if m.target == name}
+        several = {m.id: activations[m.id] for m in models if m.target == name}
         if name in estimated:
             several[RULES] = estimated[name]
         if target.kind not in (SCORE, TEXT) or len(several) < 2:
             continue
-        shares = {who: _shares(means) for who, means in several.items()}
+        shares = {source: _shares(means) for source, means in several.items()}
         for each, readable in target.classes.items():
             if target.kind == TEXT or each == target.positive:
-                question = name if target.positive else f"{name}: {readable}"
-                yield question, {who: shares[who][each] for who in shares}
+                item = name if target.positive else f"{name}: {readable}"
+                yield item, {source: shares[source][each] for source in shares}
 
 
 def _shares(means: Mapping[str, Any]) -> dict[str, np.ndarray]:
     total = sum(means.values())
-    with np.errstate(invalid="ignore"):  # 0 of 0 says nothing
+    with np.errstate(invalid="ignore"):  # 0 of 0 is NaN
         return {name: np.asarray(means[name] / total) for name in means}
 
 
 def _ranks(
-    answers: Amounts, models: Sequence[Model], targets: Mapping[str, Target]
+    activations: Activations,
+    models: Sequence[Model],
+    targets: Mapping[str, Target],
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield tags that several models know, and who ranks tracks how."""
+    """Yield the tags that several models know, with their ranks of tracks."""
     pooled: dict[str, dict[str, np.ndarray]] = {}
     for model in models:
         target = targets[str(model.target)]
         for each, readable in target.classes.items():
             if target.kind == TAGS:
-                said = pooled.setdefault(readable, {})
-                means = answers[model.id][each]
-                said[model.id] = np.maximum(means, said.get(model.id, 0.0))
-    for tag, said in pooled.items():
-        if len(said) > 1:
-            clear = sum(v >= LIST_THRESHOLD for v in said.values()) > 0
-            ranks = {who: _rank(values) for who, values in said.items()}
+                of_tag = pooled.setdefault(readable, {})
+                means = activations[model.id][each]
+                of_tag[model.id] = np.maximum(means, of_tag.get(model.id, 0.0))
+    for tag, of_tag in pooled.items():
+        if len(of_tag) > 1:
+            clear = sum(v >= LIST_THRESHOLD for v in of_tag.values()) > 0
             yield (
                 tag,
-                {w: np.where(clear, r, np.nan) for w, r in ranks.items()},
+                {
+                    source: np.where(clear, _rank(values), np.nan)
+                    for source, values in of_tag.items()
+                },
             )
 
 

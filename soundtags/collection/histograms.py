@@ -1,4 +1,4 @@
-"""Values of many tracks to counts: how scores spread, how often names occur."""
+"""Histograms of scores, and counts of names, over many tracks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Portraits of tracks, and spreads of scores, to pictures."""
+"""Pictures of track profiles, and of histograms of scores."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MOST_STEPS = 9
 
 
 def draw_track(
-    path: Path, title: str, portrait: TrackProfile, plan: Plan
+    path: Path, title: str, profile: TrackProfile, plan: Plan
 ) -> None:
     """Draw the tags, the scores and the latent features of a track.
 
@@ -66,7 +66,7 @@ def draw_track(
         The PNG file to write; it appears as a whole.
     title
         What to call the track.
-    portrait
+    profile
         What the models made of it.
     plan
         Which models ran.
@@ -76,7 +76,7 @@ def draw_track(
     OSError
         If the file cannot be written.
     """
-    scores = _scores(portrait, plan)
+    scores = _scores(profile, plan)
     with _styled():
         figure = Figure((12, max(7.5, 2 + 0.27 * len(scores))))
         figure.set_layout_engine("constrained")
@@ -86,10 +86,10 @@ def draw_track(
         grid = figure.add_gridspec(2, 2, width_ratios=(2.4, 1))
         taggram = figure.add_subplot(grid[0, 0])
         latent = figure.add_subplot(grid[1, 0], sharex=taggram)
-        _draw_tags(taggram, portrait)
-        _draw_latent(latent, portrait)
+        _draw_tags(taggram, profile)
+        _draw_latent(latent, profile)
         _draw_scores(figure.add_subplot(grid[:, 1]), scores)
-        figure.supxlabel(_notes(portrait, plan), x=0.01, ha="left", size=9)
+        figure.supxlabel(_notes(profile, plan), x=0.01, ha="left", size=9)
         _save(figure, path)
 
 
@@ -112,12 +112,12 @@ def draw_histograms(
         _save(figure, path)
 
 
-def _draw_tags(axis: Any, portrait: TrackProfile) -> None:
-    names = list(portrait.tags)[:TAGS]
+def _draw_tags(axis: Any, profile: TrackProfile) -> None:
+    names = list(profile.tags)[:TAGS]
     mesh = axis.pcolormesh(
-        _edges(portrait),
+        _edges(profile),
         np.arange(len(names) + 1),
-        np.stack([portrait.tags[name] for name in names]),
+        np.stack([profile.tags[name] for name in names]),
         cmap="viridis",
         vmin=0,
         vmax=1,
@@ -127,25 +127,25 @@ def _draw_tags(axis: Any, portrait: TrackProfile) -> None:
         np.arange(len(names)) + 0.5,
         [cut(name, TAG, ELLIPSIS) for name in names],
     )
-    axis.set_title(f"Strongest tags: {_patches(portrait)}")
+    axis.set_title(f"Strongest tags: {_patches(profile)}")
     axis.tick_params(labelbottom=False, left=False)
     bar = axis.figure.colorbar(mesh, ax=axis, pad=0.01)
     bar.set_label("activation (probability, 0 to 1)")
 
 
-def _draw_latent(axis: Any, portrait: TrackProfile) -> None:
-    size = portrait.latent.shape[1]
+def _draw_latent(axis: Any, profile: TrackProfile) -> None:
+    size = profile.latent.shape[1]
     mesh = axis.pcolormesh(
-        _edges(portrait),
+        _edges(profile),
         np.arange(size + 1),
-        portrait.latent.T,
+        profile.latent.T,
         cmap="cividis",
     )
-    axis.set_title(f"Latent features: {portrait.layer}")
+    axis.set_title(f"Latent features: {profile.layer}")
     axis.set_ylabel("number of the feature")
     axis.set_xlabel("time (min:s)")
     axis.xaxis.set_major_locator(
-        MultipleLocator(_step(portrait.analysis.heard.seconds))
+        MultipleLocator(_step(profile.analysis.predictions.seconds))
     )
     axis.xaxis.set_major_formatter(FuncFormatter(_time))
     bar = axis.figure.colorbar(mesh, ax=axis, pad=0.01)
@@ -162,12 +162,12 @@ def _draw_scores(
         if threshold is not None:
             axis.vlines(threshold, place - 0.45, place + 0.45, color=CUT)
     if not scores:
-        axis.text(0.5, 3.5, "nothing is said of this track", ha="center")
+        axis.text(0.5, 3.5, "no labels for this track", ha="center")
     axis.set_yticks(range(len(scores)), [label for label, _, _ in scores])
     axis.set_xlim(0, 1)
     axis.set_ylim(max(len(scores), 8) - 0.5, -0.5)
     axis.set_xlabel(
-        "score (probability, 0 to 1)\norange: from where on the mood holds"
+        "score (probability, 0 to 1)\norange: threshold of the mood"
     )
     axis.set_title("Scores")
 
@@ -196,10 +196,10 @@ def _draw_spread(axis: Any, name: str, spread: Histogram) -> None:
 
 
 def _scores(
-    portrait: TrackProfile, plan: Plan
+    profile: TrackProfile, plan: Plan
 ) -> list[tuple[str, float, float | None]]:
     """Return labels and scores, with the thresholds that there are."""
-    fields = portrait.analysis.fields
+    fields = profile.analysis.fields
     thresholds = mood_thresholds(plan.targets, plan.settings)
     found = []
     for name, target in plan.targets.items():
@@ -215,9 +215,9 @@ def _scores(
     ]
 
 
-def _notes(portrait: TrackProfile, plan: Plan) -> str:
-    """Return what is said of the track besides scores, in a few lines."""
-    fields = portrait.analysis.fields
+def _notes(profile: TrackProfile, plan: Plan) -> str:
+    """Return the labels of the track besides its scores, one line each."""
+    fields = profile.analysis.fields
     numbers = {
         field
         for target in plan.targets.values()
@@ -233,19 +233,19 @@ def _notes(portrait: TrackProfile, plan: Plan) -> str:
     return "\n".join(cut(note, NOTE, ELLIPSIS) for note in notes)
 
 
-def _patches(portrait: TrackProfile) -> str:
+def _patches(profile: TrackProfile) -> str:
     """Return how many patches there are, and how far apart."""
-    count, times = len(portrait.times), portrait.times
+    count, times = len(profile.times), profile.times
     if count == 1:
-        return f"one patch of {portrait.extent:.0f} s"
+        return f"one patch of {profile.extent:.0f} s"
     hop = (times[-1] - times[0]) / (count - 1)
-    return f"{count} patches of {portrait.extent:.0f} s, one every {hop:.1f} s"
+    return f"{count} patches of {profile.extent:.0f} s, one every {hop:.1f} s"
 
 
-def _edges(portrait: TrackProfile) -> np.ndarray:
+def _edges(profile: TrackProfile) -> np.ndarray:
     """Return where a patch gives way to the next: between their middles."""
-    seconds = portrait.analysis.heard.seconds
-    middles = portrait.times + portrait.extent / 2
+    seconds = profile.analysis.predictions.seconds
+    middles = profile.times + profile.extent / 2
     between = (middles[1:] + middles[:-1]) / 2
     return np.concatenate([[0], between, [seconds]])
 
@@ -279,7 +279,7 @@ def _save(figure: Figure, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         with warnings.catch_warnings():
-            # A box stands for what no font here has; the name says it, too.
+            # Characters that no font has are drawn as boxes.
             warnings.filterwarnings("ignore", "Glyph .* missing")
             figure.savefig(part, format="png", dpi=DOTS)
         os.replace(part, path)

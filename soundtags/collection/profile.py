@@ -13,18 +13,18 @@ from soundtags.audio.patches import FRONT_ENDS
 from soundtags.inference.pooling import pool_outputs
 from soundtags.inference.predict import plan_nodes
 from soundtags.labelling.interpret import interpret
-from soundtags.labelling.labels import Names, strongest
+from soundtags.labelling.labels import Vocabulary, strongest
 from soundtags.models.catalogue import TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from soundtags.audio.decoding import Path
     from soundtags.inference.layers import Layer
     from soundtags.inference.predict import FilePredictor, ModelOutputs
     from soundtags.labelling.interpret import Interpretation
     from soundtags.models.installed import Model
     from soundtags.models.plan import Plan
+    from soundtags.types import Path
 
 # Every patch of half an hour; a longer track has that many, evenly spread, as
 # a picture has no room for more.
@@ -44,7 +44,7 @@ class TrackProfile:
     extent : float
         Duration of a patch in seconds.
     tags : mapping of str to numpy.ndarray
-        Names of the auto-taggers' tags, strongest first, to activations of
+        Vocabulary of the auto-taggers' tags, strongest first, to activations of
         shape (patches,).
     latent : numpy.ndarray
         Shape (patches, units), float32: values of the layer.
@@ -146,7 +146,7 @@ def _tags(
             others = pooled.get(readable)
             if others is None or rows.mean() > others.mean():
                 pooled[readable] = rows
-    names = Names(plan.settings)
+    names = Vocabulary(plan.settings)
     tags: dict[str, np.ndarray] = {}
     for readable in strongest({n: float(r.mean()) for n, r in pooled.items()}):
         word = names.of(readable)

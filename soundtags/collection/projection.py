@@ -1,4 +1,4 @@
-"""Embeddings to a map: where tracks lie on a plane."""
+"""Projects embeddings onto a plane, for the map of a collection."""
 
 from __future__ import annotations
 

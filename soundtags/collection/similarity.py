@@ -1,4 +1,4 @@
-"""Embeddings to neighbours: which tracks sound most alike."""
+"""Similar tracks: the nearest neighbours of embeddings."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from soundtags.blas import single_threaded
 def nearest(
     embeddings: np.ndarray, seeds: np.ndarray, count: int
 ) -> np.ndarray:
-    """Find the tracks nearest to some others.
+    """Find the tracks most similar to some others.
 
     Parameters
     ----------
     embeddings
-        Shape (tracks, dimensions).
+        Float32, shape (tracks, dimensions).
     seeds
         Indices of the tracks to start from.
     count
-        How many to find at most.
+        The largest number of tracks to find.
 
     Returns
     -------
     numpy.ndarray
-        Indices, nearest first: by the cosine of the angle to the mean
-        direction of the seeds, which are left out, as are their likes.
+        Indices, most similar first, by the cosine of the angle to the mean
+        direction of the seeds. Only the seeds themselves are left out.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
     lengths[lengths == 0] = 1

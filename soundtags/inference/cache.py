@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from soundtags.errors import UnusableStore
+from soundtags.errors import UnusableCache
 from soundtags.inference.cache_index import CacheIndex
 from soundtags.inference.pooling import TrackPredictions
 
@@ -86,7 +86,7 @@ class PredictionCache:
 
     Raises
     ------
-    UnusableStore
+    UnusableCache
         If it cannot be opened or created, or is some other file. All methods
         raise it if the file cannot be read or written, or if another program
         has locked it for too long.
@@ -107,7 +107,7 @@ class PredictionCache:
             (
                 digest,
                 front_end,
-                *_choice(plan.wanted),
+                *_choice(plan.feature_spec),
                 predictions.seconds,
                 predictions.level,
             )
@@ -168,7 +168,7 @@ class PredictionCache:
         dict of str to str
             Front end to digest, the last one if there are several.
         """
-        choice = _choice(plan.wanted)
+        choice = _choice(plan.feature_spec)
         statement = (
             "SELECT front_end, patches, resampler FROM inputs WHERE input = ?"
         )
@@ -185,7 +185,7 @@ class PredictionCache:
             self._rows(
                 "SELECT input, front_end FROM inputs"
                 " WHERE patches = ? AND resampler = ?",
-                *_choice(plan.wanted),
+                *_choice(plan.feature_spec),
             )
         )
         statement = (
@@ -305,7 +305,7 @@ class PredictionCache:
             yield
         except (OSError, sqlite3.Error) as exc:
             reason = getattr(exc, "strerror", None) or exc
-            raise UnusableStore(
+            raise UnusableCache(
                 f"{self.path}: {reason} (if it is damaged, delete it;"
                 " re-analysing rebuilds it)"
             ) from exc

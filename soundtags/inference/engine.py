@@ -14,9 +14,9 @@ from soundtags.inference.sessions import SessionPool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from soundtags.audio.decoding import Path
     from soundtags.inference.pipeline import Recall, TrackResult
     from soundtags.models.plan import Plan
+    from soundtags.types import Path
 
 K = TypeVar("K")
 

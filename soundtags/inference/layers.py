@@ -15,10 +15,10 @@ from soundtags.models.plan import check_input
 if TYPE_CHECKING:
     from pathlib import Path as Folder
 
-    from soundtags.audio.decoding import Path
     from soundtags.inference.predict import FilePredictor
     from soundtags.models.installed import Model
     from soundtags.models.settings import Settings
+    from soundtags.types import Path
 
 
 @dataclass(frozen=True)

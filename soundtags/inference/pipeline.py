@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     )
     from concurrent.futures import Future
 
-    from soundtags.audio.decoding import Path
     from soundtags.audio.features import FeatureReader, Features
     from soundtags.inference.pooling import TrackPredictions
     from soundtags.inference.predict import ModelOutputs
     from soundtags.inference.sessions import SessionPool
     from soundtags.models.plan import Plan
+    from soundtags.types import Path
 
     Recall = Callable[[Mapping[str, str], Plan], TrackPredictions | None]
 
@@ -207,7 +207,7 @@ class _Pipeline(Generic[K]):
     ) -> tuple[Iterator[Chunk[K]], Future[Chunk[K]]]:
         """Start reading a file; return its chunks, and the first one to be."""
         key, path = track
-        read = self._reader(path, self._plan.wanted, self._checkpoint)
+        read = self._reader(path, self._plan.feature_spec, self._checkpoint)
         chunks = read_chunks(key, read)
         return chunks, self._workers.submit(next, chunks)
 

@@ -1,4 +1,4 @@
-"""Model outputs per patch to one mean per track."""
+"""Pooling: from model outputs per patch to one mean per track."""
 
 from __future__ import annotations
 

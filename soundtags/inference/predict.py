@@ -16,11 +16,11 @@ from soundtags.inference.sessions import GraphSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from soundtags.audio.decoding import Path
     from soundtags.audio.features import FeatureReader, Features, FeatureSpec
     from soundtags.inference.sessions import MapFunction, SessionPool
     from soundtags.models.installed import Model
     from soundtags.models.plan import Plan
+    from soundtags.types import Path
 
     # Model to the nodes of its graph to compute. With a head, there has to be
     # its backbone, with the embedding among its nodes.

@@ -1,4 +1,4 @@
-"""What models say of a file to what is said of it."""
+"""From predictions to labels: all steps in one place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from soundtags.errors import SoundtagsError
 from soundtags.labelling.labels import label
 from soundtags.labelling.rules import GENRES, estimates
 from soundtags.labelling.scores import model_means, target_means
-from soundtags.models.catalogue import AUDIO_FIELD, PLAN_FIELD
+from soundtags.models.catalogue import INPUT_FIELD, PLAN_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,53 +24,53 @@ SILENCE = 1e-3  # 60 dB below full scale
 
 @dataclass(frozen=True)
 class Interpretation:
-    """What is said of one file.
+    """The labels of a track, and what they follow from.
 
     Attributes
     ----------
     fields
-        Library field to value; None where nothing can be said.
-    heard
-        What all this is concluded from.
-    answers
-        Model id to class to mean activation: what each model said.
+        Library field to value; None where there is none.
+    predictions
+        What the labels follow from.
+    model_means
+        Model id to class to mean activation.
     estimates
-        Target to class to strength: what the rules said.
+        Target to class to strength, as estimated by rules.
     """
 
     fields: dict[str, Any]
-    heard: TrackPredictions
-    answers: Means
+    predictions: TrackPredictions
+    model_means: Means
     estimates: Means
 
 
 Outcome = Interpretation | SoundtagsError
 
 
-def interpret(heard: TrackPredictions, plan: Plan) -> Interpretation:
-    """Say of a track what follows from what was heard.
+def interpret(predictions: TrackPredictions, plan: Plan) -> Interpretation:
+    """Derive the labels of a track from its predictions.
 
     Parameters
     ----------
-    heard
-        What all models of the plan made of it. Of silence nothing is said:
-        models would guess.
+    predictions
+        Those of all models of the plan. Silence gets no labels: models would
+        only guess.
     plan
         Which models count, and how.
     """
-    answers = model_means(heard.activations, plan.models)
-    means = target_means(answers, plan.models)
+    class_means = model_means(predictions.activations, plan.models)
+    means = target_means(class_means, plan.models)
     estimated = estimates(means)
     fields = label(means, estimated, plan.targets, plan.settings)
-    if heard.level < SILENCE:
+    if predictions.level < SILENCE:
         fields = _nothing(fields)
     fields[PLAN_FIELD] = plan.digest
-    fields[AUDIO_FIELD] = " ".join(sorted(heard.inputs.values()))
-    return Interpretation(fields, heard, answers, estimated)
+    fields[INPUT_FIELD] = " ".join(sorted(predictions.inputs.values()))
+    return Interpretation(fields, predictions, class_means, estimated)
 
 
 def _nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields without what they say; genres are left as they are."""
+    """Return the fields without values; genres are left out, so they stay."""
     return {
         name: [] if isinstance(value, list) else None
         for name, value in fields.items()

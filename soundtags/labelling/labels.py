@@ -1,4 +1,4 @@
-"""Track scores to what is said of a track: values of library fields."""
+"""From track scores to labels: the values of library fields."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from soundtags.models.catalogue import Target
     from soundtags.models.settings import Settings
 
-# Mean activation from which one of many classes holds that exclude none of
-# the others.
+# Threshold of the mean activations of classes that do not exclude each other.
 LIST_THRESHOLD = 0.1
 
 
@@ -43,7 +42,7 @@ def label(
     means
         Target to class to mean activation.
     estimates
-        The same, of what the rules said of targets that no model answers.
+        The same, estimated by rules for targets that no model covers.
     targets
         All targets by name.
     settings
@@ -53,31 +52,30 @@ def label(
     -------
     dict
         Field to value: a list of names, a number, a name, or None where
-        nothing can be said. Fields of targets that were not asked for are
-        missing.
+        there is none. Targets without means or estimates get no fields.
     """
-    answers = {**estimates, **means}
-    names = Names(settings)
+    known = {**estimates, **means}
+    words = Vocabulary(settings)
     fields: dict[str, Any] = {}
     for name, target in targets.items():
-        if name in answers and target.kind in FIELDS_OF:
-            fields.update(FIELDS_OF[target.kind](target, answers[name], names))
-    if _nobody_sings(answers):
+        if name in known and target.kind in FIELDS_OF:
+            fields.update(FIELDS_OF[target.kind](target, known[name], words))
+    if _is_instrumental(known):
         fields.update(gender=None, gender_score=None)
-    moods = _moods(fields, targets, names)
+    moods = _moods(fields, targets, words)
     if moods is not None:
         fields["mood"] = moods
     tags = _tags(means, targets)
     if tags:
-        fields[TAGS_FIELD] = names.list(strongest(tags), settings.max_tags)
-    genres = _genres(means, targets, names)
+        fields[TAGS_FIELD] = words.list(strongest(tags), settings.max_tags)
+    genres = _genres(means, targets, words)
     if genres:
         fields[GENRES] = genres
     return fields
 
 
-class Names:
-    """The user's words, and what they have to be strong enough for."""
+class Vocabulary:
+    """The user's words for labels, and their thresholds."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -93,48 +91,48 @@ class Names:
 
     def list(self, names: Iterable[str], limit: int) -> list[str]:
         """Return the user's words for some names, each once."""
-        words = dict.fromkeys(map(self.of, names))
-        return [word for word in words if word][:limit]
+        labels = dict.fromkeys(map(self.of, names))
+        return [label for label in labels if label][:limit]
 
-    def holds(self, name: str, strength: float, usual: float) -> bool:
-        """Whether a name is strong enough."""
+    def passes(self, name: str, strength: float, usual: float) -> bool:
+        """Return whether a strength passes the threshold of a name."""
         return strength >= self.threshold(name, usual)
 
     def threshold(self, name: str, usual: float) -> float:
-        """Return what a name has to be strong enough for."""
+        """Return the threshold of a name."""
         return self._thresholds.get(name.lower(), usual)
 
     def is_genre(self, name: str) -> bool:
-        """Whether a class can be a genre."""
+        """Return whether a class can be a genre."""
         return name.lower() not in self._never
 
 
 def _score_field(
-    target: Target, means: Mapping[str, float], _names: Names
+    target: Target, means: Mapping[str, float], _words: Vocabulary
 ) -> dict[str, Any]:
     return {target.name: share(means, str(target.positive))}
 
 
 def _text_fields(
-    target: Target, means: Mapping[str, float], names: Names
+    target: Target, means: Mapping[str, float], words: Vocabulary
 ) -> dict[str, Any]:
     top = max(means, key=lambda each: means[each])
     score = share(means, top)
     return {
-        target.name: None if score is None else names.of(target.classes[top]),
+        target.name: None if score is None else words.of(target.classes[top]),
         f"{target.name}_score": score,
     }
 
 
 def _list_field(
-    target: Target, means: Mapping[str, float], names: Names
+    target: Target, means: Mapping[str, float], words: Vocabulary
 ) -> dict[str, Any]:
     ordered = [target.classes[name] for name in strongest(means)]
-    return {target.name: names.list(ordered, names.settings.max_tags)}
+    return {target.name: words.list(ordered, words.settings.max_tags)}
 
 
 def _style_fields(
-    target: Target, means: Mapping[str, float], names: Names
+    target: Target, means: Mapping[str, float], words: Vocabulary
 ) -> dict[str, Any]:
     styles: dict[str, float] = {}
     for name, mean in means.items():
@@ -145,13 +143,13 @@ def _style_fields(
         target.name + STYLE: styles,
     }
     return {
-        name: _holding(strengths, LIST_THRESHOLD, names)
+        name: _passing(strengths, LIST_THRESHOLD, words)
         for name, strengths in fields.items()
     }
 
 
 def _number_fields(
-    target: Target, means: Mapping[str, float], _names: Names
+    target: Target, means: Mapping[str, float], _words: Vocabulary
 ) -> dict[str, Any]:
     return {
         target.classes[name]: round(mean, DECIMALS)
@@ -160,7 +158,7 @@ def _number_fields(
 
 
 FIELDS_OF: dict[
-    str, Callable[[Target, Mapping[str, float], Names], dict[str, Any]]
+    str, Callable[[Target, Mapping[str, float], Vocabulary], dict[str, Any]]
 ] = {
     SCORE: _score_field,
     TEXT: _text_fields,
@@ -170,15 +168,15 @@ FIELDS_OF: dict[
 }
 
 
-def _nobody_sings(answers: Means) -> bool:
-    voice = answers.get("voice_instrumental")
+def _is_instrumental(means: Means) -> bool:
+    voice = means.get("voice_instrumental")
     return voice is not None and voice["voice"] <= voice["instrumental"]
 
 
 def _moods(
-    fields: Mapping[str, Any], targets: Mapping[str, Target], names: Names
+    fields: Mapping[str, Any], targets: Mapping[str, Target], words: Vocabulary
 ) -> list[str] | None:
-    """Return the moods that hold; None if no mood was asked for."""
+    """Return the moods that pass; None if no target is about a mood."""
     scores = {
         target.mood: fields[name]
         for name, target in targets.items()
@@ -186,19 +184,19 @@ def _moods(
     }
     if not scores:
         return None
-    usual = names.settings.mood_threshold
-    holding = {
+    usual = words.settings.mood_threshold
+    passing = {
         mood: score
         for mood, score in scores.items()
-        if score is not None and names.holds(mood, score, usual)
+        if score is not None and words.passes(mood, score, usual)
     }
-    return names.list(strongest(holding), names.settings.max_moods)
+    return words.list(strongest(passing), words.settings.max_moods)
 
 
 def mood_thresholds(
     targets: Mapping[str, Target], settings: Settings
 ) -> dict[str, float]:
-    """Return the fields that decide about moods, and from where on they hold.
+    """Return the thresholds of the fields that decide about moods.
 
     Parameters
     ----------
@@ -207,9 +205,9 @@ def mood_thresholds(
     settings
         Thresholds.
     """
-    names, usual = Names(settings), settings.mood_threshold
+    words, usual = Vocabulary(settings), settings.mood_threshold
     return {
-        name: names.threshold(target.mood, usual)
+        name: words.threshold(target.mood, usual)
         for name, target in targets.items()
         if target.mood
     }
@@ -227,10 +225,10 @@ def _tags(means: Means, targets: Mapping[str, Target]) -> dict[str, float]:
 
 
 def _genres(
-    means: Means, targets: Mapping[str, Target], names: Names
+    means: Means, targets: Mapping[str, Target], words: Vocabulary
 ) -> list[str]:
     """Return the genres of the first source that can name one."""
-    for source in names.settings.genre_sources:
+    for source in words.settings.genre_sources:
         if source == TAGS_FIELD:
             strengths, usual = genre_strengths(means), 1.0
         elif source in means:
@@ -242,10 +240,10 @@ def _genres(
             usual = LIST_THRESHOLD if several else 0.0
         else:
             continue
-        found = _holding(
-            {n: s for n, s in strengths.items() if names.is_genre(n)},
+        found = _passing(
+            {n: s for n, s in strengths.items() if words.is_genre(n)},
             usual,
-            names,
+            words,
         )
         if found:
             return found
@@ -269,17 +267,17 @@ def _top(strengths: Mapping[str, float]) -> dict[str, float]:
     return {} if part is None else {top: part}
 
 
-def _holding(
-    strengths: Mapping[str, float], usual: float, names: Names
+def _passing(
+    strengths: Mapping[str, float], usual: float, words: Vocabulary
 ) -> list[str]:
-    """Return the genres that hold, or the likeliest one."""
+    """Return the genres that pass, or else the likeliest one."""
 
     def above(usual: float) -> list[str]:
-        return [n for n in ordered if names.holds(n, strengths[n], usual)]
+        return [n for n in ordered if words.passes(n, strengths[n], usual)]
 
     ordered = strongest(strengths)
-    holding = above(usual) or above(0.0)[:1]
-    return names.list(holding, names.settings.max_genres)
+    passing = above(usual) or above(0.0)[:1]
+    return words.list(passing, words.settings.max_genres)
 
 
 def strongest(values: Mapping[str, float]) -> list[str]:

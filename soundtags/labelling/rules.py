@@ -1,4 +1,4 @@
-"""Auto-tags to estimates, for targets that no model answers."""
+"""Estimates from auto-tags, for targets that no model covers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def estimates(means: Means) -> Means:
     Parameters
     ----------
     means
-        What the models of the plan said, auto-taggers among them.
+        Mean activations of all models of the plan, with the auto-taggers.
 
     Returns
     -------

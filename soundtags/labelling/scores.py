@@ -1,4 +1,4 @@
-"""Mean activations to track scores: means of models, shares of classes."""
+"""Track scores: mean activations of models, and shares of classes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def model_means(
     }
 
 
-def target_means(answers: Means, models: Iterable[Model]) -> Means:
-    """Average what the models of each target said.
+def target_means(means_of_models: Means, models: Iterable[Model]) -> Means:
+    """Average the models of each target.
 
     Parameters
     ----------
-    answers
+    means_of_models
         Model id to class to mean activation.
     models
         What ran.
@@ -60,7 +60,7 @@ def target_means(answers: Means, models: Iterable[Model]) -> Means:
     """
     per_target: dict[str, list[dict[str, float]]] = defaultdict(list)
     for model in models:
-        per_target[str(model.target)].append(answers[model.id])
+        per_target[str(model.target)].append(means_of_models[model.id])
     return {
         target: {
             name: sum(means[name] for means in several) / len(several)
@@ -73,7 +73,7 @@ def target_means(answers: Means, models: Iterable[Model]) -> Means:
 def share(means: Mapping[str, float], name: str) -> float | None:
     """Return the part that a class has in the sum over all classes.
 
-    None if no class has any, so that nothing can be said.
+    None if all classes are zero.
     """
     total = sum(means.values())
     return round(means[name] / total, DECIMALS) if total > 0 else None

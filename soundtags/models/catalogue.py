@@ -1,4 +1,4 @@
-"""What is published and known: models, targets, rules; all of it data."""
+"""The catalogue: published models, targets and rules, all of it data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCORE, TEXT, TAGS, LIST, STYLES, NUMBERS = (
 SPLIT = "---"  # between the genre and the style in a class's name
 
 PLAN_FIELD = "soundtags_plan"
-AUDIO_FIELD = "soundtags_input"
+INPUT_FIELD = "soundtags_input"
 TAGS_FIELD = "soundtags"  # the field that auto-taggers' tags are pooled in
 STYLE = "_style"  # ends the field with the styles of a target's genres
 

@@ -1,4 +1,4 @@
-"""The record of fetched models: their SHA-256 digests, as sha256sum has it."""
+"""SHA-256 digests of fetched models, in the format of sha256sum."""
 
 from __future__ import annotations
 

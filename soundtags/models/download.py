@@ -1,4 +1,4 @@
-"""A model file from a server or a folder into the model folder."""
+"""Downloads model files, from a server or a folder, into the model folder."""
 
 from __future__ import annotations
 

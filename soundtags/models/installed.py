@@ -1,4 +1,4 @@
-"""The models that are here: graphs, each with its metadata."""
+"""The installed models: graphs, each with its metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that is being fetched: written piece by piece, verified, recorded."""
+"""A file being downloaded: written block by block, then verified."""
 
 from __future__ import annotations
 

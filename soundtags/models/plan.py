@@ -1,4 +1,4 @@
-"""Which models run on which patches: plain data, and its digest."""
+"""The plan: which models run on which patches, as plain data with a digest."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Plan:
         return {model.metadata.algorithm for model in self.fed}
 
     @property
-    def wanted(self) -> FeatureSpec:
-        """What is wanted of files."""
+    def feature_spec(self) -> FeatureSpec:
+        """The features that the models take."""
         return FeatureSpec(
             self.front_ends, self.settings.patches, self.settings.resampler
         )

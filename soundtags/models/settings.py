@@ -1,4 +1,4 @@
-"""What decides about results beside the models: values and defaults."""
+"""The options that results depend on, with their defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file over HTTP: checked before its body comes, continued if it breaks."""
+"""Transfers over HTTP: checked by their headers, resumed if interrupted."""
 
 from __future__ import annotations
 

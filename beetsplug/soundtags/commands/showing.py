@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from beets import ui
 from beets.util import displayable_path
 
-from beetsplug.soundtags.fields import UNREADABLE, own
+from beetsplug.soundtags.fields import HIDDEN
+from beetsplug.soundtags.queries import own_value
 from soundtags.labelling.labels import strongest
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ def show_changes(item: Item) -> None:
     """Print an item, and what is new of it since it was stored."""
     old = item.get_fresh_from_db()
     names = {*old.keys(with_album=False), *item.keys(with_album=False)}
-    ui.show_model_changes(item, old, names - {*UNREADABLE}, always=True)
+    ui.show_model_changes(item, old, names - {*HIDDEN}, always=True)
 
 
 def explain(item: Item, analysis: Interpretation) -> str:
     """Return what each model said of an item, a line each."""
     lines = [f"{_name(item)}:"]
-    for source, means in analysis.answers.items():
+    for source, means in analysis.model_means.items():
         lines.append(f"  {source}: {_listed(means)}")
     for target, strengths in analysis.estimates.items():
         lines.append(f"  rule for {target}: {_listed(strengths)}")
@@ -49,11 +50,22 @@ def _name(item: Item) -> str:
 def describe(item: Item) -> str:
     """Return an item and what was found, in one line."""
     found = [
-        ", ".join(own(item, "genres") or []),
-        ", ".join(own(item, "mood") or []),
-        own(item, "voice_instrumental") or "",
+        ", ".join(own_value(item, "genres") or []),
+        ", ".join(own_value(item, "mood") or []),
+        own_value(item, "voice_instrumental") or "",
     ]
-    danceability = own(item, "danceability")
+    danceability = own_value(item, "danceability")
     if danceability is not None:
         found.append(f"danceability {danceability:.2f}")
     return f"{_name(item)}: {' | '.join(part for part in found if part)}"
+
+
+def tracks(count: int) -> str:
+    """Return a number of tracks in words.
+
+    Examples
+    --------
+    >>> tracks(1), tracks(2)
+    ('1 track', '2 tracks')
+    """
+    return "1 track" if count == 1 else f"{count} tracks"

@@ -15,8 +15,9 @@ from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration
+from beetsplug.soundtags.commands.showing import tracks
 from soundtags.atomic import appearing
-from soundtags.errors import SoundtagsError, UnreadableAudio
+from soundtags.errors import UnreadableAudio
 from soundtags.inference.engine import file_predictor
 from soundtags.inference.layers import find_layer
 from soundtags.stderr import silence_stderr
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
     from confuse import ConfigView
 
-    from soundtags.audio.decoding import Path as Track
+    from soundtags.types import Path as Track
 
     LayerValues = Callable[[Track], tuple[np.ndarray, np.ndarray]]
 
@@ -61,11 +62,9 @@ def run(
                 predictor=predictor,
             )
             done = export(lib.items(query), values_of, opts, log)
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
     except OSError as exc:
         raise UserError(f"{opts.output}: {exc.strerror}") from exc
-    ui.print_(f"{done} tracks, {layer.model.id} {layer.node}: {opts.output}")
+    ui.print_(f"{tracks(done)}, {layer.model.id} {layer.node}: {opts.output}")
 
 
 def export(items: Any, values_of: LayerValues, opts: Values, log: Any) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +12,15 @@ from beets.exceptions import UserError
 from rich.filesize import decimal
 
 from beetsplug.soundtags import configuration
+from beetsplug.soundtags.commands.model_listing import (
+    progress_bar,
+    readable,
+    table,
+)
 from soundtags.errors import SoundtagsError, UnknownModel, UnusableModel
 from soundtags.models import catalogue, checksums, installed
 from soundtags.models.download import fetch
+from soundtags.version import PACKAGE, package_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,19 +53,17 @@ def run(
     action, *names = args or ["list"]
     if action not in ACTIONS:
         raise UserError(f"{action} is not one of: {', '.join(ACTIONS)}")
-    shelf = Shelf(
+    command = ModelsCommand(
         configuration.model_dir(config), configuration.source(config), opts, log
     )
     try:
-        ACTIONS[action](shelf, names)
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
+        ACTIONS[action](command, names)
     except OSError as exc:
         raise UserError(f"{exc.filename}: {exc.strerror}") from exc
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ModelsCommand:
     """The model folder, and where its models come from."""
 
     folder: Path
@@ -81,8 +83,9 @@ class Shelf:
         if self.opts.json:
             ui.print_(json.dumps(entries, indent=1, ensure_ascii=False))
         else:
-            for line in _columns([COLUMNS, *map(_row, entries)]):
+            for line in table(entries):
                 ui.print_(line)
+            ui.print_(f"{PACKAGE} {package_version()}")
 
     def info(self, names: list[str]) -> None:
         """Say all that is known of some models."""
@@ -90,7 +93,7 @@ class Shelf:
         for name in _needed(names, "an ID"):
             for each in [name] if name in facts else _resolved([name]):
                 for key, value in facts[each].items():
-                    ui.print_(f"{key}: {_readable(value)}")
+                    ui.print_(f"{key}: {readable(value)}")
 
     def fetch(self, names: list[str]) -> None:
         """Fetch models and the backbones that they need."""
@@ -161,7 +164,7 @@ class Shelf:
         self._warn_of_orphans()
 
     def _fetch(self, model: Published) -> None:
-        with _progress(model.id) as report:
+        with progress_bar(model.id) as report:
             fetched = fetch(
                 model.files,
                 self.folder,
@@ -252,27 +255,13 @@ class Shelf:
                 self.log.warning("{} needs {}, which is gone", name, backbone)
 
 
-ACTIONS: dict[str, Callable[[Shelf, list[str]], None]] = {
-    "list": Shelf.list_models,
-    "info": Shelf.info,
-    "fetch": Shelf.fetch,
-    "verify": Shelf.verify,
-    "remove": Shelf.remove,
+ACTIONS: dict[str, Callable[[ModelsCommand, list[str]], None]] = {
+    "list": ModelsCommand.list_models,
+    "info": ModelsCommand.info,
+    "fetch": ModelsCommand.fetch,
+    "verify": ModelsCommand.verify,
+    "remove": ModelsCommand.remove,
 }
-COLUMNS = ("id", "target", "family", "size", "figures", "state")
-
-
-def _row(facts: dict[str, Any]) -> tuple[str, ...]:
-    sizes = [file["size"] for file in facts.get("files", []) if file["size"]]
-    figures = facts["metrics"].values()
-    return (
-        facts["id"],
-        facts["target"] or "-",
-        facts["family"],
-        decimal(sizes[0]) if sizes else "",
-        " ".join(f"{figure:.2f}" for figure in figures),
-        facts["state"],
-    )
 
 
 def _metadata_facts(target: str | None, metadata: Metadata) -> dict[str, Any]:
@@ -338,37 +327,3 @@ def _needed(names: list[str], what: str) -> list[str]:
     if not names:
         raise UserError(f"this needs {what}; see beet help soundmodels")
     return names
-
-
-def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths)]
-        yield "  ".join(cells).rstrip()
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False)
-    return "-" if value is None else str(value)
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Draw a bar on a terminal, for what is reported of a transfer."""
-    if not sys.stdout.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich import progress
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

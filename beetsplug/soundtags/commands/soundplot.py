@@ -15,8 +15,7 @@ from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.library import fetch
-from beetsplug.soundtags.queries import matching
+from beetsplug.soundtags.queries import get_item, matching_ids
 from soundtags.collection.histograms import histograms
 from soundtags.collection.profile import profile_track
 from soundtags.errors import BrokenModels, SoundtagsError, capture_errors
@@ -32,15 +31,15 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
     from confuse import ConfigView
 
-    from soundtags.audio.decoding import Path as Track
     from soundtags.collection.histograms import Histogram
     from soundtags.collection.profile import TrackProfile
     from soundtags.inference.sessions import SessionPool
     from soundtags.labelling.interpret import Interpretation
     from soundtags.models.plan import Plan
+    from soundtags.types import Path as Track
 
 TAGGER = "msd-musicnn-1"  # whose latent features are drawn
-SPREADS = "scores.png"
+HISTOGRAMS = "scores.png"
 LONGEST = 130  # bytes of a name: most file systems take 255, but not all
 UNSAFE = re.compile(r'[<>:"/\\|?*]')
 # Names of devices on Windows, with whatever ending.
@@ -59,7 +58,7 @@ def run(
     """
     if not query:
         raise UserError("name the tracks to draw: beet soundplot QUERY")
-    ids = matching(lib, query)
+    ids = matching_ids(lib, query)
     if not ids:
         raise UserError("no track matches")
     folder = Path(opts.output).expanduser()
@@ -86,13 +85,10 @@ def run(
                 draw_track(path, title(item), track, plan)
                 ui.print_(str(path))
                 seen.append(track.analysis)
-        found = _spreads(seen, plan)
-        if found:
-            path = folder / SPREADS
+        if found := _histograms(seen, plan):
+            path = folder / HISTOGRAMS
             draw_histograms(path, f"Scores of tracks: {len(seen)}", found)
             ui.print_(str(path))
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
     except OSError as exc:
         raise UserError(f"{exc.filename}: {exc.strerror}") from exc
     if not seen:
@@ -107,7 +103,7 @@ def _profiles(
 ) -> Iterator[tuple[Item, TrackProfile]]:
     """Yield items with their profiles; log why others have none."""
     for item_id in ids:
-        item = fetch(lib, item_id)
+        item = get_item(lib, item_id)
         if item is None:
             continue  # removed from the library meanwhile
         found = capture_errors(profile, syspath(item.path))
@@ -133,7 +129,7 @@ def _plan(config: ConfigView, pool: SessionPool, log: Any) -> Plan:
         left_out |= faults.keys()
 
 
-def _spreads(
+def _histograms(
     analyses: list[Interpretation], plan: Plan
 ) -> dict[str, Histogram]:
     """Count how the scores of some tracks spread."""

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from beets import ui
 from beets.exceptions import UserError
-from beets.library import Item
 from beets.util import displayable_path
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.queries import facts, matching, values
+from beetsplug.soundtags.commands.showing import tracks
+from beetsplug.soundtags.queries import (
+    field_type,
+    field_values,
+    item_columns,
+    matching_ids,
+)
 from soundtags.atomic import appearing
 from soundtags.collection.disagreement import find_disagreements
 from soundtags.collection.projection import project
 from soundtags.collection.report.page import Collection, Map, page
-from soundtags.errors import SoundtagsError
 from soundtags.inference.cache import PredictionCache
 from soundtags.labelling.interpret import SILENCE
 from soundtags.labelling.rules import GENRES
@@ -56,21 +60,19 @@ def run(
         found = _collection(lib, config, log, query)
         with appearing(target) as part:
             part.write_text(page(found), encoding="ascii", newline="\n")
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
     except OSError as exc:
         raise UserError(f"{opts.output}: {exc.strerror}") from exc
-    ui.print_(f"{len(found.titles)} tracks: {target}")
+    ui.print_(f"{tracks(len(found.titles))}: {target}")
 
 
 def _collection(
     lib: Library, config: ConfigView, log: Any, query: list[str]
 ) -> Collection:
     """Gather what the page shows."""
-    rows = facts(lib, matching(lib, query), FACTS)
+    rows = item_columns(lib, matching_ids(lib, query), FACTS)
     if not rows:
         raise UserError("no track matches")
-    analysed = rows.keys() & values(lib, fields.PLAN).keys()
+    analysed = rows.keys() & field_values(lib, fields.PLAN).keys()
     if not analysed:
         raise UserError(
             "no matching track has been analysed; run: beet soundtags"
@@ -79,7 +81,9 @@ def _collection(
     ids = list(rows)
     titles, artists, albums, genres, lengths, paths = zip(*rows.values())
     with closing(PredictionCache(configuration.store(config))) as store:
-        shelf = Shelf(store, plan, values(lib, fields.AUDIO), ids)
+        cached = CachedPredictions(
+            store, plan, field_values(lib, fields.INPUT), ids
+        )
         return Collection(
             query=" ".join(query),
             analysed=len(analysed),
@@ -87,7 +91,7 @@ def _collection(
             titles=[_title(*each) for each in zip(titles, paths)],
             artists=[each or "" for each in artists],
             albums=[each or "" for each in albums],
-            genres=_names(Item._fields[GENRES], genres),
+            genres=_names(field_type(GENRES), genres),
             moods=_names(fields.LIST_OF_NAMES, _values(lib, "mood", ids)),
             scores={
                 name: scores
@@ -95,8 +99,8 @@ def _collection(
                 if target.kind == SCORE
                 and set(scores := _scores(_values(lib, name, ids))) != {None}
             },
-            map=shelf.map(),
-            disputes=shelf.disputes(),
+            map=cached.map(),
+            disagreements=cached.disagreements(),
         )
 
 
@@ -106,7 +110,7 @@ def _title(title: str | None, path: bytes) -> str:
 
 
 def _values(lib: Library, name: str, ids: Sequence[int]) -> list[str | None]:
-    found = values(lib, name)
+    found = field_values(lib, name)
     return [found.get(each) for each in ids]
 
 
@@ -122,17 +126,17 @@ def _scores(found: Sequence[str | None]) -> list[float | None]:
     ]
 
 
-class Shelf:
-    """What models heard in some tracks, but for silence.
+class CachedPredictions:
+    """The predictions for some tracks in the cache, without silent ones.
 
     Parameters
     ----------
     store
-        Where that is kept.
+        The cache.
     plan
         The models.
     audio
-        Item to what models were fed, of all items.
+        Item to the digests of its inputs, of all items.
     ids
         Of the tracks.
     """
@@ -155,25 +159,25 @@ class Shelf:
     def map(self) -> Map | None:
         """Put tracks where those that sound alike are close.
 
-        By the model that has heard the most of them.
+        By the model with embeddings of most of them.
         """
-        best, heard = None, np.zeros((0, 0))
+        best, embeddings = None, np.zeros((0, 0))
         for model in self._plan.fed:
             found = self._aligned(
                 self._store.embeddings(self._plan.identity(model))
             )
-            if _known(found).sum() > _known(heard).sum():
-                best, heard = model.id, found
+            if _known(found).sum() > _known(embeddings).sum():
+                best, embeddings = model.id, found
         if best is None:
             return None
-        known = _known(heard)
-        places = np.full((len(heard), 2), np.nan)
-        places[known], share = project(heard[known])
+        known = _known(embeddings)
+        places = np.full((len(embeddings), 2), np.nan)
+        places[known], share = project(embeddings[known])
         return Map(best, places, share)
 
-    def disputes(self) -> Disagreements:
+    def disagreements(self) -> Disagreements:
         """Find where models disagree."""
-        answers = {
+        activations = {
             model.id: dict(zip(model.metadata.classes, means.T))
             for model in self._plan.models
             if len(
@@ -183,14 +187,14 @@ class Shelf:
             )
         }
         return find_disagreements(
-            answers,
-            [model for model in self._plan.models if model.id in answers],
+            activations,
+            [model for model in self._plan.models if model.id in activations],
             self._plan.targets,
             len(self._inputs),
         )
 
     def _aligned(self, found: tuple[dict[str, int], np.ndarray]) -> np.ndarray:
-        """Return a row for each track, NaN if unheard; none if all are."""
+        """Return a row per track, NaN where it has none; empty if none has."""
         rows, vectors = found
         if not rows:
             return np.zeros((0, 0))
@@ -202,6 +206,6 @@ class Shelf:
         return np.concatenate([vectors, nothing])[places]
 
 
-def _known(heard: np.ndarray) -> np.ndarray:
-    known: np.ndarray = ~np.isnan(heard).any(axis=1)
+def _known(vectors: np.ndarray) -> np.ndarray:
+    known: np.ndarray = ~np.isnan(vectors).any(axis=1)
     return known

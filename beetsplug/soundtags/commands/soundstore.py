@@ -16,11 +16,10 @@ from beets.util import displayable_path
 from beets.util.units import human_bytes
 
 from beetsplug.soundtags import configuration
-from beetsplug.soundtags.fields import AUDIO
-from beetsplug.soundtags.library import fetch_all
-from beetsplug.soundtags.queries import matching, values
+from beetsplug.soundtags.commands.showing import tracks
+from beetsplug.soundtags.fields import INPUT
+from beetsplug.soundtags.queries import field_values, get_items, matching_ids
 from soundtags.atomic import appearing
-from soundtags.errors import SoundtagsError
 from soundtags.inference.cache import PredictionCache
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     Row = list[Any]
 
-AT_ONCE = 500  # tracks that are read and written together
+BATCH_SIZE = 500  # tracks that are read and written together
 FACTS = ("id", "artist", "album", "title", "path")
 
 
@@ -53,16 +52,14 @@ def run(
         raise UserError(f"{action} is not one of: {', '.join(ACTIONS)}")
     try:
         with closing(PredictionCache(configuration.store(config))) as store:
-            ACTIONS[action](Shelf(store, lib, config, log, opts), rest)
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
+            ACTIONS[action](StoreCommand(store, lib, config, log, opts), rest)
     except OSError as exc:
         raise UserError(f"{exc.filename}: {exc.strerror}") from exc
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """What was heard, and the library that it belongs to."""
+class StoreCommand:
+    """What was predictions, and the library that it belongs to."""
 
     store: PredictionCache
     lib: Library
@@ -74,7 +71,7 @@ class Shelf:
         """Say how much there is."""
         for model, count, size in self.store.usage():
             name = model.split()[0]
-            ui.print_(f"{name}: {count} tracks, {human_bytes(size)}")
+            ui.print_(f"{name}: {tracks(count)}, {human_bytes(size)}")
         size = self.store.path.stat().st_size
         ui.print_(f"{self.store.path}: {human_bytes(size)}")
 
@@ -83,7 +80,7 @@ class Shelf:
         forgotten = self.store.prune(
             {
                 each
-                for audio in values(self.lib, AUDIO).values()
+                for audio in field_values(self.lib, INPUT).values()
                 for each in audio.split()
             }
         )
@@ -102,27 +99,27 @@ class Shelf:
             for model in plan.models
             for name in model.metadata.classes
         ]
-        ids = matching(self.lib, query)
+        ids = matching_ids(self.lib, query)
         with appearing(target) as part:
             rows = self._rows(ids, plan)
             done = TABLES[target.suffix](part, [*FACTS, *names], rows)
-        ui.print_(f"{done} of {len(ids)} tracks: {target}")
+        ui.print_(f"{done} of {tracks(len(ids))}: {target}")
 
     def _rows(self, ids: list[int], plan: Plan) -> Iterator[list[Row]]:
-        """Yield rows of tracks that all models have heard, many at a time."""
-        for start in range(0, len(ids), AT_ONCE):
-            items = fetch_all(self.lib, ids[start : start + AT_ONCE])
+        """Yield rows of tracks with predictions of all models, in batches."""
+        for start in range(0, len(ids), BATCH_SIZE):
+            items = get_items(self.lib, ids[start : start + BATCH_SIZE])
             rows = (self._row(item, plan) for item in items)
             yield [row for row in rows if row]
 
     def _row(self, item: Item, plan: Plan) -> Row | None:
-        audio = item.get(AUDIO, with_album=False) or ""
+        audio = item.get(INPUT, with_album=False) or ""
         inputs = self.store.match_inputs(audio.split(), plan)
-        heard = self.store.recall(inputs, plan)
-        if heard is None:
+        predictions = self.store.recall(inputs, plan)
+        if predictions is None:
             return None
         facts = [item.id, item.artist, item.album, item.title]
-        means = [heard.activations[model.id] for model in plan.models]
+        means = [predictions.activations[model.id] for model in plan.models]
         path = displayable_path(item.path)
         return [*facts, path, *np.concatenate(means).tolist()]
 
@@ -170,4 +167,8 @@ def write_parquet(
 
 
 TABLES = {".csv": write_csv, ".parquet": write_parquet}
-ACTIONS = {"stats": Shelf.stats, "prune": Shelf.prune, "export": Shelf.export}
+ACTIONS = {
+    "stats": StoreCommand.stats,
+    "prune": StoreCommand.prune,
+    "export": StoreCommand.export,
+}

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from beets import ui
@@ -14,16 +15,28 @@ from beets.util import displayable_path
 
 from beetsplug.soundtags.analyser import input_digests
 from beetsplug.soundtags.commands import stats, undo
-from beetsplug.soundtags.commands.showing import describe, explain, show_changes
-from beetsplug.soundtags.fields import AUDIO, PLAN, own
-from beetsplug.soundtags.library import fetch, fetch_all, store
-from beetsplug.soundtags.queries import matching, values
-from beetsplug.soundtags.tagger import make_tagger, write_item
+from beetsplug.soundtags.commands.showing import (
+    describe,
+    explain,
+    show_changes,
+    tracks,
+)
+from beetsplug.soundtags.fields import INPUT, PLAN
+from beetsplug.soundtags.queries import (
+    field_values,
+    get_item,
+    get_items,
+    matching_ids,
+    own_value,
+    store_items,
+)
+from beetsplug.soundtags.safe_write import write_item
+from beetsplug.soundtags.tagger import make_tagger
 from soundtags.errors import SoundtagsError, UnwritableTags
 from soundtags.labelling.rules import GENRES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from optparse import Values
 
     from beets.library import Item, Library
@@ -31,13 +44,47 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from beetsplug.soundtags.tagger import Tagger
+    from soundtags.inference.cache_index import Coverage
     from soundtags.labelling.interpret import Interpretation, Outcome
 
-    Listeners = frozenset[str] | None
-
 REMOVED = "removed from the library meanwhile"
-AT_ONCE = 500  # items that are fetched and stored together
-ALL = None
+BATCH_SIZE = 500  # items loaded and stored together
+
+
+@dataclass
+class Work:
+    """What has to be done, as ids of items.
+
+    Attributes
+    ----------
+    analyse
+        Items that need all models of the plan.
+    derive
+        Items whose predictions are all in the cache.
+    by_models
+        Items that need only some models, by the ids of these.
+    """
+
+    analyse: list[int] = field(default_factory=list)
+    derive: list[int] = field(default_factory=list)
+    by_models: dict[frozenset[str], list[int]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def add(self, item_id: int, coverage: Coverage) -> None:
+        """Add an item of which the cache covers so much."""
+        if not coverage.cached:
+            self.analyse.append(item_id)
+        elif coverage.missing:
+            self.by_models[coverage.missing].append(item_id)
+        else:
+            self.derive.append(item_id)
+
+    @property
+    def total(self) -> int:
+        """Number of items."""
+        partly = sum(map(len, self.by_models.values()))
+        return len(self.analyse) + len(self.derive) + partly
 
 
 def run(
@@ -58,16 +105,11 @@ def run(
         return
     if opts.jobs is not None and opts.jobs < 1:
         raise UserError(f"--jobs: {opts.jobs} is not 1 or more")
-    try:
-        tagger = make_tagger(
-            config, log, opts.models, opts.jobs, opts.force, opts.cluster
-        )
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
+    tagger = make_tagger(
+        config, log, opts.models, opts.jobs, opts.force, opts.cluster
+    )
     try:
         Run(lib, tagger, opts, log).go(query)
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
     finally:
         tagger.close()
 
@@ -93,9 +135,9 @@ class Run:
         self.task: Any = None  # of the progress
 
     def go(self, query: list[str]) -> None:
-        """Analyse what is not up to date, and say what came of it."""
-        stale = self._stale(matching(self.lib, query))
-        total = sum(map(len, stale.values()))
+        """Analyse what is not up to date, and print a summary."""
+        work = self._plan_work(matching_ids(self.lib, query))
+        total = work.total
         started = time.monotonic()
         try:
             with self._progress(total) as progress:
@@ -103,8 +145,9 @@ class Run:
                 self.task = progress and progress.add_task(
                     "analysing", total=total
                 )
-                stale[ALL] += self._derive(stale.pop(frozenset(), []))
-                for models, ids in stale.items():
+                failed = self._derive(work.derive)
+                self._analyse([*work.analyse, *failed])
+                for models, ids in work.by_models.items():
                     self._analyse(ids, models)
         finally:
             self.progress = None
@@ -116,44 +159,47 @@ class Run:
         if self.failures and not self.done and not self.skipped:
             raise UserError("no track could be analysed")
 
-    def _stale(self, ids: list[int]) -> dict[Listeners, list[int]]:
-        """Return which models are to listen to which items, if any."""
+    def _plan_work(self, ids: list[int]) -> Work:
+        """Find out what has to be done for which items."""
         if self.opts.force:
-            return {ALL: ids}
+            return Work(analyse=ids)
         plan = self.tagger.plan
-        plans, audio = values(self.lib, PLAN), values(self.lib, AUDIO)
+        plans = field_values(self.lib, PLAN)
+        inputs = field_values(self.lib, INPUT)
         stale = [each for each in ids if plans.get(each) != plan.digest]
         self.skipped = len(ids) - len(stale)
         coverage_of = self.tagger.coverage()
-        found: dict[Listeners, list[int]] = defaultdict(list)
+        work = Work()
         for each in stale:
-            coverage = coverage_of(audio.get(each, "").split())
-            found[coverage.missing if coverage.cached else ALL].append(each)
+            work.add(each, coverage_of(inputs.get(each, "").split()))
         again = sum(each in plans for each in stale)
         if again and not self.opts.quiet:
-            self._announce(again, len(stale), len(found[frozenset()]))
-        return found
+            self._announce(again, len(stale), len(work.derive))
+        return work
 
-    def _announce(self, again: int, count: int, known: int) -> None:
+    def _announce(self, again: int, count: int, cached: int) -> None:
         ui.print_(
-            f"{again} of {count} were analysed with other models or settings,"
-            " and are again"
+            f"Re-analysing {again} of {tracks(count)}: models or settings have"
+            " changed"
         )
-        if known:
-            ui.print_(f"{known} of {count} need not be listened to for that")
+        if cached:
+            ui.print_(f"Predictions for {cached} of them are in the cache")
 
-    def _analyse(self, ids: list[int], models: Listeners) -> None:
+    def _analyse(
+        self, ids: Sequence[int], models: frozenset[str] | None = None
+    ) -> None:
+        """Analyse items with all models of the plan, or with some of them."""
         items = self._items(ids)
         for item, outcome in self.tagger.analyse(items, models):
             self._take(item, outcome)
             self._advance()
 
     def _derive(self, ids: list[int]) -> list[int]:
-        """Conclude anew from what was heard; return ids where that fails."""
+        """Derive fields from the cache; return the ids of which that fails."""
         failed = []
-        for start in range(0, len(ids), AT_ONCE):
-            some, unwritten = ids[start : start + AT_ONCE], []
-            items = fetch_all(self.lib, some)
+        for start in range(0, len(ids), BATCH_SIZE):
+            some, unwritten = ids[start : start + BATCH_SIZE], []
+            items = get_items(self.lib, some)
             if len(items) < len(some):
                 self.failures[REMOVED] += len(some) - len(items)
             for item in items:
@@ -161,27 +207,31 @@ class Run:
                 if analysis is None:
                     failed.append(cast("int", item.id))
                     continue
-                before = {name: own(item, name) for name in (PLAN, *self._tags)}
+                before = {
+                    name: own_value(item, name) for name in (PLAN, *self._tags)
+                }
                 names = self._apply(item, analysis)
-                same = all(own(item, name) == before[name] for name in names)
+                same = all(
+                    own_value(item, name) == before[name] for name in names
+                )
                 # Files that need not change are not opened, if they had what
                 # is in the library: without a plan, that is not known.
                 if (same and before[PLAN]) or not self.write:
                     unwritten.append(item)
-                    if own(item, GENRES) != before[GENRES]:
+                    if own_value(item, GENRES) != before[GENRES]:
                         self.albums.add(item.album_id)
                     self._count(item)
                 else:
                     self._write(item, names)
                 self._advance()
             if unwritten and not self.opts.pretend:
-                store(*unwritten)
+                store_items(*unwritten)
         return failed
 
-    def _items(self, ids: list[int]) -> Iterator[Item]:
+    def _items(self, ids: Sequence[int]) -> Iterator[Item]:
         """Fetch items one by one, as there can be any number."""
         for item_id in ids:
-            item = fetch(self.lib, item_id)
+            item = get_item(self.lib, item_id)
             if item is None:
                 self.failures[REMOVED] += 1
                 self._advance()
@@ -213,7 +263,7 @@ class Run:
         if outcome is None:
             self.skipped += 1
             return
-        fresh = fetch(self.lib, cast("int", item.id))
+        fresh = get_item(self.lib, cast("int", item.id))
         if fresh is None:
             self._fail(item, REMOVED)
         elif isinstance(outcome, SoundtagsError):
@@ -221,7 +271,7 @@ class Run:
         else:
             names = self._apply(fresh, outcome)
             if self._write(fresh, names):
-                self.seconds += outcome.heard.seconds
+                self.seconds += outcome.predictions.seconds
 
     def _apply(self, item: Item, analysis: Interpretation) -> list[str]:
         """Put what was found onto an item; return what files should have."""
@@ -239,7 +289,7 @@ class Run:
             self._fail(item, str(exc))
             return False
         if not self.opts.pretend:
-            store(item)
+            store_items(item)
         self.albums.add(item.album_id)
         self._count(item)
         return True

@@ -7,11 +7,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
-from beets.library import Item
 from rich.cells import set_cell_size
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.queries import matching, tallies, values
+from beetsplug.soundtags.commands.showing import tracks as in_words
+from beetsplug.soundtags.queries import (
+    count_values,
+    field_type,
+    field_values,
+    matching_ids,
+)
 from soundtags.collection.histograms import histograms, occurrences
 from soundtags.labelling.rules import GENRES
 from soundtags.models import installed
@@ -40,10 +45,10 @@ def run(lib: Library, config: ConfigView, query: list[str]) -> None:
     settings = configuration.settings(config)
     types = fields.item_types(targets.values())
     kinds = {name: types[name] for name in types if name not in fields.INTERNAL}
-    ids = matching(lib, query)
-    found = tallies(lib, ids, kinds)
-    missing = len(set(ids) - values(lib, fields.PLAN).keys())
-    ui.print_(f"{len(ids)} tracks, {missing} of them not analysed")
+    ids = matching_ids(lib, query)
+    found = count_values(lib, ids, kinds)
+    missing = len(set(ids) - field_values(lib, fields.PLAN).keys())
+    ui.print_(f"{in_words(len(ids))}, {missing} of them not analysed")
 
     numbers = {
         name: _numbers(found[name])
@@ -53,7 +58,7 @@ def run(lib: Library, config: ConfigView, query: list[str]) -> None:
     chart = Chart(_levels())
     for name, spread in histograms(numbers, targets, settings).items():
         _print_block(chart.spread(name, spread))
-    texts = {GENRES: Item._fields[GENRES], **kinds}
+    texts = {GENRES: field_type(GENRES), **kinds}
     for name, kind in texts.items():
         if name in found and name not in numbers:
             split = [
@@ -112,7 +117,7 @@ class Chart:
 
     def spread(self, name: str, spread: Histogram) -> Iterator[str]:
         """Yield the lines of a histogram, and where the threshold cuts."""
-        yield f"{name}: {spread.total} tracks"
+        yield f"{name}: {in_words(spread.total)}"
         if spread.threshold is not None:
             above = spread.total - spread.below
             yield (
@@ -138,7 +143,7 @@ class Chart:
         self, field: str, counts: Counter[str], total: int
     ) -> Iterator[str]:
         """Yield lines with the names of a field, the commonest first."""
-        yield f"{field}: {total} tracks"
+        yield f"{field}: {in_words(total)}"
         common = counts.most_common()
         for name, tracks in common[:MOST]:
             bar = tracks / total * BAR

@@ -1,4 +1,4 @@
-"""`beet soundtags --undo`: what was there before, put back."""
+"""`beet soundtags --undo`: restore what was there before."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from beets.exceptions import UserError
 from beets.util import displayable_path
 
 from beetsplug.soundtags.commands.showing import describe, show_changes
-from beetsplug.soundtags.fields import BEFORE, own
+from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.history import put_back
-from beetsplug.soundtags.library import fetch, store
-from beetsplug.soundtags.queries import matching, values
-from beetsplug.soundtags.tagger import restore_item
-from soundtags.errors import SoundtagsError, UnwritableTags
+from beetsplug.soundtags.queries import (
+    field_values,
+    get_item,
+    matching_ids,
+    own_value,
+    store_items,
+)
+from beetsplug.soundtags.safe_write import restore_item
+from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +32,17 @@ DONE, FAILED = "done", "failed"
 
 
 def run(lib: Library, log: Any, opts: Values, query: list[str]) -> None:
-    """Put back what tracks had before we last wrote to them.
+    """Restore what tracks had before the last change.
 
     Raises
     ------
     beets.exceptions.UserError
-        If the library cannot be changed.
+        If every track failed.
+    LockedLibrary
+        If another program keeps the library locked.
     """
-    ids, noted = matching(lib, query), values(lib, BEFORE)
+    ids, noted = matching_ids(lib, query), field_values(lib, UNDO)
+    nothing = len(set(ids) - noted.keys())
     counts: Counter[str] = Counter()
     albums: set[int] = set()
     try:
@@ -42,29 +50,28 @@ def run(lib: Library, log: Any, opts: Values, query: list[str]) -> None:
             counts[_undo(item, log, opts)] += 1
             if item.album_id:
                 albums.add(item.album_id)
-    except SoundtagsError as exc:
-        raise UserError(str(exc)) from exc
     finally:
         if not opts.pretend:
             _undo_albums(lib, albums)
         if not opts.quiet:
-            verb = "would be put back" if opts.pretend else "put back"
-            nothing = len(set(ids) - noted.keys())
+            verb = "would be restored" if opts.pretend else "restored"
             ui.print_(
                 f"{counts[DONE]} {verb}, {nothing} had nothing to undo,"
                 f" {counts[FAILED]} failed"
             )
+    if counts[FAILED] and not counts[DONE] and not nothing:
+        raise UserError("no track could be restored")
 
 
 def _items(lib: Library, ids: list[int]) -> Iterator[Item]:
     for each in ids:
-        item = fetch(lib, each)
+        item = get_item(lib, each)
         if item:
             yield item
 
 
 def _undo(item: Item, log: Any, opts: Values) -> str:
-    """Put back what one item had; return what came of it."""
+    """Restore one item; return DONE or FAILED."""
     tags = put_back(item)
     if opts.pretend:
         show_changes(item)
@@ -75,16 +82,16 @@ def _undo(item: Item, log: Any, opts: Values) -> str:
     except UnwritableTags as exc:
         log.error("{}: {}", displayable_path(item.path), exc)
         return FAILED
-    store(item)
+    store_items(item)
     if not opts.quiet:
         ui.print_(describe(item))
     return DONE
 
 
 def _undo_albums(lib: Library, ids: set[int]) -> None:
-    """Put back what albums had of which no track is as we last left it."""
+    """Restore the albums all of whose tracks have been restored."""
     for each in sorted(ids):
         album = lib.get_album(each)
-        if album and not any(own(item, BEFORE) for item in album.items()):
+        if album and not any(own_value(item, UNDO) for item in album.items()):
             put_back(album)
             album.store(inherit=False)

@@ -1,4 +1,4 @@
-"""What was found in a collection to a page that shows it, in one file."""
+"""The report: a page about a collection, in one HTML file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Collection:
         Field to scores from 0 to 1; None where a track has none.
     map
         Where tracks lie; None if there are no embeddings.
-    disputes
+    disagreements
         Where models disagree.
     """
 
@@ -78,7 +78,7 @@ class Collection:
     moods: Sequence[Sequence[str]]
     scores: Mapping[str, Sequence[float | None]]
     map: Map | None
-    disputes: Disagreements
+    disagreements: Disagreements
 
 
 def page(collection: Collection) -> str:
@@ -128,7 +128,7 @@ def _data(collection: Collection) -> dict[str, Any]:
             for name, values in collection.scores.items()
         },
         "map": _map(collection.map),
-        "disputes": _disputes(collection.disputes),
+        "disputes": _disagreements(collection.disagreements),
     }
 
 
@@ -152,9 +152,9 @@ def _map(found: Map | None) -> dict[str, Any] | None:
     return {"model": found.model, "share": found.share, "of": places}
 
 
-def _disputes(found: Disagreements) -> dict[str, Any]:
+def _disagreements(found: Disagreements) -> dict[str, Any]:
     columns = (
-        found.question,
+        found.item,
         found.low_by,
         found.low,
         found.high_by,
@@ -163,8 +163,8 @@ def _disputes(found: Disagreements) -> dict[str, Any]:
     rows = zip(*(column.tolist() for column in columns))
     return {
         "kind": found.kind,
-        "questions": found.questions,
-        "speakers": found.speakers,
+        "questions": found.items,
+        "speakers": found.sources,
         "of": [
             [question, low_by, _whole(low), high_by, _whole(high)]
             if question >= 0

@@ -8,8 +8,6 @@ from workers with other versions, too: their pickles must remain readable.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import metadata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from soundtags.inference.pipeline import TrackResult
     from soundtags.models.installed import Model
     from soundtags.models.plan import Plan
-
-PACKAGE = "beets-soundtags"
 
 
 class RemoteFile(NamedTuple):
@@ -142,15 +138,6 @@ class Reply:
 
     worker: str | None
     outcome: Outcome
-
-
-@cache  # looking it up takes milliseconds, and each request needs it
-def package_version() -> str:
-    """Return the installed version of this package, or ``"unknown"``."""
-    try:
-        return metadata.version(PACKAGE)
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def plan_models(plan: Plan) -> list[Model]:

@@ -24,7 +24,6 @@ from soundtags.errors import (
     capture_errors,
 )
 from soundtags.inference.dask.messages import (
-    PACKAGE,
     Failed,
     GraphFile,
     Lost,
@@ -33,7 +32,6 @@ from soundtags.inference.dask.messages import (
     PredictTracks,
     Reply,
     StoreGraphs,
-    package_version,
     plan_models,
     portable_plan,
 )
@@ -42,6 +40,7 @@ from soundtags.inference.dask.worker_pool import WorkerPool, first_line
 from soundtags.inference.pipeline import GROUP_SIZE, TrackResult
 from soundtags.inference.predict import graph_specs
 from soundtags.inference.sessions import SessionPool
+from soundtags.version import PACKAGE, package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -277,7 +276,9 @@ class Run(Generic[K]):
 
     def _local_error(self, path: bytes | str) -> SoundtagsError | None:
         """Return why a file cannot be read on this machine."""
-        read = capture_errors(lambda: next(features(path, self._plan.wanted)))
+        read = capture_errors(
+            lambda: next(features(path, self._plan.feature_spec))
+        )
         return read if isinstance(read, SoundtagsError) else None
 
 

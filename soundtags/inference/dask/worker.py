@@ -25,7 +25,6 @@ from soundtags.errors import (
 )
 from soundtags.inference.dask.graph_files import find_graph, store_graph
 from soundtags.inference.dask.messages import (
-    PACKAGE,
     Failed,
     GraphFile,
     GraphsStored,
@@ -34,13 +33,13 @@ from soundtags.inference.dask.messages import (
     PredictTracks,
     Reply,
     StoreGraphs,
-    package_version,
     plan_models,
     with_graphs,
 )
 from soundtags.inference.dask.watchdog import Watchdog
 from soundtags.inference.pipeline import TrackResult, predict_all
 from soundtags.inference.sessions import SessionPool
+from soundtags.version import PACKAGE, package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

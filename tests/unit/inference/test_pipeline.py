@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import confuse
@@ -22,7 +23,7 @@ from support.models import make, outcome, write_model
 from beetsplug.soundtags import configuration
 from soundtags.audio import track
 from soundtags.errors import BrokenModels, UnexpectedFailure, UnreadableAudio
-from soundtags.inference import pipeline, sessions
+from soundtags.inference import pipeline
 from soundtags.inference.graph import tensorflow
 from soundtags.inference.pipeline import predict_all
 from soundtags.inference.pooling import TrackPredictions
@@ -75,12 +76,12 @@ def write_effnet(folder: Path) -> None:
 def test_results_are_the_same_whatever_the_number_of_jobs(tracks):
     made = make(["msd-musicnn-1", "mtt-vgg-1"])
     one, two, five = (run(tracks, made, jobs=jobs) for jobs in (1, 2, 5))
-    seconds = [outcome.heard.seconds for outcome in one]
+    seconds = [outcome.predictions.seconds for outcome in one]
     assert seconds == pytest.approx([3, 5, 7, 9, 11, 13, 15], abs=0.01)
     # To the last bit.
-    assert [o.answers for o in one] == [o.answers for o in two]
-    assert [o.answers for o in one] == [o.answers for o in five]
-    assert len({str(outcome.answers) for outcome in one}) == len(tracks)
+    assert [o.model_means for o in one] == [o.model_means for o in two]
+    assert [o.model_means for o in one] == [o.model_means for o in five]
+    assert len({str(outcome.model_means) for outcome in one}) == len(tracks)
 
 
 def test_short_tracks_share_the_calls_of_models(tracks, tmp_path, monkeypatch):
@@ -88,17 +89,18 @@ def test_short_tracks_share_the_calls_of_models(tracks, tmp_path, monkeypatch):
     made = make(["whole"], tmp_path)
     alone = [run([track], made, jobs=1)[0] for track in tracks]
     calls = []
-    call = sessions._call
+    session = tensorflow().Session
+    call = session.run
 
-    def counted(loaded, job, batch):
-        calls.append(len(batch))
-        return call(loaded, job, batch)
+    def counted(self, outputs, fed, *options):
+        calls.extend(len(batch) for batch in fed.values())
+        return call(self, outputs, fed, *options)
 
-    monkeypatch.setattr(sessions, "_call", counted)
+    monkeypatch.setattr(session, "run", counted)
     together = run(tracks, made, jobs=2)
     # 57 patches, from 2 to 14 of a track.
     assert calls == [EFFNET_BATCH]
-    assert [o.answers for o in together] == [o.answers for o in alone]
+    assert [o.model_means for o in together] == [o.model_means for o in alone]
 
 
 def test_long_tracks_go_through_in_portions(tracks, tmp_path, monkeypatch):
@@ -107,13 +109,13 @@ def test_long_tracks_go_through_in_portions(tracks, tmp_path, monkeypatch):
     whole = run(tracks, made)
     monkeypatch.setattr("soundtags.audio.features.CHUNK_SIZE", 2)
     monkeypatch.setattr(
-        "soundtags.audio.features._from_segments", lambda *_: []
+        "soundtags.audio.features.open_seekable", lambda *_: nullcontext()
     )
     # Not every portion has patches for both.
     parts = run(tracks, made, jobs=2)
     for one, other in zip(whole, parts):
-        for name, means in one.answers.items():
-            assert other.answers[name] == pytest.approx(means, abs=1e-6)
+        for name, means in one.model_means.items():
+            assert other.model_means[name] == pytest.approx(means, abs=1e-6)
 
 
 def test_what_goes_wrong_is_said_in_its_place(tracks, tmp_path):
@@ -142,7 +144,7 @@ def test_a_file_that_fails_midway_fails_alone(tracks, monkeypatch):
 
     monkeypatch.setattr(track.Track, "segment", fail_late)
     monkeypatch.setattr(
-        "soundtags.audio.features._from_segments", lambda *_: []
+        "soundtags.audio.features.open_seekable", lambda *_: nullcontext()
     )
     monkeypatch.setattr("soundtags.audio.features.CHUNK_SIZE", 1)
     found = run(tracks, make(["msd-musicnn-1"]), jobs=2)
@@ -233,7 +235,7 @@ def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
 
     monkeypatch.setattr("soundtags.audio.track.resampled_blocks", endless)
     monkeypatch.setattr(
-        "soundtags.audio.features._from_segments", lambda *_: []
+        "soundtags.audio.features.open_seekable", lambda *_: nullcontext()
     )
     pairs = [(0, str(tracks[0]))]
 

@@ -257,12 +257,12 @@ def test_bad_entries_are_named(library: Beet, option, value, reason):
 
 @pytest.mark.parametrize(
     ("option", "hint"),
-    [("patchs", "; is patches meant?"), ("zebra", "")],
+    [("patchs", "; did you mean 'patches'?"), ("zebra", "")],
 )
 def test_unknown_options_are_named(library: Beet, option, hint):
     library.configure(soundtags={"patches": 2, option: 3})
     done = library("soundtags")
-    line = f"soundtags.{option}: there is no such option{hint}\n"
+    line = f"soundtags.{option}: unknown option{hint}\n"
     assert done.stderr.count(line) == 1
     assert "2 tagged" in done.stdout
 
@@ -276,11 +276,13 @@ def test_a_bad_auto_is_named_and_means_no(beet: Beet, track):
 
 
 def test_what_is_analysed_again_is_counted(library: Beet):
-    assert "with other models" not in library("soundtags").stdout
+    assert "Re-analysing" not in library("soundtags").stdout
     library.configure(soundtags={"patches": 3, "jobs": 1})
     again = library("soundtags").stdout.splitlines()[0]
-    assert again.startswith("2 of 2 were analysed with other models or sett")
-    assert "with other models" not in library("soundtags").stdout
+    assert again == (
+        "Re-analysing 2 of 2 tracks: models or settings have changed"
+    )
+    assert "Re-analysing" not in library("soundtags").stdout
 
 
 SILENT = {
@@ -458,6 +460,6 @@ def test_tensorflow_is_not_loaded_for_nothing(library: Beet):
     library.configure(soundtags={"patches": 3, "jobs": 1}, **plugins)
     done = library.fresh("soundtags", status=1)
     stale, summary, *_, loaded = done.stdout.splitlines()
-    assert stale.startswith("2 of 2 were analysed with other models")
+    assert stale.startswith("Re-analysing 2 of 2 tracks")
     assert "2 failed" in summary
     assert loaded == "False"

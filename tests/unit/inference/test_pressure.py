@@ -189,7 +189,7 @@ def analyse(
 
 def said(outcomes: Sequence[Outcome]) -> list[Any]:
     """Return what models say of each track, and what follows."""
-    return [(outcome.answers, outcome.fields) for outcome in outcomes]
+    return [(outcome.model_means, outcome.fields) for outcome in outcomes]
 
 
 @pytest.fixture(scope="module")
@@ -205,9 +205,9 @@ def test_each_model_is_loaded_once_for_all_tracks(tracks, roomy, monkeypatch):
     assert loader.loaded == SMALL
     assert loader.closed == SMALL[:2]
     assert keys == tracks
-    seconds = [outcome.heard.seconds for outcome in outcomes]
+    seconds = [outcome.predictions.seconds for outcome in outcomes]
     assert seconds == pytest.approx([4, 5, 6])
-    answers = [outcome.answers for outcome in outcomes]
+    answers = [outcome.model_means for outcome in outcomes]
     assert all(answers.count(each) == 1 for each in answers)
     assert said(outcomes) == roomy
 

@@ -160,7 +160,7 @@ class Dask:
 def end(process: subprocess.Popen[Any]) -> None:
     process.terminate()
     try:
-        process.wait(ENOUGH)
+        process.wait(5)  # a worker without a scheduler may not end by itself
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

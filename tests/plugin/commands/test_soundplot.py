@@ -163,32 +163,30 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def portrait(audio: Path, plan) -> TrackProfile:
+def profile(audio: Path, plan) -> TrackProfile:
     layer = find_layer("msd-musicnn-1", None, NOWHERE)
     return profile_track(audio, plan, layer, FilePredictor(Pool()))
 
 
-def test_a_portrait_has_every_patch(portrait: TrackProfile):
+def test_a_portrait_has_every_patch(profile: TrackProfile):
     # Half overlapping: every 93 frames of 16 ms, while there is room for 187.
-    seconds = portrait.analysis.heard.seconds
+    seconds = profile.analysis.predictions.seconds
     count = int((seconds - 187 * 0.016) / (93 * 0.016)) + 1
-    assert abs(len(portrait.times) - count) <= 1
-    assert np.diff(portrait.times) == pytest.approx(93 * 0.016)
-    assert portrait.latent.shape == (len(portrait.times), 200)
-    assert {len(rows) for rows in portrait.tags.values()} == {
-        len(portrait.times)
-    }
+    assert abs(len(profile.times) - count) <= 1
+    assert np.diff(profile.times) == pytest.approx(93 * 0.016)
+    assert profile.latent.shape == (len(profile.times), 200)
+    assert {len(rows) for rows in profile.tags.values()} == {len(profile.times)}
 
 
-def test_its_tags_are_those_of_the_field(portrait: TrackProfile):
-    found = portrait.analysis.fields["soundtags"]
-    assert list(portrait.tags)[: len(found)] == found
-    means = [round(float(t.mean()), DECIMALS) for t in portrait.tags.values()]
+def test_its_tags_are_those_of_the_field(profile: TrackProfile):
+    found = profile.analysis.fields["soundtags"]
+    assert list(profile.tags)[: len(found)] == found
+    means = [round(float(t.mean()), DECIMALS) for t in profile.tags.values()]
     assert means == sorted(means, reverse=True)
 
 
 def test_without_an_auto_tagger_there_are_tags_all_the_same(
-    portrait: TrackProfile, audio: Path
+    profile: TrackProfile, audio: Path
 ):
     alone = make_plan(["mtt-vgg-1"], NOWHERE, Settings(), lambda _: None)
     nobody = make_plan([], NOWHERE, Settings(), lambda _: None)
@@ -198,7 +196,7 @@ def test_without_an_auto_tagger_there_are_tags_all_the_same(
     # Of the two vocabularies, one has harpsichords and one has decades.
     assert {"harpsichord", "80s"} & only.tags.keys() == {"harpsichord"}
     assert {"harpsichord", "80s"} & none.tags.keys() == {"80s"}
-    assert np.array_equal(none.latent, portrait.latent)
+    assert np.array_equal(none.latent, profile.latent)
 
 
 @pytest.fixture
@@ -215,7 +213,7 @@ def drawn(monkeypatch) -> list[Figure]:
 
 
 def imagined(plan, seconds: float, patches: int) -> TrackProfile:
-    """Return a portrait with more in it, and longer names, than usual."""
+    """Return a profile with more in it, and longer names, than usual."""
     rng = np.random.default_rng(0)
     fields = {"mood": ["happy"] * 40, "genres": ["\u30c9\u30e9\u30e0"] * 99}
     for name, target in plan.targets.items():
@@ -267,8 +265,8 @@ def texts(figure) -> list:
 )
 def test_texts_do_not_overlap(drawn, plan, seconds, patches, last, tmp_path):
     title = "$x^2$ and a title " * 20
-    portrait = imagined(plan, seconds, patches)
-    draw_track(tmp_path / "track.png", title, portrait, plan)
+    profile = imagined(plan, seconds, patches)
+    draw_track(tmp_path / "track.png", title, profile, plan)
     (figure,) = drawn
     boxes = texts(figure)
     for (one, here), (other, there) in combinations(boxes, 2):
@@ -283,15 +281,15 @@ def test_texts_do_not_overlap(drawn, plan, seconds, patches, last, tmp_path):
 
 
 def test_axes_are_honest(drawn, plan, tmp_path):
-    portrait = imagined(plan, 60, 39)
-    draw_track(tmp_path / "track.png", "title", portrait, plan)
+    profile = imagined(plan, 60, 39)
+    draw_track(tmp_path / "track.png", "title", profile, plan)
     taggram, latent, *_bars, scores = drawn[0].axes
     (mesh,) = taggram.collections
     assert mesh.get_clim() == (0, 1)
     assert taggram.get_xlim() == latent.get_xlim() == (0, 60)
     assert mesh.get_array().shape == (15, 39)
     assert np.array_equal(
-        mesh.get_array()[0], next(iter(portrait.tags.values()))
+        mesh.get_array()[0], next(iter(profile.tags.values()))
     )
     assert scores.get_xlim() == (0, 1)
     widths = {bar.get_width() for bar in scores.patches}

@@ -98,7 +98,7 @@ def test_only_what_the_query_lists_counts(filled: Beet):
     done = filled("soundtags", "--stats")
     assert done.stdout.startswith("7 tracks, 1 of them not analysed\n")
     done = filled("soundtags", "--stats", "title:new")
-    assert done.stdout == "1 tracks, 1 of them not analysed\n"
+    assert done.stdout == "1 track, 1 of them not analysed\n"
     done = filled("soundtags", "--stats", "title:nobody")
     assert done.stdout == "0 tracks, 0 of them not analysed\n"
 

@@ -124,7 +124,7 @@ def test_bad_files_are_left_out(library: Beet):
     path = library.folder / "features.npz"
     done = library("soundfeatures", "-o", path)
     assert os.path.basename(item["path"]) in done.stderr
-    assert done.stdout.startswith("1 tracks")
+    assert done.stdout.startswith("1 track,")
     with np.load(path) as file:
         assert len(file["ids"]) == 1
 

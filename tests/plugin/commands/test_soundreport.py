@@ -338,14 +338,14 @@ def test_models_of_one_target_are_compared():
     }
     found = find_disagreements(answers, models, catalogue.targets(), 3)
     assert found.kind == SCORES
-    named = [found.questions[each] for each in found.question[:2]]
+    named = [found.items[each] for each in found.item[:2]]
     assert named[0] == "mood_happy"
     assert named[1].startswith("voice_instrumental: ")
-    assert found.question[2] == -1  # one answer is no dispute
+    assert found.item[2] == -1  # one answer is no dispute
     assert found.high[:2] == pytest.approx([0.9, 0.6])
     assert found.low[:2] == pytest.approx([0.25, 0.4])
-    assert found.speakers[found.high_by[0]] == "mood_happy a"
-    assert found.speakers[found.low_by[0]] == "mood_happy c"
+    assert found.sources[found.high_by[0]] == "mood_happy a"
+    assert found.sources[found.low_by[0]] == "mood_happy c"
 
 
 def taggers(plan, count: int, **tags: dict[str, list[float]]):
@@ -373,11 +373,11 @@ def test_a_model_is_compared_with_the_rules(plan):
     models.append(Speaker("one", "mood_happy"))
     answers["one"] = speak("mood_happy", happy=[0.1, 0.1], non_happy=[0.9, 0.9])
     found = find_disagreements(answers, models, catalogue.targets(), 2)
-    assert (found.kind, found.questions) == (SCORES, ["mood_happy"])
+    assert (found.kind, found.items) == (SCORES, ["mood_happy"])
     assert found.high.tolist() == pytest.approx([1.0, 0.1])
     assert found.low.tolist() == pytest.approx([0.1, 0.0])
-    assert [found.speakers[n] for n in found.high_by] == ["rules", "one"]
-    assert [found.speakers[n] for n in found.low_by] == ["one", "rules"]
+    assert [found.sources[n] for n in found.high_by] == ["rules", "one"]
+    assert [found.sources[n] for n in found.low_by] == ["one", "rules"]
 
 
 def test_auto_taggers_alone_are_compared_by_ranks(plan):
@@ -400,12 +400,12 @@ def test_auto_taggers_alone_are_compared_by_ranks(plan):
     )
     found = find_disagreements(answers, models, catalogue.targets(), 4)
     assert found.kind == RANKS
-    named = [found.questions[n] for n in found.question]
+    named = [found.items[n] for n in found.item]
     assert named[:2] == ["rock", "rock"]
     assert found.high[:2].tolist() == [0.75, 0.5]
     assert found.low[:2].tolist() == [0.0, 0.25]
-    assert found.speakers[found.high_by[0]] == "msd-musicnn-1"
-    assert found.speakers[found.low_by[0]] == "mtt-musicnn-1"
+    assert found.sources[found.high_by[0]] == "msd-musicnn-1"
+    assert found.sources[found.low_by[0]] == "mtt-musicnn-1"
     assert "guitar" not in named
     assert "metal" not in named  # nobody hears it clearly
 
@@ -414,7 +414,7 @@ def test_one_model_contradicts_nobody(plan):
     models, answers = taggers(plan, 2, msd={"rock": [0.9, 0.1]})
     alone = [model for model in models if model.target == "msd"]
     found = find_disagreements(answers, alone, catalogue.targets(), 2)
-    assert found.question.tolist() == [-1, -1]
+    assert found.item.tolist() == [-1, -1]
 
 
 # From here on, in a browser
@@ -446,7 +446,7 @@ def collection(count: int, **changes) -> Collection:
             "mood_happy": [None if n == 0 else 0.5 for n in range(count)],
         },
         "map": Map("some-model", rng.uniform(-1, 1, (count, 2)), 0.4),
-        "disputes": find_disagreements(
+        "disagreements": find_disagreements(
             answers, models, catalogue.targets(), count
         ),
         **changes,

@@ -57,12 +57,12 @@ def test_lines_are_as_beets_prints_them(library: Beet, option):
     [
         (
             ["title:unheard"],
-            "no matching track has been heard by msd-",
+            "no matching track has been analysed with msd-",
         ),
-        (["title:none"], "no matching track has been heard"),
+        (["title:none"], "no matching track has been analysed"),
         (["-n", "0", "title:beat"], "--number: 0 is not 1 or more"),
         (["-m", "nonsense", "title:beat"], "no model nonsense"),
-        (["-m", "msd-vgg-1", "title:beat"], "heard by msd-vgg-1"),
+        (["-m", "msd-vgg-1", "title:beat"], "analysed with msd-vgg-1"),
     ],
 )
 def test_what_cannot_be_done_is_said(library: Beet, args, complaint):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.paths import ROOT
 
 from soundtags.inference.graph import operations, read_graph, tensorflow
 from soundtags.inference.rewrite import fold
@@ -15,7 +16,7 @@ from soundtags.models import installed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+MODELS = ROOT / "models"
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
 MUSICNN = "TensorflowPredictMusiCNN"
 PATCH = (187, 96)

@@ -9,7 +9,7 @@ from beets.dbcore import InvalidQueryError
 from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library
 
-from beetsplug.soundtags.queries import matching, values
+from beetsplug.soundtags.queries import field_values, matching_ids
 
 QUERIES = [
     [],
@@ -63,29 +63,29 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 @pytest.mark.parametrize("query", QUERIES, ids=" ".join)
 def test_items_are_those_of_beets_in_its_order(library, query):
-    assert matching(library, query) == [i.id for i in library.items(query)]
+    assert matching_ids(library, query) == [i.id for i in library.items(query)]
 
 
 def test_no_order_is_one_too(library, monkeypatch):
     monkeypatch.setattr(library, "get_default_item_sort", NullSort)
     expected = [item.id for item in library.items()]
     monkeypatch.delattr(Library, "items")  # the database answers alone
-    assert matching(library, []) == expected
+    assert matching_ids(library, []) == expected
 
 
 def test_most_queries_match_something(library):
-    counts = [len(matching(library, query)) for query in QUERIES]
+    counts = [len(matching_ids(library, query)) for query in QUERIES]
     assert sum(count > 0 for count in counts) == 15
     assert len(set(counts)) > 5
 
 
 def test_bad_queries_are_refused_as_ever(library):
     with pytest.raises(InvalidQueryError, match="year:nineteen"):
-        matching(library, ["year:nineteen"])
+        matching_ids(library, ["year:nineteen"])
 
 
 def test_what_was_analysed_is_known_by_its_plan(library):
-    plans = values(library, "soundtags_plan")
+    plans = field_values(library, "soundtags_plan")
     assert Counter(plans.values()) == {"old": 4, "new": 8}
     old = {i.id for i in library.items("soundtags_plan:old")}
     assert {each for each in plans if plans[each] == "old"} == old

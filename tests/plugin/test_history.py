@@ -114,16 +114,16 @@ def test_everything_comes_back(beet: Beet, imported: Beet):
         states.append(state(beet))
         check_differ(states[-2], states[-1])
 
-    summary = f"{count} would be put back, 0 had nothing to undo, 0 failed"
+    summary = f"{count} would be restored, 0 had nothing to undo, 0 failed"
     assert undo(beet, "-p") == summary
     assert state(beet) == states[-1]
-    assert undo(beet) == f"{count} put back, 0 had nothing to undo, 0 failed"
+    assert undo(beet) == f"{count} restored, 0 had nothing to undo, 0 failed"
     for item, *_ in states[1].values():
         del item["soundtags_undo"]  # one step leads back
     assert state(beet) == states[1]
     changes = beet("update", "-p").stdout
     assert not re.search("mood|genres|danceability|voice", changes)
-    assert undo(beet) == f"0 put back, {count} had nothing to undo, 0 failed"
+    assert undo(beet) == f"0 restored, {count} had nothing to undo, 0 failed"
     assert state(beet) == states[1]
 
 
@@ -137,7 +137,7 @@ def test_what_was_there_before_the_import_comes_back(
     beet("import", "-A", files)
     check_differ(plain, state(beet))
     assert (
-        undo(beet) == f"{len(MADE)} put back, 0 had nothing to undo, 0 failed"
+        undo(beet) == f"{len(MADE)} restored, 0 had nothing to undo, 0 failed"
     )
     after = state(beet)
     for each in (*plain.values(), *after.values()):
@@ -165,7 +165,7 @@ def library(beet: Beet, tagged: Beet) -> Beet:
 
 def test_what_the_user_said_meanwhile_stays(library: Beet):
     library("modify", "-y", "mood=calm")
-    assert undo(library).startswith("1 put back")
+    assert undo(library).startswith("1 restored")
     (item,) = library.items()
     assert item["mood"] == ["calm"]
     assert item["genres"] == []
@@ -182,7 +182,7 @@ def test_what_the_user_said_meanwhile_stays(library: Beet):
 
 def test_without_writing_files_stay(library: Beet):
     before = {path: tags for path, (_, tags, _) in state(library).items()}
-    assert undo(library, "-W").startswith("1 put back")
+    assert undo(library, "-W").startswith("1 restored")
     (item,) = library.items()
     assert item["mood"] == []
     assert {item["path"]: tags_of(item["path"])} == before
@@ -193,12 +193,13 @@ def test_what_cannot_be_put_back_stays(library: Beet):
     shutil.copy(item["path"], f"{item['path']}.good")
     with open(item["path"], "wb") as file:
         file.write(b"no audio any more")
-    done = library("soundtags", "--undo")
-    assert "0 put back, 0 had nothing to undo, 1 failed" in done.stdout
+    done = library("soundtags", "--undo", status=1)
+    assert done.stderr.endswith("error: no track could be restored\n")
+    assert "0 restored, 0 had nothing to undo, 1 failed" in done.stdout
     assert "tags not written" in done.stderr
     assert library.items() == [item]
     shutil.move(f"{item['path']}.good", item["path"])
-    assert undo(library).startswith("1 put back")
+    assert undo(library).startswith("1 restored")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -219,7 +220,7 @@ def test_what_was_there_before_a_killed_run_comes_back(
     assert files_now != [tags for _, tags, _ in plain.values()]
     assert len(beet.ls("$id", "soundtags_plan::.")) == 0
     beet("soundtags")
-    assert undo(beet).startswith(f"{len(MADE)} put back")
+    assert undo(beet).startswith(f"{len(MADE)} restored")
     assert state(beet) == plain
 
 

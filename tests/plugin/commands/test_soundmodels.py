@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -110,8 +111,9 @@ def folder(beet: Beet) -> Path:
 def test_lists_all_models_with_their_state(beet: Beet):
     lines = beet("soundmodels").stdout.splitlines()
     assert lines == beet("soundmodels", "list").stdout.splitlines()
-    header, *rows = [line.split() for line in lines]
+    header, *rows, (name, version) = [line.split() for line in lines]
     assert header[:3] == ["id", "target", "family"]
+    assert (name, version) == ("beets-soundtags", metadata.version(name))
     assert [row[0] for row in rows] == list(catalogue.published())
     tagger = "msd-musicnn-1 msd auto-taggers 3.2 MB 0.88 0.29 embedded"
     assert " ".join(rows[0]) == tagger
@@ -119,9 +121,9 @@ def test_lists_all_models_with_their_state(beet: Beet):
     head = f"{HEAD} danceability msd-musicnn 82.5 kB 0.95"
     assert " ".join(by_id[HEAD]) == head
     lines = beet("soundmodels", "-i").stdout.splitlines()
-    assert len(lines) == 1 + 4
+    assert len(lines) == 1 + 4 + 1
     lines = beet("soundmodels", "list", "mood_happy").stdout.splitlines()
-    assert len(lines) == 1 + 6
+    assert len(lines) == 1 + 6 + 1
 
 
 def test_lists_everything_as_json(client: Beet, upstream: Upstream):
@@ -334,7 +336,7 @@ def test_what_cannot_be_read_is_named(beet: Beet):
     done = beet("soundmodels", "verify", status=1)
     assert f"{folder(beet) / 'x.pb'}: " in done.stderr
     assert "Traceback" not in done.stderr
-    assert beet("soundmodels", "-i").stdout.count("\n") == 5
+    assert beet("soundmodels", "-i").stdout.count("\n") == 6
 
 
 @pytest.mark.models

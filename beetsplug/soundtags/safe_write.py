@@ -1,0 +1,90 @@
+"""Writing fields to the files of items, and restoring what was there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from beets import config as beets_config
+from beets import plugins
+from beets.util import syspath
+
+from beetsplug.soundtags.fields import UNDO
+from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
+from beetsplug.soundtags.history import note_tags
+from beetsplug.soundtags.queries import own_value, store_field
+from soundtags.errors import UnwritableTags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from beets.library import Item
+
+    from beetsplug.soundtags.file_tags import Tags
+
+
+def write_item(item: Item, names: Iterable[str]) -> None:
+    """Write fields to the file of an item, and update its modification time.
+
+    Other plugins are notified and may change what is written, as with
+    everything that beets writes.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file cannot be written. The item is unchanged then.
+    """
+    tags = {name: own_value(item, name) for name in names}
+    note_file(item, tags)
+    store_field(item, UNDO)
+    sent = dict(tags)
+    plugins.send("write", item=item, path=item.path, tags=sent)
+    tags = {name: sent.get(name) for name in tags}
+    _rewrite(item, partial(write_tags, values=tags))
+
+
+def restore_item(item: Item, tags: Tags) -> None:
+    """Restore tags that the file of an item once had.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file cannot be written. The item is unchanged then.
+    """
+    _rewrite(item, partial(restore_tags, tags=tags))
+
+
+def note_file(item: Item, names: Iterable[str]) -> None:
+    """Note the tags that the file of an item has, so that undo restores them.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file cannot be read.
+    """
+    note_tags(item, read_tags(syspath(item.path), names))
+
+
+def _rewrite(item: Item, write: Callable[..., bool]) -> None:
+    # If the file is newer than the library, somebody else has changed it, and
+    # `beet update` must still find that.
+    in_step = modified(item) <= item.mtime
+    id3v23 = beets_config["id3v23"].get(bool)
+    if write(syspath(item.path), id3v23=id3v23):
+        if in_step:
+            item.mtime = modified(item)
+        plugins.send("after_write", item=item, path=item.path)
+
+
+def modified(item: Item) -> int:
+    """Return when the file of an item was modified, as beets counts time.
+
+    Raises
+    ------
+    UnwritableTags
+        If the file is gone.
+    """
+    try:
+        return item.current_mtime()
+    except OSError as exc:
+        raise UnwritableTags(f"tags not written: {exc.strerror}") from exc
