@@ -37,7 +37,7 @@ from beets.library import Library
 from footprint import beet, make_library
 
 from beetsplug.soundtags import configuration, fields, tagger
-from beetsplug.soundtags.provenance import remember
+from beetsplug.soundtags.provenance import Provenance
 from soundtags.inference.pooling import TrackPredictions
 from soundtags.models import catalogue
 
@@ -178,7 +178,7 @@ def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
     new = dict.fromkeys(said)
     said[fields.PLAN], said[fields.INPUT] = plan, heard(number)
     ours = {name: said[name] for name in KINDS.keys() - fields.INTERNAL}
-    said[fields.WRITTEN] = remember(ours)
+    Provenance.of(ours).to_field(said)
     said[fields.UNDO] = json.dumps({"plan": plan, "fields": new, "tags": {}})
     for name, kind in KINDS.items():
         value = kind.to_sql(said[name])

@@ -1,4 +1,44 @@
-"""The exceptions, one class per cause; all derive from SoundtagsError."""
+"""The exceptions, one class per cause, in groups.
+
+All that the user is told in one line derives from :class:`SoundtagsError`::
+
+    SoundtagsError
+    +-- ParameterError (also a ValueError)
+    +-- AudioError
+    |   +-- UnreadableAudio
+    |   +-- CrashedDecoder
+    |   +-- HangingDecoder
+    |   +-- NoDecoderProcess
+    +-- ModelError
+    |   +-- UnknownModel
+    |   +-- UnusableModel
+    |   +-- BrokenModels
+    +-- DownloadError
+    |   +-- UnreachableSource
+    |   +-- NotPublished
+    |   +-- WrongDigest
+    |   +-- NotAModel
+    |   +-- InsecureSource
+    |   +-- NoSpace
+    |   +-- UnwritableFolder
+    +-- StorageError
+    |   +-- UnwritableTags
+    |   +-- ChangedMeanwhile
+    |   +-- LockedLibrary
+    |   +-- UnusableCache
+    +-- ClusterError
+    |   +-- UnreachableCluster
+    |   +-- LostCluster
+    |   +-- UnfitWorker
+    |   +-- UnsharedFile
+    |   +-- CrashedWorker
+    +-- MissingDependency
+    |   +-- NoTensorFlow
+    |   +-- NoMatplotlib
+    |   +-- NoDistributed
+    +-- Stopped
+    +-- UnexpectedFailure
+"""
 
 from __future__ import annotations
 
@@ -17,40 +57,48 @@ class SoundtagsError(Exception):
 
 
 class ParameterError(SoundtagsError, ValueError):
-    """Raised when a function of the Python interface is misused."""
+    """A function of the Python API was called with a wrong argument."""
 
 
-class UnreadableAudio(SoundtagsError):
-    """A file that is not there, not a file, or holds no audio."""
+class AudioError(SoundtagsError):
+    """A file could not be decoded."""
 
 
-class CrashedDecoder(SoundtagsError):
-    """A file on which a decoder takes the process down that it runs in."""
+class UnreadableAudio(AudioError):
+    """The file is missing, is not a regular file, or contains no audio."""
 
 
-class HangingDecoder(SoundtagsError):
-    """A file that a decoder, or the disk, does not get on with."""
+class CrashedDecoder(AudioError):
+    """The file crashes the process that decodes it."""
 
 
-class NoDecoderProcess(SoundtagsError):
-    """There can be no process in which files are read."""
+class HangingDecoder(AudioError):
+    """The decoder, or the disk, makes no progress with the file."""
 
 
-class UnknownModel(SoundtagsError):
-    """A model id that nothing installed answers to."""
+class NoDecoderProcess(AudioError):
+    """No process can be started to decode files in."""
 
 
-class UnusableModel(SoundtagsError):
-    """A model whose graph or metadata cannot be used."""
+class ModelError(SoundtagsError):
+    """A model is missing or cannot be used."""
 
 
-class BrokenModels(SoundtagsError):
-    """Models of a plan whose graphs turn out to be unusable.
+class UnknownModel(ModelError):
+    """No installed model has this id."""
+
+
+class UnusableModel(ModelError):
+    """The model's graph or metadata cannot be used."""
+
+
+class BrokenModels(ModelError):
+    """Models of a plan have graphs that turn out to be unusable.
 
     Parameters
     ----------
-    faults
-        Id of each to what is wrong with it.
+    faults : dict of str to UnusableModel
+        Model id to what is wrong with it.
     """
 
     def __init__(self, faults: dict[str, UnusableModel]) -> None:
@@ -61,102 +109,118 @@ class BrokenModels(SoundtagsError):
         return type(self), (self.faults,)
 
 
-class UnwritableTags(SoundtagsError):
-    """A file whose tags cannot be read or written."""
+class DownloadError(SoundtagsError):
+    """A model could not be fetched."""
 
 
-class ChangedMeanwhile(SoundtagsError):
-    """A file that somebody else has written while we meant to."""
+class UnreachableSource(DownloadError):
+    """The source cannot be reached, or the connection breaks off."""
 
 
-class LockedLibrary(SoundtagsError):
-    """A library that another program does not let go of."""
+class NotPublished(DownloadError):
+    """The source does not have the file."""
 
 
-class UnusableCache(SoundtagsError):
-    """Raised when the cache of predictions cannot be read or written."""
+class WrongDigest(DownloadError):
+    """The file has another digest than the one that is known."""
+
+
+class NotAModel(DownloadError):
+    """The source sends something else: a web page, or far too much."""
+
+
+class InsecureSource(DownloadError):
+    """The source, or where it redirects to, could be tampered with."""
+
+
+class NoSpace(DownloadError):
+    """The disk with the model folder is full."""
+
+
+class UnwritableFolder(DownloadError):
+    """The model folder cannot be created or written to."""
+
+
+class StorageError(SoundtagsError):
+    """A result could not be stored."""
+
+
+class UnwritableTags(StorageError):
+    """The tags of a file cannot be read or written."""
+
+
+class ChangedMeanwhile(StorageError):
+    """Another program has written to the file in the meantime."""
+
+
+class LockedLibrary(StorageError):
+    """Another program keeps the library locked."""
+
+
+class UnusableCache(StorageError):
+    """The cache of predictions cannot be read or written."""
+
+
+class ClusterError(SoundtagsError):
+    """The cluster, or a worker of it, cannot do its part."""
+
+
+class UnreachableCluster(ClusterError):
+    """No scheduler answers, or the cluster has no worker."""
+
+
+class LostCluster(ClusterError):
+    """The cluster has gone away during a run."""
+
+
+class UnfitWorker(ClusterError):
+    """The worker lacks what every track needs."""
+
+
+class UnsharedFile(ClusterError):
+    """The file exists here, but not where the worker looks for it."""
+
+
+class CrashedWorker(ClusterError):
+    """The file crashes the workers that analyse it."""
+
+
+class MissingDependency(SoundtagsError):
+    """A package is missing, or does not load on this machine."""
+
+
+class NoTensorFlow(MissingDependency):
+    """TensorFlow, which runs the models, is missing or does not load."""
+
+
+class NoMatplotlib(MissingDependency):
+    """Matplotlib, which draws pictures, is missing."""
+
+
+class NoDistributed(MissingDependency):
+    """Dask distributed, which a cluster needs, is missing."""
 
 
 class Stopped(SoundtagsError):
-    """A run that is over before a file has been read."""
+    """The run has ended before the file was read."""
 
 
 class UnexpectedFailure(SoundtagsError):
-    """Anything nobody foresaw; the run goes on without that track.
+    """An error that nobody foresaw; the run goes on without that track.
 
     Attributes
     ----------
-    trace
-        Where it happened, for those who look into it.
+    trace : str
+        The traceback, for those who look into it.
     """
 
     trace = ""
 
 
-class NoTensorFlow(SoundtagsError):
-    """TensorFlow is not installed, or does not load on this machine."""
-
-
-class NoMatplotlib(SoundtagsError):
-    """Matplotlib, which draws, is not installed."""
-
-
-class NoDistributed(SoundtagsError):
-    """Dask distributed, which a cluster needs, is not installed."""
-
-
-class UnreachableCluster(SoundtagsError):
-    """A cluster without a scheduler that answers, or without a worker."""
-
-
-class LostCluster(SoundtagsError):
-    """A cluster that goes away during a run."""
-
-
-class UnfitWorker(SoundtagsError):
-    """A worker of a cluster that lacks what each track needs."""
-
-
-class UnsharedFile(SoundtagsError):
-    """A file that is here, but not where a worker looks for it."""
-
-
-class CrashedWorker(SoundtagsError):
-    """A file on which workers of a cluster die."""
-
-
-class UnreachableSource(SoundtagsError):
-    """A source of models that cannot be reached, or breaks off."""
-
-
-class NotPublished(SoundtagsError):
-    """A model file that the source does not have."""
-
-
-class WrongDigest(SoundtagsError):
-    """A model file that is another than the one that is known."""
-
-
-class NotAModel(SoundtagsError):
-    """What a source has in a model's place: a web page, or far too much."""
-
-
-class InsecureSource(SoundtagsError):
-    """A source, or where it leads, that anybody could have tampered with."""
-
-
-class NoSpace(SoundtagsError):
-    """The disk with the model folder is full."""
-
-
-class UnwritableFolder(SoundtagsError):
-    """A model folder that cannot be made or written to."""
-
-
 def capture_errors(
     work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T | SoundtagsError:
-    """Return what some work on tracks returns, or what went wrong."""
+    """Return the result of some work on a track, or what went wrong."""
     try:
         return work(*args, **kwargs)
     except SoundtagsError as exc:

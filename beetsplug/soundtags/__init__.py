@@ -168,7 +168,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     ) -> None:
         from beetsplug.soundtags.history import snapshot
         from beetsplug.soundtags.queries import store_items
-        from beetsplug.soundtags.safe_write import note_file
+        from beetsplug.soundtags.safe_write import record_file
 
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
@@ -177,7 +177,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             names = tagger.apply(item, outcome.fields)
             if ui.should_write():
                 with suppress(UnwritableTags):  # which is said when it matters
-                    note_file(item, names)
+                    record_file(item, names)
             self._pending[item.id] = Pending(names, item[fields.PLAN], before)
             # Up to date when the file is: a killed import is begun again.
             del item[fields.PLAN]
@@ -216,11 +216,11 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 def _complete(item: Item, pending: Pending) -> None:
     """Write an item's file, and say in the library that it is up to date."""
     from beetsplug.soundtags.queries import store_items
-    from beetsplug.soundtags.safe_write import modified, write_item
+    from beetsplug.soundtags.safe_write import file_mtime, write_item
 
     try:
         # Beets has just put the file there, newer than it said.
-        item.mtime = modified(item)
+        item.mtime = file_mtime(item)
         if ui.should_write():
             write_item(item, pending.names)
         item[fields.PLAN] = pending.plan

@@ -38,8 +38,8 @@ HIDDEN = (INPUT, WRITTEN, UNDO)
 INTERNAL = (PLAN, *HIDDEN)
 
 
-def _asked(model: Model, name: str) -> Any:
-    """Return what a query asks of a track, or of an album."""
+def _queried_value(model: Model, name: str) -> Any:
+    """Return the value that a query compares, of a track or an album."""
     return (
         own_value(model, name) if isinstance(model, Item) else model.get(name)
     )
@@ -49,7 +49,7 @@ class NumberQuery(NumericQuery):
     """Matches numbers; what has none itself never matches."""
 
     def match(self, obj: Model) -> bool:
-        value = _asked(obj, self.field_name)
+        value = _queried_value(obj, self.field_name)
         if value is None:
             return False
         if self.point is not None:
@@ -62,7 +62,7 @@ class NamesQuery(SubstringQuery):
     """Matches lists of names; what has none itself never matches."""
 
     def match(self, obj: Model) -> bool:
-        names = _asked(obj, self.field_name) or []
+        names = _queried_value(obj, self.field_name) or []
         return self.value_match(self.pattern, names)
 
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from beetsplug.soundtags.fields import INTERNAL, PLAN, UNDO, WRITTEN
-from beetsplug.soundtags.provenance import is_ours, leave
+from beetsplug.soundtags.fields import INTERNAL, PLAN, UNDO
+from beetsplug.soundtags.provenance import Provenance
 from beetsplug.soundtags.queries import own_value, set_values
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def snapshot(model: Model, names: Iterable[str]) -> dict[str, Any]:
     return {name: own_value(model, name) for name in (*names, *INTERNAL)}
 
 
-def note(model: Model, before: Mapping[str, Any]) -> None:
+def record_changes(model: Model, before: Mapping[str, Any]) -> None:
     """Record the values of the fields that have changed.
 
     If the last write was never finished, because it was killed or failed, what
@@ -80,7 +80,7 @@ def note(model: Model, before: Mapping[str, Any]) -> None:
     replace(record, plan=own_value(model, PLAN)).to_field(model)
 
 
-def note_tags(model: Model, tags: Tags) -> None:
+def record_tags(model: Model, tags: Tags) -> None:
     """Record tags of its file, too; those recorded first stay."""
     record = Record.from_field(model)
     replace(
@@ -88,7 +88,7 @@ def note_tags(model: Model, tags: Tags) -> None:
     ).to_field(model)
 
 
-def put_back(model: Model) -> Tags:
+def restore_fields(model: Model) -> Tags:
     """Restore the fields of a track or an album, except for those of others.
 
     Returns
@@ -97,17 +97,18 @@ def put_back(model: Model) -> Tags:
         The tags to restore in its file.
     """
     record = Record.from_field(model)
-    written = own_value(model, WRITTEN) or ""
+    provenance = Provenance.from_field(model) or Provenance()
     theirs = {
         name
         for name in {*record.fields, *record.tags} - {*INTERNAL}
-        if not is_ours(written, name, own_value(model, name))
+        if not provenance.is_ours(name, own_value(model, name))
     }
     set_values(model, _without(record.fields, theirs))
     set_values(model, {UNDO: None})
     changed = theirs & record.fields.keys()
     if changed:
-        model[WRITTEN] = leave(own_value(model, WRITTEN) or "", changed)
+        restored = Provenance.from_field(model) or Provenance()
+        restored.leave(changed).to_field(model)
     return _without(record.tags, theirs)
 
 

@@ -1,61 +1,95 @@
 """Provenance: which values of a track are ours, and which its owner's.
 
-For each field that we have written, the field ``soundtags_written`` holds a
+For each field that we have written, the field ``soundtags_written`` has a
 digest of the value. A value with another digest was set by somebody else.
 """
 
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from beetsplug.soundtags.fields import WRITTEN
+from beetsplug.soundtags.queries import own_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from beets.dbcore import Model
+
 DIGEST_SIZE = 3  # bytes: enough to notice a change
-OTHERS = "-"  # instead of a digest: the value is its owner's
+OWNED = "-"  # instead of a digest, where the value is its owner's
 
 
-def remember(values: Mapping[str, Any]) -> str:
-    """Return what to store about the values that were set.
+@dataclass(frozen=True)
+class Provenance:
+    """Where the values of a track or an album come from.
 
-    Parameters
+    Attributes
     ----------
-    values
-        Field to value; `OTHERS` where the owner's value was left.
+    digests : mapping of str to str
+        Field to the digest of the value that we wrote.
+    owned : frozenset of str
+        Fields that are left to the owner of the library.
     """
-    ours = {name: value for name, value in values.items() if value != OTHERS}
-    written = " ".join(f"{name}={_digest(ours[name])}" for name in ours)
-    return leave(written, values.keys() - ours)
 
+    digests: Mapping[str, str] = field(default_factory=dict)
+    owned: frozenset[str] = frozenset()
 
-def is_ours(written: str, name: str, value: Any) -> bool:
-    """Return whether a value is ours, or there is none.
+    @classmethod
+    def of(
+        cls, values: Mapping[str, Any], owned: Iterable[str] = ()
+    ) -> Provenance:
+        """Return the provenance of values that are about to be written."""
+        digests = {name: _digest(value) for name, value in values.items()}
+        return cls(digests, frozenset(owned))
 
-    Parameters
-    ----------
-    written
-        What :func:`remember` returned when we set the value.
-    name
-        The field. A field that we never set counts as ours.
-    value
-        Its current value.
-    """
-    digests = _digests(written)
-    return _digest(value) in (digests.get(name, _digest(value)), _digest(None))
+    @classmethod
+    def from_field(cls, model: Model) -> Provenance | None:
+        """Read the provenance; None if we have never written a value."""
+        stored = own_value(model, WRITTEN)
+        if stored is None:
+            return None
+        parts = (part.partition("=") for part in stored.split())
+        pairs = {name: digest for name, _, digest in parts}
+        owned = frozenset(name for name in pairs if pairs[name] == OWNED)
+        digests = {name: pairs[name] for name in pairs.keys() - owned}
+        return cls(digests, owned)
 
+    def to_field(self, model: Model) -> None:
+        """Set the field that :meth:`from_field` reads."""
+        pairs = {**self.digests, **dict.fromkeys(self.owned, OWNED)}
+        model[WRITTEN] = " ".join(
+            f"{name}={pairs[name]}" for name in sorted(pairs)
+        )
 
-def leave(written: str, names: Iterable[str]) -> str:
-    """Return what to store when more fields are left to their owner."""
-    digests = _digests(written) | dict.fromkeys(names, OTHERS)
-    return " ".join(f"{name}={digests[name]}" for name in sorted(digests))
+    def is_ours(self, name: str, value: Any) -> bool:
+        """Return whether a value is ours, or there is none.
 
+        Parameters
+        ----------
+        name
+            The field. A field that we never wrote counts as ours.
+        value
+            Its current value.
+        """
+        digest = _digest(value)
+        if digest == _digest(None):
+            return True
+        return name not in self.owned and digest == self.digests.get(
+            name, digest
+        )
 
-@lru_cache(maxsize=1)  # called for one field after the other
-def _digests(written: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in written.split())
-    return {name: digest for name, _, digest in pairs}
+    def leave(self, names: Iterable[str]) -> Provenance:
+        """Return the provenance when more fields are left to the owner."""
+        owned = self.owned | {*names}
+        kept = {
+            name: digest
+            for name, digest in self.digests.items()
+            if name not in owned
+        }
+        return Provenance(kept, owned)
 
 
 def _digest(value: Any) -> str:

@@ -17,12 +17,13 @@ from beets import context
 from beets.dbcore.query import InQuery, InvalidQueryArgumentValueError
 from beets.library import Item, parse_query_parts
 
+from beetsplug.soundtags.interrupt import postponed_interrupt
 from soundtags.errors import LockedLibrary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from beets.dbcore import Model
+    from beets.dbcore import Database, Model
     from beets.dbcore.query import Query
     from beets.dbcore.sort import Sort
     from beets.dbcore.types import Type
@@ -203,7 +204,7 @@ def get_item(lib: Library, item_id: int) -> Item | None:
     LockedLibrary
         If another program does not let go of the library.
     """
-    return _patiently(partial(lib.get_item, item_id))
+    return _retry_while_locked(partial(lib.get_item, item_id))
 
 
 def get_items(lib: Library, ids: Sequence[int]) -> list[Item]:
@@ -215,7 +216,7 @@ def get_items(lib: Library, ids: Sequence[int]) -> list[Item]:
         If another program does not let go of the library.
     """
     query = InQuery("id", ids)
-    return _patiently(lambda: list(lib.items(query)))
+    return _retry_while_locked(lambda: list(lib.items(query)))
 
 
 def store_items(*items: Item) -> None:
@@ -226,11 +227,18 @@ def store_items(*items: Item) -> None:
     LockedLibrary
         If another program does not let go of the library.
     """
-    with items[0].db.transaction() as transaction:
-        # An item that fails to be stored forgets what was to be.
-        _patiently(partial(transaction.mutate, "BEGIN IMMEDIATE"))
-        for item in items:
-            item.store()
+    _write(items[0].db, *(item.store for item in items))
+
+
+def store_album(album: Album) -> None:
+    """Store what is new of an album, and leave its tracks alone.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    _write(album.db, partial(album.store, inherit=False))
 
 
 def store_field(item: Item, name: str) -> None:
@@ -247,7 +255,24 @@ def store_field(item: Item, name: str) -> None:
         store_items(same)
 
 
-def _patiently(work: Callable[[], T]) -> T:
+def _write(database: Database, *stores: Callable[[], None]) -> None:
+    """Store models in one transaction, with the library to ourselves.
+
+    Beets keeps its own lock for ever if a transaction fails to end: if another
+    program reads the library at that moment, or Ctrl-C is pressed.
+    """
+
+    def attempt() -> None:
+        with postponed_interrupt(), database.transaction() as transaction:
+            # First: a model that fails to be stored forgets what was to be.
+            transaction.mutate("BEGIN EXCLUSIVE")
+            for store in stores:
+                store()
+
+    _retry_while_locked(attempt)
+
+
+def _retry_while_locked(work: Callable[[], T]) -> T:
     attempt = 0
     while True:
         attempt += 1

@@ -11,7 +11,7 @@ from beets.util import syspath
 
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
-from beetsplug.soundtags.history import note_tags
+from beetsplug.soundtags.history import record_tags
 from beetsplug.soundtags.queries import own_value, store_field
 from soundtags.errors import UnwritableTags
 
@@ -35,7 +35,7 @@ def write_item(item: Item, names: Iterable[str]) -> None:
         If the file cannot be written. The item is unchanged then.
     """
     tags = {name: own_value(item, name) for name in names}
-    note_file(item, tags)
+    record_file(item, tags)
     store_field(item, UNDO)
     sent = dict(tags)
     plugins.send("write", item=item, path=item.path, tags=sent)
@@ -54,29 +54,29 @@ def restore_item(item: Item, tags: Tags) -> None:
     _rewrite(item, partial(restore_tags, tags=tags))
 
 
-def note_file(item: Item, names: Iterable[str]) -> None:
-    """Note the tags that the file of an item has, so that undo restores them.
+def record_file(item: Item, names: Iterable[str]) -> None:
+    """Record the tags that the file of an item has, for undo.
 
     Raises
     ------
     UnwritableTags
         If the file cannot be read.
     """
-    note_tags(item, read_tags(syspath(item.path), names))
+    record_tags(item, read_tags(syspath(item.path), names))
 
 
 def _rewrite(item: Item, write: Callable[..., bool]) -> None:
     # If the file is newer than the library, somebody else has changed it, and
     # `beet update` must still find that.
-    in_step = modified(item) <= item.mtime
+    in_step = file_mtime(item) <= item.mtime
     id3v23 = beets_config["id3v23"].get(bool)
     if write(syspath(item.path), id3v23=id3v23):
         if in_step:
-            item.mtime = modified(item)
+            item.mtime = file_mtime(item)
         plugins.send("after_write", item=item, path=item.path)
 
 
-def modified(item: Item) -> int:
+def file_mtime(item: Item) -> int:
     """Return when the file of an item was modified, as beets counts time.
 
     Raises

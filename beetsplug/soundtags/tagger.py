@@ -10,10 +10,10 @@ from beets import config as beets_config
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.albums import ranked
 from beetsplug.soundtags.analyser import Analyser
-from beetsplug.soundtags.fields import INPUT, PLAN, WRITTEN, item_types
-from beetsplug.soundtags.history import note, snapshot
-from beetsplug.soundtags.provenance import OTHERS, is_ours, remember
-from beetsplug.soundtags.queries import own_value
+from beetsplug.soundtags.fields import INPUT, PLAN, item_types
+from beetsplug.soundtags.history import record_changes, snapshot
+from beetsplug.soundtags.provenance import Provenance
+from beetsplug.soundtags.queries import own_value, store_album
 from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.engine import LocalEngine
@@ -59,17 +59,16 @@ class Tagger(Analyser):
             The fields to write to its file.
         """
         before = snapshot(item, fields)
-        written: dict[str, Any] = {}
-        for name in fields.keys() - {PLAN, INPUT}:
-            if not self._may_set(item, name):
-                written[name] = OTHERS
-            else:
-                if name != GENRES or fields[name]:
-                    item[name] = fields[name]
-                written[name] = item[name]
+        names = fields.keys() - {PLAN, INPUT}
+        provenance = Provenance.from_field(item)
+        ours = {name for name in names if self._may_set(item, name, provenance)}
+        for name in ours:
+            if name != GENRES or fields[name]:
+                item[name] = fields[name]
         item.update({PLAN: fields[PLAN], INPUT: fields[INPUT]})
-        item[WRITTEN] = remember(written)
-        note(item, before)
+        written = {name: item[name] for name in ours}
+        Provenance.of(written, owned=names - ours).to_field(item)
+        record_changes(item, before)
         file_tags = [*self.file_tags]
         genres = fields.get(GENRES)
         if genres and item.genres == genres and self.genre != "never":
@@ -77,29 +76,32 @@ class Tagger(Analyser):
             file_tags.append(GENRES)
         return file_tags
 
-    def _may_set(self, item: Item | Album, name: str) -> bool:
+    def _may_set(
+        self, item: Item | Album, name: str, provenance: Provenance | None
+    ) -> bool:
         """Return whether a field may be set: it is ours, or may be replaced."""
         if name == GENRES and self.genre != "fill":
             return self.genre == "replace"
         if name != GENRES and self.force:
             return True
-        value, written = own_value(item, name), own_value(item, WRITTEN)
-        if written is None:
+        value = own_value(item, name)
+        if provenance is None:
             # Not ours yet: scores come from other programs, words from people.
             return not value or name not in (GENRES, "mood")
-        return is_ours(written, name, value)
+        return provenance.is_ours(name, value)
 
     def update_album(self, album: Album) -> None:
         """Set the genres of an album to the most common of its tracks."""
         votes = ranked(item.genres for item in album.items())
         genres = votes[: self.plan.settings.max_genres]
         new = genres and genres != album.genres
-        if new and self._may_set(album, GENRES):
+        provenance = Provenance.from_field(album)
+        if new and self._may_set(album, GENRES, provenance):
             before = snapshot(album, [GENRES])
             album.genres = genres
-            album[WRITTEN] = remember({GENRES: genres})
-            note(album, before)
-            album.store(inherit=False)
+            Provenance.of({GENRES: genres}).to_field(album)
+            record_changes(album, before)
+            store_album(album)
 
 
 def make_tagger(

@@ -77,22 +77,36 @@ def test_two_runs_at_a_time_lose_nothing(library: Beet):
     check_all_tagged(library)
 
 
-def test_a_library_that_is_locked_for_a_while_is_waited_for(library: Beet):
-    befall(library, "locked", seconds=1)
+@pytest.mark.parametrize("kind", ["locked", "read"])
+def test_a_library_that_is_in_use_for_a_while_is_waited_for(
+    library: Beet, kind: str
+):
+    befall(library, kind, seconds=1)
     done = library("soundtags")
     assert "3 tagged, 0 already up to date, 0 failed" in done.stdout
     library.configure()
     check_all_tagged(library)
 
 
-def test_a_library_that_stays_locked_ends_the_run(library: Beet):
-    befall(library, "locked", seconds=60)
+@pytest.mark.parametrize("kind", ["locked", "read"])
+def test_a_library_that_stays_in_use_ends_the_run(library: Beet, kind: str):
+    befall(library, kind, seconds=60)
     done = library("soundtags", status=1)
     (line,) = done.stderr.splitlines()
     assert "the library is locked by another program" in line
     assert done.stdout.startswith("0 tagged")
     library.configure()
     assert "3 tagged" in library("soundtags").stdout
+    check_all_tagged(library)
+
+
+def test_ctrl_c_while_an_item_is_stored_ends_the_run(library: Beet):
+    befall(library, "interrupted")
+    done = library("soundtags")
+    assert done.stderr == ""
+    assert "0 failed" in done.stdout
+    library.configure()
+    assert "1 tagged, 2 already" in library("soundtags").stdout
     check_all_tagged(library)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pickle
 import shutil
 import signal
 import sqlite3
@@ -572,15 +571,3 @@ def test_a_broken_model_is_left_out(library, listening):
     assert "2 tagged" in done.stdout
     assert "left out: " in done.stderr
     assert "broken.pb" in done.stderr
-
-
-def test_errors_travel():
-    for each in vars(errors).values():
-        if isinstance(each, type) and issubclass(each, errors.SoundtagsError):
-            broken = each is errors.BrokenModels
-            error = each({"x": errors.UnusableModel("y")} if broken else "y")
-            again = pickle.loads(pickle.dumps(error))
-            assert type(again) is each
-            assert str(again) == "y"
-    broken = errors.BrokenModels({"x": errors.UnusableModel("y")})
-    assert str(pickle.loads(pickle.dumps(broken)).faults["x"]) == "y"

@@ -11,12 +11,13 @@ from beets.util import displayable_path
 
 from beetsplug.soundtags.commands.showing import describe, show_changes
 from beetsplug.soundtags.fields import UNDO
-from beetsplug.soundtags.history import put_back
+from beetsplug.soundtags.history import restore_fields
 from beetsplug.soundtags.queries import (
     field_values,
     get_item,
     matching_ids,
     own_value,
+    store_album,
     store_items,
 )
 from beetsplug.soundtags.safe_write import restore_item
@@ -72,7 +73,7 @@ def _items(lib: Library, ids: list[int]) -> Iterator[Item]:
 
 def _undo(item: Item, log: Any, opts: Values) -> str:
     """Restore one item; return DONE or FAILED."""
-    tags = put_back(item)
+    tags = restore_fields(item)
     if opts.pretend:
         show_changes(item)
         return DONE
@@ -93,5 +94,5 @@ def _undo_albums(lib: Library, ids: set[int]) -> None:
     for each in sorted(ids):
         album = lib.get_album(each)
         if album and not any(own_value(item, UNDO) for item in album.items()):
-            put_back(album)
-            album.store(inherit=False)
+            restore_fields(album)
+            store_album(album)

@@ -7,12 +7,28 @@ import signal
 import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from beets import config
 from beets.plugins import BeetsPlugin
 
 KILLED = {"killed": "import_task_files", "killed late": "after_write"}
+
+
+connect = sqlite3.connect
+
+
+class Interrupted(sqlite3.Connection):
+    """Ctrl-C is pressed while a transaction ends."""
+
+    armed = False
+
+    def commit(self):
+        if Interrupted.armed:
+            Interrupted.armed = False
+            os.kill(os.getpid(), signal.SIGINT)
+        super().commit()
 
 
 def full(*_args, **_kwargs):
@@ -29,6 +45,8 @@ class MishapPlugin(BeetsPlugin):
             self.register_listener(KILLED[kind], self.die)
         else:
             self.register_listener("write", getattr(self, kind))
+        if kind == "interrupted":
+            sqlite3.connect = partial(connect, factory=Interrupted)
         self.times = 0
 
     def die(self, **_kwargs):
@@ -36,7 +54,12 @@ class MishapPlugin(BeetsPlugin):
 
     def connect(self):
         library = config["library"].as_filename()
-        return sqlite3.connect(library, check_same_thread=False)
+        return connect(library, check_same_thread=False)
+
+    def interrupted(self, **_kwargs):
+        """Ctrl-C is pressed while the second item is stored."""
+        self.times += 1
+        Interrupted.armed = self.times == 2
 
     def removed(self, item, **_kwargs):
         """The other items leave the library when one is written."""
@@ -58,10 +81,20 @@ class MishapPlugin(BeetsPlugin):
 
     def locked(self, **_kwargs):
         """Another program keeps the library locked for a while."""
+        self.busy("BEGIN EXCLUSIVE")
+
+    def read(self, **_kwargs):
+        """Another program is in the middle of reading the library."""
+        self.busy("BEGIN; SELECT * FROM items")
+
+    def busy(self, statements):
         self.times += 1
         if self.times == 1:
             database = self.connect()
-            database.execute("BEGIN EXCLUSIVE")
+            *first, last = statements.split("; ")
+            for statement in first:
+                database.execute(statement)
+            database.execute(last).fetchone()
             seconds = self.config["seconds"].as_number()
             release = threading.Timer(seconds, database.rollback)
             release.daemon = True
