@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from importlib import metadata
 
-project = html_title = "beets-soundtags"
+project = "beets-soundtags"
 project_copyright = "2026, the beets-soundtags developers"
 release = version = metadata.version("beets-soundtags")
+html_title = f"{project} {version}"
 html_theme = "furo"
 exclude_patterns = ["_build"]
 # Of blocks that do not say what they are; most are commands.

@@ -24,7 +24,7 @@ BINS = 50  # of a score from 0 to 1, each is 0.02 wide
 
 @dataclass(frozen=True)
 class Histogram:
-    """How the values of a field spread.
+    """How the values of a field are distributed.
 
     Attributes
     ----------
@@ -33,7 +33,8 @@ class Histogram:
     edges
         Where bins begin and end, shape (bins + 1,).
     threshold
-        From where on a name holds; None where no name depends on the field.
+        Score from which a track has the label; None where no label depends on
+        the field.
     below
         Tracks below the threshold; 0 without one.
     """
@@ -54,7 +55,7 @@ def histograms(
     targets: Mapping[str, Target],
     settings: Settings,
 ) -> dict[str, Histogram]:
-    """Count how the values of fields spread.
+    """Count how the values of fields are distributed.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def histograms(
     Returns
     -------
     dict
-        Field to spread, without fields that no track has.
+        Field to histogram, without fields that no track has.
     """
     thresholds = mood_thresholds(targets, settings)
     unbounded = {
@@ -78,13 +79,13 @@ def histograms(
         for field in target.classes.values()
     }
     return {
-        field: _spread(each, field not in unbounded, thresholds.get(field))
+        field: _histogram(each, field not in unbounded, thresholds.get(field))
         for field, each in amounts.items()
         if each
     }
 
 
-def _spread(
+def _histogram(
     amounts: Mapping[float, int], is_share: bool, threshold: float | None
 ) -> Histogram:
     scale = [*amounts, 0.0, 1.0] if is_share else list(amounts)

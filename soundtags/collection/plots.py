@@ -35,8 +35,8 @@ TAGS = 15  # rows of the taggram
 DOTS = 100  # per inch
 TITLE, TAG, SCORE_LABEL, NOTE = 100, 22, 34, 150  # columns of text
 
-# Both are told apart by the colour-blind (Okabe and Ito), and in grey.
-HOLDS, OTHER, CUT = "#0072b2", "#9a9a9a", "#d55e00"
+# The colour-blind can tell them apart (Okabe and Ito), also in grey.
+ABOVE, OTHER, CUT = "#0072b2", "#9a9a9a", "#d55e00"
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 # Matplotlib's own font has no Chinese, Japanese or Korean.
 FONTS = (
@@ -96,7 +96,7 @@ def draw_track(
 def draw_histograms(
     path: Path, title: str, histograms: Mapping[str, Histogram]
 ) -> None:
-    """Draw how scores spread over some tracks.
+    """Draw histograms of the scores of some tracks.
 
     Parameters, errors: as of :func:`draw_track`.
     """
@@ -106,9 +106,9 @@ def draw_histograms(
         figure = Figure((4 * columns, 2.2 * rows + 0.5))
         figure.set_layout_engine("constrained")
         figure.suptitle(cut(title, 40 * columns, ELLIPSIS), weight="bold")
-        for place, (name, spread) in enumerate(histograms.items(), start=1):
+        for place, (name, histogram) in enumerate(histograms.items(), start=1):
             axis = figure.add_subplot(rows, columns, place)
-            _draw_spread(axis, name, spread)
+            _draw_histogram(axis, name, histogram)
         _save(figure, path)
 
 
@@ -156,8 +156,8 @@ def _draw_scores(
     axis: Any, scores: list[tuple[str, float, float | None]]
 ) -> None:
     for place, (_, value, threshold) in enumerate(scores):
-        holds = threshold is None or value >= threshold
-        axis.barh(place, value, 0.6, color=HOLDS if holds else OTHER)
+        passes = threshold is None or value >= threshold
+        axis.barh(place, value, 0.6, color=ABOVE if passes else OTHER)
         axis.text(1.02, place, f"{value:.4f}", va="center")
         if threshold is not None:
             axis.vlines(threshold, place - 0.45, place + 0.45, color=CUT)
@@ -172,25 +172,25 @@ def _draw_scores(
     axis.set_title("Scores")
 
 
-def _draw_spread(axis: Any, name: str, spread: Histogram) -> None:
-    cut_at, begins = spread.threshold, spread.edges[:-1]
+def _draw_histogram(axis: Any, name: str, histogram: Histogram) -> None:
+    cut_at, begins = histogram.threshold, histogram.edges[:-1]
     axis.bar(
         begins,
-        spread.counts,
-        np.diff(spread.edges),
+        histogram.counts,
+        np.diff(histogram.edges),
         align="edge",
         color=[
-            HOLDS if cut_at is None or begin >= cut_at else OTHER
+            ABOVE if cut_at is None or begin >= cut_at else OTHER
             for begin in begins
         ],
     )
-    sides = f"{spread.total} of the tracks"
+    sides = f"{histogram.total} of the tracks"
     if cut_at is not None:
         axis.axvline(cut_at, color=CUT)
-        above = spread.total - spread.below
-        sides = f"{spread.below} below {cut_at:g}, {above} from it on"
+        above = histogram.total - histogram.below
+        sides = f"{histogram.below} below {cut_at:g}, {above} at or above"
     axis.set_title(f"{cut(name, SCORE_LABEL, ELLIPSIS)}\n{sides}")
-    axis.set_xlim(spread.edges[0], spread.edges[-1])
+    axis.set_xlim(histogram.edges[0], histogram.edges[-1])
     axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axis.set_ylabel("tracks")
 

@@ -132,7 +132,7 @@ def _plan(config: ConfigView, pool: SessionPool, log: Any) -> Plan:
 def _histograms(
     analyses: list[Interpretation], plan: Plan
 ) -> dict[str, Histogram]:
-    """Count how the scores of some tracks spread."""
+    """Return histograms of the scores of some tracks."""
     amounts = {
         name: Counter(
             analysis.fields[name]

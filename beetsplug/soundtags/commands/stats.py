@@ -40,7 +40,7 @@ LEVELS = (" ▁▂▃▄▅▆▇█", " .:#")
 
 
 def run(lib: Library, config: ConfigView, query: list[str]) -> None:
-    """Print how scores spread and how often names occur."""
+    """Print histograms of scores, and how often names occur."""
     targets = installed.targets(configuration.model_dir(config))
     settings = configuration.settings(config)
     types = fields.item_types(targets.values())
@@ -56,8 +56,8 @@ def run(lib: Library, config: ConfigView, query: list[str]) -> None:
         if fields.kind_of(kinds[name]) is float and name in found
     }
     chart = Chart(_levels())
-    for name, spread in histograms(numbers, targets, settings).items():
-        _print_block(chart.spread(name, spread))
+    for name, histogram in histograms(numbers, targets, settings).items():
+        _print_block(chart.histogram(name, histogram))
     texts = {GENRES: field_type(GENRES), **kinds}
     for name, kind in texts.items():
         if name in found and name not in numbers:
@@ -115,29 +115,29 @@ class Chart:
         self._levels = levels
         self._steps = len(levels) - 1
 
-    def spread(self, name: str, spread: Histogram) -> Iterator[str]:
+    def histogram(self, name: str, histogram: Histogram) -> Iterator[str]:
         """Yield the lines of a histogram, and where the threshold cuts."""
-        yield f"{name}: {in_words(spread.total)}"
-        if spread.threshold is not None:
-            above = spread.total - spread.below
+        yield f"{name}: {in_words(histogram.total)}"
+        if histogram.threshold is not None:
+            above = histogram.total - histogram.below
             yield (
-                f"  threshold {spread.threshold:g}:"
-                f" {_part(spread.below, spread.total)} below,"
-                f" {_part(above, spread.total)} from it on"
+                f"  threshold {histogram.threshold:g}:"
+                f" {_part(histogram.below, histogram.total)} below,"
+                f" {_part(above, histogram.total)} at or above"
             )
-        most = int(spread.counts.max())
+        most = int(histogram.counts.max())
         for row in reversed(range(HEIGHT)):
             label = {HEIGHT - 1: str(most), 0: "0"}.get(row, "")
             columns = (
                 self._cell(count / most * HEIGHT - row)
-                for count in spread.counts
+                for count in histogram.counts
             )
             yield f"{label:>{MARGIN - 2}} |{''.join(columns)}"
-        low, *_, high = spread.edges
-        yield f"{'':{MARGIN - 1}}{low:<{len(spread.counts)}g}{high:g}"
-        if spread.threshold is not None and spread.threshold <= high:
-            place = sum(spread.edges[1:] <= spread.threshold)
-            yield f"{'':{MARGIN + place}}^ {spread.threshold:g}"
+        low, *_, high = histogram.edges
+        yield f"{'':{MARGIN - 1}}{low:<{len(histogram.counts)}g}{high:g}"
+        if histogram.threshold is not None and histogram.threshold <= high:
+            place = sum(histogram.edges[1:] <= histogram.threshold)
+            yield f"{'':{MARGIN + place}}^ {histogram.threshold:g}"
 
     def names(
         self, field: str, counts: Counter[str], total: int

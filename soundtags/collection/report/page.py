@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soundtags.labelling.scores import DECIMALS
+from soundtags.version import PACKAGE, package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -114,6 +115,7 @@ def _embedded(data: Any) -> str:
 def _data(collection: Collection) -> dict[str, Any]:
     """Return what the script reads: columns of small whole numbers."""
     return {
+        "maker": f"{PACKAGE} {package_version()}",
         "query": collection.query,
         "analysed": collection.analysed,
         "hours": round(collection.seconds / 3600, 1),
@@ -128,7 +130,7 @@ def _data(collection: Collection) -> dict[str, Any]:
             for name, values in collection.scores.items()
         },
         "map": _map(collection.map),
-        "disputes": _disagreements(collection.disagreements),
+        "disagreements": _disagreements(collection.disagreements),
     }
 
 
@@ -163,13 +165,13 @@ def _disagreements(found: Disagreements) -> dict[str, Any]:
     rows = zip(*(column.tolist() for column in columns))
     return {
         "kind": found.kind,
-        "questions": found.items,
-        "speakers": found.sources,
+        "items": found.items,
+        "sources": found.sources,
         "of": [
-            [question, low_by, _whole(low), high_by, _whole(high)]
-            if question >= 0
+            [item, low_by, _whole(low), high_by, _whole(high)]
+            if item >= 0
             else None
-            for question, low_by, low, high_by, high in rows
+            for item, low_by, low, high_by, high in rows
         ],
     }
 

@@ -225,10 +225,10 @@ const danced = [...danceability.keys()]
   .filter((track) => danceability[track] !== null)
   .sort((a, b) => danceability[b] - danceability[a]);
 
-const disputes = data.disputes.of;
-const apart = (track) => disputes[track][4] - disputes[track][2];
-const disputed = [...disputes.keys()]
-  .filter((track) => disputes[track])
+const disagreements = data.disagreements.of;
+const apart = (track) => disagreements[track][4] - disagreements[track][2];
+const contested = [...disagreements.keys()]
+  .filter((track) => disagreements[track])
   .sort((a, b) => apart(b) - apart(a));
 
 function fill(id, heads, order, cells) {
@@ -257,14 +257,14 @@ function fillTables() {
   const cells = (track) => [score(danceability[track])];
   fill("most", ["Score"], danced, cells);
   fill("least", ["Score"], [...danced].reverse(), cells);
-  if (!disputed.length) return;
-  const { kind, questions, speakers } = data.disputes;
-  fill("disputes", ["About", "One says", "Another says"], disputed, (track) => {
-    const [question, lowBy, low, highBy, high] = disputes[track];
+  if (!contested.length) return;
+  const { kind, items, sources } = data.disagreements;
+  fill("disagreements", ["Item", "Higher", "Lower"], contested, (track) => {
+    const [item, lowBy, low, highBy, high] = disagreements[track];
     return [
-      questions[question],
-      `${SAYS[kind](high)} (${speakers[highBy]})`,
-      `${SAYS[kind](low)} (${speakers[lowBy]})`,
+      items[item],
+      `${SAYS[kind](high)} (${sources[highBy]})`,
+      `${SAYS[kind](low)} (${sources[lowBy]})`,
     ];
   });
 }
@@ -273,26 +273,27 @@ function fillTables() {
 
 const ABOUT = {
   scores:
-    "For each track, the score on which two answers are furthest apart: " +
-    "those of several models, or of a model and of the rules on the auto-taggers' tags.",
+    "For each track, the score on which two sources differ most: two models, " +
+    "or a model and the estimate from the auto-taggers' tags.",
   ranks:
-    "For each track, the tag on which two auto-taggers are furthest apart, if one of them hears it " +
-    "clearly. They learnt from different people, whose words weigh differently, so their ranks are " +
-    "compared: a model can hear more of the tag in this track than in so many per cent of all tracks here.",
+    "For each track, the tag on which two auto-taggers differ most, if one of them is sure of it. " +
+    "They were trained on different people's tags, so their activations cannot be compared, but ranks " +
+    "can: the percentage says in how many of the tracks here the model finds less of the tag.",
 };
 
 function describe() {
   const chosenBy = data.query ? ` that match ${data.query}` : "";
   element("counts").textContent =
     `${number(count)} tracks${chosenBy}, ${number(data.analysed)} of them analysed, ${number(data.hours)} hours`;
-  element("about-disputes").textContent = disputed.length
-    ? ABOUT[data.disputes.kind]
-    : "There are no two answers to anything, or they are the same.";
+  element("about-disagreements").textContent = contested.length
+    ? ABOUT[data.disagreements.kind]
+    : "No two sources differ: nothing here has two scores, or they are the same.";
+  element("version").textContent = `Made by ${data.maker}.`;
   element("mapped").hidden = !data.map;
   element("about-map").textContent = data.map
-    ? `${number(placed.length)} tracks. Those that sound alike to ${data.map.model} are close: ` +
-      `of all differences that it hears, the map shows ${Math.round(100 * data.map.share)} %.`
-    : "What models heard in these tracks is not at hand; beet soundtags -f listens again.";
+    ? `${number(placed.length)} tracks. Those that sound alike to ${data.map.model} are close together; ` +
+      `the map shows ${Math.round(100 * data.map.share)} % of the variance of its embeddings.`
+    : "There are no embeddings of these tracks in the cache; beet soundtags -f makes them.";
 }
 
 const bars = ["genres", "moods"].map(makeBars);

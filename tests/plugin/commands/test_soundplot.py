@@ -298,7 +298,7 @@ def test_axes_are_honest(drawn, plan, tmp_path):
     assert len(set(colours.values())) >= 2
 
 
-def test_spreads_show_thresholds_and_all_tracks(drawn, plan, tmp_path):
+def test_histograms_show_thresholds_and_all_tracks(drawn, plan, tmp_path):
     amounts = {"mood_happy": {0.1: 2, 0.6: 3}, "danceability": {0.5: 5}}
     found = histograms(
         amounts, plan.targets, Settings(thresholds={"happy": 0.6})
@@ -306,7 +306,7 @@ def test_spreads_show_thresholds_and_all_tracks(drawn, plan, tmp_path):
     draw_histograms(tmp_path / "scores.png", "title", found)
     happy, dance = drawn[0].axes
     assert sum(bar.get_height() for bar in happy.patches) == 5
-    assert happy.get_title() == "mood_happy\n2 below 0.6, 3 from it on"
+    assert happy.get_title() == "mood_happy\n2 below 0.6, 3 at or above"
     (line,) = happy.lines
     assert list(line.get_xdata()) == [0.6, 0.6]
     assert dance.get_title() == "danceability\n5 of the tracks"

@@ -10,6 +10,7 @@ import os
 import re
 from contextlib import closing
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOWHERE = Path("nowhere")
+MAKER = f"beets-soundtags {version('beets-soundtags')}"
 # In a file's name that is in no known encoding; Windows has no such names.
 UNKNOWN = "?" if os.name == "nt" else "\udcff"
 EVIL = [
@@ -162,7 +164,7 @@ def test_the_page_holds_what_the_library_has(whole: str):
     assert all(names("artist", each) == [each] for each in EVIL)
     # Nothing is said of silence, and nothing known of what is new.
     assert data["map"]["model"] == "msd-musicnn-1"
-    for places in (data["map"]["of"], data["disputes"]["of"]):
+    for places in (data["map"]["of"], data["disagreements"]["of"]):
         nowhere = [n for n, each in enumerate(places) if each is None]
         assert nowhere == sorted([column["silent"], column["new"]])
 
@@ -239,11 +241,11 @@ def test_a_page_that_cannot_be_made_leaves_the_last_one(library: Beet):
     assert path.read_text() == "before"
 
 
-def test_without_what_was_heard_there_is_no_map(library: Beet):
+def test_without_predictions_there_is_no_map(library: Beet):
     (library.folder / "soundtags.db").unlink()
     data = Parsed(report(library)).data
     assert data["map"] is None
-    assert not any(data["disputes"]["of"])
+    assert not any(data["disagreements"]["of"])
     assert len(data["title"]) == 7
 
 
@@ -252,6 +254,7 @@ def test_of_music(beet: Beet, tmp_path: Path):
         write_track(tmp_path / f"{title}.flac", title, seed)
     beet("import", "-A", copy_into(tmp_path / "in", *tmp_path.glob("*.flac")))
     data = Parsed(report(beet)).data
+    assert data["maker"] == MAKER
     assert data["title"] == ["a", "b"]
     assert data["analysed"] == 2
     # Two tracks are as far apart as can be, on the first axis alone.
@@ -341,7 +344,7 @@ def test_models_of_one_target_are_compared():
     named = [found.items[each] for each in found.item[:2]]
     assert named[0] == "mood_happy"
     assert named[1].startswith("voice_instrumental: ")
-    assert found.item[2] == -1  # one answer is no dispute
+    assert found.item[2] == -1  # one answer is no disagreement
     assert found.high[:2] == pytest.approx([0.9, 0.6])
     assert found.low[:2] == pytest.approx([0.25, 0.4])
     assert found.sources[found.high_by[0]] == "mood_happy a"
@@ -601,7 +604,7 @@ def test_tables_follow_filters(browser: Page, show):
     assert least[0] == ["B\u00e9la 0", "Title 0", "0.00"]
     apart = [
         float(high.split()[0]) - float(low.split()[0])
-        for *_, high, low in rows(browser, "disputes")
+        for *_, high, low in rows(browser, "disagreements")
     ]
     assert apart == sorted(apart, reverse=True)
     assert apart[0] > 0.5
@@ -610,19 +613,20 @@ def test_tables_follow_filters(browser: Page, show):
         "Title 0",
         "Title 12",
     ]
-    assert len(rows(browser, "disputes")) == 10
+    assert len(rows(browser, "disagreements")) == 10
     click(browser, "moods", "happy")
-    assert rows(browser, "disputes") == rows(browser, "most") == [["none"]]
+    assert rows(browser, "disagreements") == rows(browser, "most") == [["none"]]
 
 
 def test_what_there_is_not_is_said(browser: Page, show):
     empty = find_disagreements({}, [], catalogue.targets(), 3)
-    nothing = {"scores": {}, "map": None, "disputes": empty}
+    nothing = {"scores": {}, "map": None, "disagreements": empty}
     show(page(collection(3, genres=[[]] * 3, moods=[[]] * 3, **nothing)))
     assert faults(browser) == []
     assert text(browser, "#genres") == text(browser, "#moods") == "none"
-    assert "no two answers" in text(browser, "#about-disputes")
-    assert "not at hand" in text(browser, "#about-map")
+    assert "No two sources" in text(browser, "#about-disagreements")
+    assert "no embeddings" in text(browser, "#about-map")
+    assert text(browser, "#version") == f"Made by {MAKER}."
     assert browser.run("document.getElementById('mapped').hidden")
     assert rows(browser, "most") == [["none"]]
 

@@ -1,4 +1,4 @@
-"""`beet soundtags --stats`: how scores spread, how often names occur."""
+"""`beet soundtags --stats`: histograms of scores, and how often names occur."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_every_score_has_a_histogram(filled: Beet):
 
 def test_thresholds_cut_where_moods_hold(library: Beet):
     lines = blocks(library)["mood_happy"]
-    assert lines[1] == "  threshold 0.5: 2 (33%) below, 4 (67%) from it on"
+    assert lines[1] == "  threshold 0.5: 2 (33%) below, 4 (67%) at or above"
     assert lines[-1].strip() == "^ 0.5"
     # The mark is below the first bin from there on.
     assert lines[-1].index("^") == 10 + 25
