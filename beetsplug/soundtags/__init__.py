@@ -221,9 +221,9 @@ def _complete(item: Item, pending: Pending) -> None:
     try:
         # Beets has just put the file there, newer than it said.
         item.mtime = file_mtime(item)
+        item[fields.PLAN] = pending.plan
         if ui.should_write():
             write_item(item, pending.names)
-        item[fields.PLAN] = pending.plan
     except SoundtagsError:
         queries.set_values(item, pending.before)
         raise

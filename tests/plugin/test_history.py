@@ -180,6 +180,18 @@ def test_what_the_user_said_meanwhile_stays(library: Beet):
     assert 0 <= item["danceability"] <= 1
 
 
+def test_undo_goes_back_one_step_also_after_an_import(library: Beet):
+    before = library.items()[0]["danceability"]
+    library("modify", "-y", "mood=calm", "danceability=0.1")
+    library("soundtags", "-f")
+    assert library.items()[0]["danceability"] == before
+    assert undo(library).startswith("1 restored")
+    (item,) = library.items()
+    assert item["mood"] == ["calm"]
+    assert item["danceability"] == 0.1
+    assert tags_of(item["path"])["mood"] == ["calm"]
+
+
 def test_without_writing_files_stay(library: Beet):
     before = {path: tags for path, (_, tags, _) in state(library).items()}
     assert undo(library, "-W").startswith("1 restored")
