@@ -1,4 +1,4 @@
-"""The configuration: defaults, and values checked as they are read."""
+"""The configuration: defaults, and checks of the values."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ DEFAULTS: dict[str, Any] = {
     **asdict(Settings()),
 }
 
-# Storing, writing tags and handing out work hold Python's lock for about a
-# sixteenth of the time that a track takes, and each thread takes memory.
+# Storing, writing tags and distributing work hold Python's lock for about a
+# sixteenth of the time that a track takes, and each thread needs memory.
 MOST_JOBS = 16
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def unknown(config: ConfigView) -> list[str]:
-    """Return a message for each option that does not exist."""
+    """Return a message for each unknown option."""
     from difflib import get_close_matches
 
     found = []
@@ -57,7 +57,7 @@ def unknown(config: ConfigView) -> list[str]:
 
 
 def auto(config: ConfigView) -> bool:
-    """Read whether to analyse what is imported."""
+    """Return whether to analyse tracks when they are imported."""
     return bool(_checked(config["auto"], "yes or no", _is_bool))
 
 
@@ -67,25 +67,29 @@ def plan(
     names: list[str] | None = None,
     without: Collection[str] = (),
 ) -> Plan:
-    """Settle which models run on what.
+    """Make the plan: which models run on which patches.
 
     Parameters
     ----------
-    config
-        The plugin's part of the configuration.
-    logger
-        Told of models that have to be left out.
-    names
-        Ids of models, if not those of the configuration.
-    without
-        Ids of models that are to be left out without another word.
+    config : confuse.ConfigView
+        The plugin's section of the configuration.
+    logger : logging.Logger
+        Gets a warning for each model that has to be left out.
+    names : list of str, optional
+        Ids of models to run instead of the configured ones.
+    without : collection of str
+        Ids of models to leave out without a warning.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
     confuse.ConfigError
-        If a value is not allowed.
+        If a value is invalid.
     SoundtagsError
-        If a model that was asked for is not there or cannot be used.
+        If a requested model is not installed or cannot be used.
     """
     from soundtags.models.plan import make_plan
 
@@ -99,12 +103,13 @@ def plan(
 
 
 def settings(config: ConfigView) -> Settings:
-    """Read what decides about results.
+    """Return the options that results depend on.
 
     Raises
     ------
     confuse.ConfigError
-        If a value is not allowed, with the option, the value and what is.
+        If a value is invalid. The message names the option, the value and the
+        values that are allowed.
     """
     from soundtags.audio.resampling import RESAMPLERS
 
@@ -115,13 +120,13 @@ def settings(config: ConfigView) -> Settings:
             config["mood_threshold"], "a number from 0 to 1", _is_share
         ),
         thresholds={
-            name: _checked(view, "a number from 0", _is_amount)
+            name: _checked(view, "a number of at least 0", _is_amount)
             for name, view in _entries(config["thresholds"])
         },
         genre_sources=_genre_sources(config),
         never_genres=config["never_genres"].as_str_seq(),
         labels={
-            name: _checked(view, "a name, or null for none", _is_label)
+            name: _checked(view, "a name, or null to drop it", _is_label)
             for name, view in _entries(config["labels"])
         },
         max_moods=_count(config["max_moods"]),
@@ -131,7 +136,7 @@ def settings(config: ConfigView) -> Settings:
 
 
 def models(config: ConfigView) -> list[str] | None:
-    """Read which models to run; None for the best of what is installed."""
+    """Return the ids of the models to run; None for the best installed."""
     value = config["models"].get()
     if value == "auto":
         return None
@@ -144,17 +149,17 @@ def models(config: ConfigView) -> list[str] | None:
 
 
 def model_dir(config: ConfigView) -> Path:
-    """Read the model folder, relative to the configuration's."""
+    """Return the model folder, relative to the configuration folder."""
     return Path(config["model_dir"].get(Filename(in_app_dir=True)))
 
 
 def genre_policy(config: ConfigView) -> str:
-    """Read what is done with ``genres``: fill, replace or never."""
+    """Return what to do with ``genres``: fill, replace or never."""
     return _choice(config["genre"], ("fill", "replace", "never"))
 
 
 def file_tags(config: ConfigView, allowed: Collection[str]) -> list[str]:
-    """Read which fields are written to files."""
+    """Return the fields to write to files."""
     return _several(config["file_tags"], allowed)
 
 
@@ -174,12 +179,12 @@ def _several(view: ConfigView, allowed: Collection[str]) -> list[str]:
 
 
 def jobs(config: ConfigView) -> int:
-    """Read how many threads to work with."""
+    """Return the number of worker threads."""
     return _count_or(config["jobs"], "auto", least=1) or _auto_jobs()
 
 
 def _auto_jobs() -> int:
-    """Return one thread per core that we may use, as long as that pays."""
+    """Return one thread per available core, up to `MOST_JOBS`."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -188,7 +193,7 @@ def _auto_jobs() -> int:
 
 
 def session_memory(config: ConfigView) -> int:
-    """Read how many bytes open sessions may take."""
+    """Return how much memory open sessions may take, in bytes."""
     view = config["session_memory"]
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", str(view.get()))
     if match is None:
@@ -197,7 +202,7 @@ def session_memory(config: ConfigView) -> int:
 
 
 def store(config: ConfigView) -> Path:
-    """Read where what was heard is kept, relative to the library's folder."""
+    """Return the file of the cache, relative to the library's folder."""
     library = Path(beets_config["library"].as_filename())
     return Path(config["store"].get(Filename(cwd=str(library.parent))))
 
@@ -205,8 +210,8 @@ def store(config: ConfigView) -> Path:
 def cluster(config: ConfigView) -> str | None:
     """Return the address of a cluster's scheduler, or its scheduler file.
 
-    None for this machine alone. A relative path of a file is resolved against
-    the configuration's folder.
+    None for this machine only. A relative path is resolved against the
+    configuration folder.
     """
     view = config["cluster"]
     if view.get() is None:
@@ -218,7 +223,7 @@ def cluster(config: ConfigView) -> str | None:
 
 
 def cluster_paths(config: ConfigView) -> dict[str, str]:
-    """Return local folders, and their paths on the workers of a cluster."""
+    """Return local folders, each with its path on a cluster's workers."""
     return {
         here: _checked(view, "a folder", lambda value: isinstance(value, str))
         for here, view in _entries(config["cluster_paths"])
@@ -226,12 +231,12 @@ def cluster_paths(config: ConfigView) -> dict[str, str]:
 
 
 def cluster_ship(config: ConfigView) -> bool:
-    """Return whether workers are sent files instead of their paths."""
+    """Return whether to send workers the files instead of their paths."""
     return bool(_checked(config["cluster_ship"], "yes or no", _is_bool))
 
 
 def source(config: ConfigView) -> str:
-    """Read where models are fetched from: a URL or a folder."""
+    """Return where to download models from: a URL or a folder."""
     value = str(config["source"].as_str())
     if "://" in value:
         return value
@@ -239,7 +244,7 @@ def source(config: ConfigView) -> str:
 
 
 def _entries(view: ConfigView) -> list[tuple[str, ConfigView]]:
-    """Return the entries of a mapping, which may have none."""
+    """Return the entries of a mapping, which may be empty."""
     if not isinstance(view.get(), dict):
         raise _refused(view, view.get(), "a mapping")
     return [(str(name), view[name]) for name in view.keys()]  # noqa: SIM118
@@ -254,13 +259,13 @@ def _either(allowed: Collection[str]) -> str:
 
 
 def _count(view: ConfigView) -> int:
-    return int(_checked(view, "a whole number from 0", _is_count))
+    return int(_checked(view, "a whole number of at least 0", _is_count))
 
 
 def _count_or(view: ConfigView, word: str, least: int) -> int | None:
     if view.get() == word:
         return None
-    allowed = f"'{word}' or a whole number from {least}"
+    allowed = f"'{word}' or a whole number of at least {least}"
     return int(_checked(view, allowed, lambda v: _is_count(v) and v >= least))
 
 
@@ -269,12 +274,12 @@ def _checked(
 ) -> Any:
     value = view.get()
     if isinstance(value, str) and re.fullmatch(r"\d+", value):
-        value = int(value)  # from the command line
+        value = int(value)  # given on the command line
     try:
         if accepts(value):
             return value
     except TypeError:
-        pass  # a list or a mapping where a plain value belongs
+        pass  # a list or a mapping instead of a plain value
     raise _refused(view, value, allowed)
 
 

@@ -1,4 +1,4 @@
-"""The options that results depend on, with their defaults."""
+"""The options that affect results, with their defaults."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def _never_genres() -> list[str]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of the configuration that results depend on.
+    """Options of the configuration that affect results.
 
     Attributes
     ----------
-    patches
-        At most so many patches per track; None for all.
-    resampler
+    patches : int or None
+        Maximum number of patches per track; None for all.
+    resampler : str
         A key of :data:`resampling.RESAMPLERS`.
-    mood_threshold
-        Score from which a mood holds.
-    thresholds
-        Mood or genre to the strength from which it holds, where that is not
-        the usual one.
-    genre_sources
+    mood_threshold : float
+        Score at which a mood passes the threshold, 0 to 1.
+    thresholds : dict of str to float
+        Mood or genre to the score or strength at which it passes the
+        threshold, where that is not the default.
+    genre_sources : list of str
         Targets that can name genres (``soundtags`` for the rules), best
         first.
-    never_genres
-        Classes that are no genres.
-    labels
-        Name to what to call it instead; None for nothing.
-    max_moods, max_genres, max_tags
-        Lengths of the lists.
+    never_genres : list of str
+        Classes that are never used as genres.
+    labels : dict of str to str or None
+        Name to the label to use instead; None to drop it.
+    max_moods, max_genres, max_tags : int
+        Maximum lengths of the lists.
     """
 
     patches: int | None = 16

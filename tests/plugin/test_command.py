@@ -210,14 +210,14 @@ def test_changes_made_outside_are_still_found_by_update(library: Beet):
 @pytest.mark.parametrize(
     ("option", "value", "allowed"),
     [
-        ("patches", "many", "'all' or a whole number from 1"),
-        ("patches", 0, "'all' or a whole number from 1"),
+        ("patches", "many", "'all' or a whole number of at least 1"),
+        ("patches", 0, "'all' or a whole number of at least 1"),
         ("resampler", "sox", "one of: soxr, resampy"),
         ("mood_threshold", 1.5, "a number from 0 to 1"),
-        ("max_moods", -1, "a whole number from 0"),
+        ("max_moods", -1, "a whole number of at least 0"),
         ("genre", "yes please", "one of: fill, replace, never"),
         ("file_tags", ["moods"], "one of: mood, soundtags, danceability"),
-        ("jobs", 0, "'auto' or a whole number from 1"),
+        ("jobs", 0, "'auto' or a whole number of at least 1"),
         ("session_memory", "much", "a size such as 500MB or 2GB"),
         ("models", 3, "'auto' or a list of ids"),
         ("genre_sources", ["lastfm"], "one of: soundtags, voice_instrumental"),
@@ -238,13 +238,13 @@ def test_bad_values_are_named(library: Beet, option, value, allowed):
         (
             "thresholds",
             {"happy": "much"},
-            "thresholds.happy: 'much' is not a number from 0",
+            "thresholds.happy: 'much' is not a number of at least 0",
         ),
         ("thresholds", ["happy"], "thresholds: ['happy'] is not a mapping"),
         (
             "labels",
             {"happy": 3},
-            "labels.happy: 3 is not a name, or null for none",
+            "labels.happy: 3 is not a name, or null to drop it",
         ),
     ],
 )
