@@ -240,16 +240,21 @@ def texts(figure) -> list:
 
     figure.draw_without_rendering()
     shown = {
-        tick.label1
+        label
         for axes in figure.axes
         for axis in (axes.xaxis, axes.yaxis)
         for tick in axis.get_major_ticks()
         if min(axis.get_view_interval())
         <= tick.get_loc()
         <= max(axis.get_view_interval())
+        for label in (tick.label1, tick.label2)
     }
     # Some ticks are made, but not drawn.
-    ticks = {tick.label1 for tick in figure.findobj(Tick)}
+    ticks = {
+        label
+        for tick in figure.findobj(Tick)
+        for label in (tick.label1, tick.label2)
+    }
     return [
         (text.get_text(), text.get_window_extent())
         for text in figure.findobj(Text)
