@@ -336,6 +336,23 @@ def test_figures_are_those_of_the_catalogue():
         assert f"\n\n{table}\n\n" in page
 
 
+def test_all_modules_are_named():
+    text = (DOCS / "how_it_works.rst").read_text("utf-8")
+    _, *sections = re.split(r"^.*\(``([a-z/]+)/``\)$", text, flags=re.MULTILINE)
+    named = {
+        f"{folder}/{name}"
+        for folder, section in zip(sections[::2], sections[1::2])
+        for name in re.findall(r"^``(\w+\.py)``$", section, re.MULTILINE)
+    }
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("soundtags", "beetsplug")
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert {name for name in named if "__init__" not in name} == there
+
+
 def test_files_that_are_named_exist():
     for name in ("README.rst", "CHANGELOG.rst"):
         text = (ROOT / name).read_text(encoding="utf-8")
