@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from beets import config as beets_config
 from beets import plugins, ui
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from beetsplug.soundtags.commands import Command
     from beetsplug.soundtags.tagger import Tagger
     from soundtags.labelling.interpret import Outcome
+
+
+T = TypeVar("T")
 
 
 class Pending(NamedTuple):
@@ -58,14 +61,16 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         # What imported items still lack, by item id.
         self._pending: dict[int | None, Pending] = {}
         self._declare_file_tags()
-        self.register_listener("pluginload", self._declare_album_fields)
+        self.register_listener("pluginload", self._declare_computed_fields)
         if self._listens_on_import():
             self.import_stages = [self.imported]
             self.register_listener("import_task_files", self.files_in_place)
 
     @property
     def item_types(self) -> dict[str, Type]:
-        return self._unless_others_have("item_types", self._types)
+        return self._unless_others_have(
+            "item_types", {**self._types, **fields.TRACK_FIELDS}
+        )
 
     @property
     def album_types(self) -> dict[str, Type]:
@@ -73,9 +78,9 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         return self._unless_others_have("album_types", kinds)
 
     def _unless_others_have(
-        self, attribute: str, types: dict[str, Type]
-    ) -> dict[str, Type]:
-        """Leave out types of fields that another plugin has a type for.
+        self, attribute: str, ours: dict[str, T]
+    ) -> dict[str, T]:
+        """Leave out fields that another plugin declares, too.
 
         Two plugins with types of their own for one field would stop beets.
         """
@@ -85,7 +90,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             if plugin is not self
             for name in getattr(plugin, attribute, {})
         }
-        return {name: types[name] for name in types if name not in others}
+        return {name: ours[name] for name in ours if name not in others}
 
     @cached_property
     def _types(self) -> dict[str, Type]:
@@ -130,12 +135,19 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
                 kind = fields.kind_of(self._types[name])
                 self.add_media_field(name, media_field(name, kind))
 
-    def _declare_album_fields(self) -> None:
+    def _declare_computed_fields(self) -> None:
         # Types of others may not bear with albums that have nothing to say.
         for name in albums.FIELDS.keys() & self.item_types:
             self.album_template_fields[name] = partial(
                 albums.album_value, name=name
             )
+        self.template_fields = self._unless_others_have(
+            "template_fields",
+            {
+                name: partial(fields.track_value, name=name)
+                for name in fields.TRACK_FIELDS
+            },
+        )
 
     def _listens_on_import(self) -> bool:
         try:

@@ -26,9 +26,10 @@ DEFAULTS: dict[str, Any] = {
     "auto": True,
     "models": "auto",
     "model_dir": "soundtags-models",
-    "store": "soundtags.db",
+    "store": None,
     "source": "https://essentia.upf.edu/models/",
     "genre": "fill",
+    "placeholder_genres": ["Unknown", "Other", "Undefined", "None"],
     "file_tags": ["mood", "danceability", "voice_instrumental"],
     "jobs": "auto",
     "session_memory": "2GB",
@@ -158,6 +159,12 @@ def genre_policy(config: ConfigView) -> str:
     return _choice(config["genre"], ("fill", "replace", "never"))
 
 
+def placeholder_genres(config: ConfigView) -> frozenset[str]:
+    """Return genres that count as none, in lower case."""
+    names = config["placeholder_genres"].as_str_seq()
+    return frozenset(name.strip().lower() for name in names)
+
+
 def file_tags(config: ConfigView, allowed: Collection[str]) -> list[str]:
     """Return the fields to write to files."""
     return _several(config["file_tags"], allowed)
@@ -202,8 +209,15 @@ def session_memory(config: ConfigView) -> int:
 
 
 def store(config: ConfigView) -> Path:
-    """Return the file of the cache, relative to the library's folder."""
+    """Return the file of the cache, relative to the library's folder.
+
+    Each library has its own: ``soundtags.db`` beside ``library.db``, and
+    ``jazz-soundtags.db`` beside ``jazz.db``.
+    """
     library = Path(beets_config["library"].as_filename())
+    if config["store"].get() is None:
+        prefix = "" if library.stem == "library" else f"{library.stem}-"
+        return library.with_name(f"{prefix}soundtags.db")
     return Path(config["store"].get(Filename(cwd=str(library.parent))))
 
 

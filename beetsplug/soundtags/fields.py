@@ -92,6 +92,19 @@ class Names(types.DelimitedString):
 
 NUMBER = Number(DECIMALS)
 LIST_OF_NAMES = Names(types.MULTI_VALUE_DSV.db_delimiter)
+TRACK = "track_"
+# Computed fields of tracks: in paths, beets prefers the values of albums to
+# those of their tracks, which have the same names.
+TRACK_FIELDS: dict[str, types.Type] = {
+    f"{TRACK}mood": LIST_OF_NAMES,
+    f"{TRACK}{TAGS_FIELD}": LIST_OF_NAMES,
+    f"{TRACK}danceability": NUMBER,
+}
+
+
+def track_value(item: Item, name: str) -> Any:
+    """Return one of `TRACK_FIELDS`: the value that the track itself has."""
+    return own_value(item, name.removeprefix(TRACK))
 
 
 def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mediafile
 
+from beetsplug.soundtags import id3_frames
+from beetsplug.soundtags.proof import check_copy, examine
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
 from soundtags.errors import ChangedMeanwhile, UnwritableTags
 from soundtags.labelling.rules import GENRES
+from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from beetsplug.soundtags.proof import Expected
     from soundtags.types import Path
 
     # Field to the values of each tag that stores it.
     Tags = Mapping[str, list[list[str]]]
+
+GENRE = "\xa9gen"  # of MP4
 
 
 def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
@@ -44,7 +51,15 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     UnwritableTags
         If the file cannot be opened, tagged or saved. It is as it was then.
     """
-    return _rewrite(path, id3v23, partial(_set, values=values))
+    texts = {name: _as_texts(value) for name, value in values.items()}
+
+    def expected(file: mediafile.MediaFile) -> Expected:
+        return {
+            frozenset().union(*map(_names, _styles(file.mgfile, name))): each
+            for name, each in texts.items()
+        }
+
+    return _rewrite(path, id3v23, partial(_set, values=values), expected)
 
 
 def read_tags(path: Path, names: Iterable[str]) -> Tags:
@@ -64,13 +79,16 @@ def read_tags(path: Path, names: Iterable[str]) -> Tags:
     """
     with _named():
         file = mediafile.MediaFile(path).mgfile
+        file = id3_frames.without_id3v1(os.fsdecode(path), file)
         return {
             name: [_texts(style, file) for style in _styles(file, name)]
             for name in names
         }
 
 
-def restore_tags(path: Path, tags: Tags, id3v23: bool) -> bool:
+def restore_tags(
+    path: Path, tags: Tags, written: Mapping[str, Any], id3v23: bool
+) -> bool:
     """Give a file the tags that :func:`read_tags` returned.
 
     Parameters
@@ -79,6 +97,9 @@ def restore_tags(path: Path, tags: Tags, id3v23: bool) -> bool:
         As for :func:`write_tags`.
     tags
         What it returned.
+    written
+        Field to the value that we wrote since. Where the file has another
+        one by now, it stays.
 
     Returns
     -------
@@ -90,20 +111,44 @@ def restore_tags(path: Path, tags: Tags, id3v23: bool) -> bool:
     UnwritableTags
         If the file cannot be opened, tagged or saved. It is as it was then.
     """
-    return _rewrite(path, id3v23, partial(_restore, tags=tags))
+    with _named():
+        file = mediafile.MediaFile(path)
+        ours = {
+            name: tags[name]
+            for name in tags
+            if _held(_value(file, name, written[name])) == _held(written[name])
+        }
+
+    def expected(file: mediafile.MediaFile) -> Expected:
+        return {
+            _names(style): texts
+            for name, values in ours.items()
+            for style, texts in _by_style(file, name, values)
+        }
+
+    return _rewrite(path, id3v23, partial(_restore, tags=ours), expected)
 
 
 def _rewrite(
-    path: Path, id3v23: bool, change: Callable[[mediafile.MediaFile], bool]
+    path: Path,
+    id3v23: bool,
+    change: Callable[[mediafile.MediaFile], bool],
+    expected: Callable[[mediafile.MediaFile], Expected],
 ) -> bool:
     """Change a file's tags, unless it turns out that nothing changes."""
     with _named():
         if not change(mediafile.MediaFile(path, id3v23=id3v23)):
             return False
+        before = examine(os.fsdecode(path))
         with replacing(path) as copy:
             file = mediafile.MediaFile(copy, id3v23=id3v23)
+            frames = id3_frames.snapshot(file.mgfile.tags)
             change(file)
-            file.save()
+            if frames is None:
+                file.save()
+            else:
+                id3_frames.save(copy, file.mgfile, frames, id3v23)
+            check_copy(before, examine(copy), expected(file))
     return True
 
 
@@ -118,15 +163,20 @@ def _named() -> Iterator[None]:
         raise UnwritableTags(f"tags not written: {exc.strerror}") from exc
     except ChangedMeanwhile as exc:
         raise UnwritableTags(f"tags not written: {exc}") from exc
+    except UnwritableTags:
+        raise
+    except Exception as exc:  # of a library, on a file it did not expect
+        raise UnwritableTags(
+            f"tags not written: unexpected {type(exc).__name__}: {exc}"
+        ) from exc
 
 
 def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> bool:
     """Give fields their values; return whether any had another one."""
     changed = False
     for name, value in values.items():
-        field = _descriptor(name, value)
-        if _held(field.__get__(file)) != _held(value):
-            field.__set__(file, value)
+        if _held(_value(file, name, value)) != _held(value):
+            _descriptor(name, value).__set__(file, value)
             changed = True
     return changed
 
@@ -134,25 +184,67 @@ def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> bool:
 def _restore(file: mediafile.MediaFile, tags: Tags) -> bool:
     changed = False
     for name, values in tags.items():
-        for style, value in zip(_styles(file.mgfile, name), values):
+        for style, value in _by_style(file, name, values):
             if _texts(style, file.mgfile) != value:
                 style.set_list(file.mgfile, value or None)
                 changed = True
     return changed
 
 
+def _by_style(
+    file: mediafile.MediaFile, name: str, values: list[list[str]]
+) -> Iterator[tuple[Any, list[str]]]:
+    """Pair the tags that store a field with the values they had.
+
+    A file that was converted since can have more tags for it, or fewer.
+    """
+    styles = list(_styles(file.mgfile, name))
+    if len(styles) != len(values):
+        values = [next(filter(None, values), [])] * len(styles)
+    return zip(styles, values)
+
+
 def _texts(style: Any, file: Any) -> list[str]:
+    try:
+        values = style.get_list(file) or []
+    except TypeError as exc:
+        raise UnwritableTags(
+            f"tags not written: {style.key} is there, but is not text"
+        ) from exc
     return [
         value.decode(errors="replace")
         if isinstance(value, bytes)
         else str(value)
-        for value in style.get_list(file) or []
+        for value in values
     ]
 
 
 def _styles(file: Any, name: str) -> Iterator[Any]:
     """Yield how a file's format stores a field, one or several values."""
     yield from _descriptor(name, []).styles(file)
+
+
+def _names(style: Any) -> frozenset[str]:
+    """Return what a tag may be called, in capitals."""
+    description = getattr(style, "description", None)
+    name = f"{style.key}:{description}" if description else style.key
+    # The library replaces numbers of genres by their names.
+    return frozenset(
+        {name.upper(), "GNRE"} if name == GENRE else {name.upper()}
+    )
+
+
+def _as_texts(value: Any) -> list[str]:
+    if isinstance(value, float):
+        return [f"{value:.{DECIMALS}f}"]
+    if isinstance(value, str):
+        return [value] if value else []
+    return list(value or [])
+
+
+def _value(file: mediafile.MediaFile, name: str, like: Any) -> Any:
+    """Return the value of a field in a file; its kind is as of another."""
+    return _descriptor(name, like).__get__(file)
 
 
 def _held(value: Any) -> Any:

@@ -39,8 +39,10 @@ class Record:
     @classmethod
     def from_field(cls, model: Model) -> Record:
         """Read the record of a track or an album, which may be empty."""
-        stored = own_value(model, UNDO)
-        return cls(**json.loads(stored)) if stored else cls()
+        try:
+            return cls(**json.loads(own_value(model, UNDO) or "{}"))
+        except (TypeError, ValueError):  # somebody else wrote to the field
+            return cls()
 
     def to_field(self, model: Model) -> None:
         """Set the record of a track or an album, unless it is empty."""

@@ -49,8 +49,11 @@ class Provenance:
     def from_field(cls, model: Model) -> Provenance | None:
         """Read the provenance; None if we have never written a value."""
         stored = own_value(model, WRITTEN)
-        if stored is None:
-            return None
+        return None if stored is None else cls.parse(stored)
+
+    @classmethod
+    def parse(cls, stored: str) -> Provenance:
+        """Return the provenance that a field has."""
         parts = (part.partition("=") for part in stored.split())
         pairs = {name: digest for name, _, digest in parts}
         owned = frozenset(name for name in pairs if pairs[name] == OWNED)
@@ -81,6 +84,10 @@ class Provenance:
             name, digest
         )
 
+    def wrote(self, name: str, value: Any) -> bool:
+        """Return whether we wrote a field, and with this value."""
+        return self.digests.get(name) == _digest(value)
+
     def leave(self, names: Iterable[str]) -> Provenance:
         """Return the provenance when more fields are left to the owner."""
         owned = self.owned | {*names}
@@ -92,7 +99,17 @@ class Provenance:
         return Provenance(kept, owned)
 
 
+def is_blank(value: Any) -> bool:
+    """Return whether a value says nothing, as an empty tag of a file does."""
+    if isinstance(value, float):
+        return False
+    texts = value if isinstance(value, list) else [value or ""]
+    return not any(str(text).strip() for text in texts)
+
+
 def _digest(value: Any) -> str:
-    plain = f"{value:.4f}" if isinstance(value, float) else value or None
+    plain = None if is_blank(value) else value
+    if isinstance(plain, float):
+        plain = f"{plain:.4f}"
     encoded = repr(plain).encode(errors="surrogateescape")
     return hashlib.blake2b(encoded, digest_size=DIGEST_SIZE).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
 from beets import plugins
@@ -16,7 +16,7 @@ from beetsplug.soundtags.queries import own_value, store_field
 from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from beets.library import Item
 
@@ -43,15 +43,24 @@ def write_item(item: Item, names: Iterable[str]) -> None:
     _rewrite(item, partial(write_tags, values=tags))
 
 
-def restore_item(item: Item, tags: Tags) -> None:
+def restore_item(item: Item, tags: Tags, written: Mapping[str, Any]) -> None:
     """Restore tags that the file of an item once had.
+
+    Parameters
+    ----------
+    item
+        The item.
+    tags
+        What they were.
+    written
+        Field to the value that we wrote since.
 
     Raises
     ------
     UnwritableTags
         If the file cannot be written. The item is unchanged then.
     """
-    _rewrite(item, partial(restore_tags, tags=tags))
+    _rewrite(item, partial(restore_tags, tags=tags, written=written))
 
 
 def record_file(item: Item, names: Iterable[str]) -> None:

@@ -9,11 +9,14 @@ import mediafile
 from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 
 class _Tag(mediafile.MediaField):
     """A tag that is removed, not emptied, where there is no value."""
+
+    def __get__(self, file: mediafile.MediaFile, owner: Any = None) -> Any:
+        return _text_or_none(super().__get__, file, owner)
 
     def __set__(self, file: mediafile.MediaFile, value: Any) -> None:
         if value is None or value == "":
@@ -25,6 +28,9 @@ class _Tag(mediafile.MediaField):
 class _ListTag(mediafile.ListMediaField):
     """Several values, each its own; removed where there is none."""
 
+    def __get__(self, file: mediafile.MediaFile, owner: Any = None) -> Any:
+        return _text_or_none(super().__get__, file, owner)
+
     def __set__(
         self, file: mediafile.MediaFile, values: Collection[str] | None
     ) -> None:
@@ -32,6 +38,14 @@ class _ListTag(mediafile.ListMediaField):
             super().__set__(file, values)
         else:
             self.__delete__(file)
+
+
+def _text_or_none(get: Callable[..., Any], *args: Any) -> Any:
+    """Return the value of a tag; None if other programs stored bytes there."""
+    try:
+        return get(*args)
+    except TypeError:
+        return None
 
 
 class _VorbisList(mediafile.ListStorageStyle):

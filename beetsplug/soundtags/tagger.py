@@ -12,7 +12,7 @@ from beetsplug.soundtags.albums import ranked
 from beetsplug.soundtags.analyser import Analyser
 from beetsplug.soundtags.fields import INPUT, PLAN, item_types
 from beetsplug.soundtags.history import record_changes, snapshot
-from beetsplug.soundtags.provenance import Provenance
+from beetsplug.soundtags.provenance import Provenance, is_blank
 from beetsplug.soundtags.queries import own_value, store_album
 from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
@@ -38,6 +38,8 @@ class Tagger(Analyser):
     ----------
     genre
         Policy for ``genres``: fill, replace or never.
+    placeholders
+        Genres that are none, in lower case.
     file_tags
         Fields that are written to files, besides ``genres``.
     force
@@ -46,6 +48,7 @@ class Tagger(Analyser):
     """
 
     genre: str
+    placeholders: frozenset[str]
     file_tags: list[str]
 
     def apply(self, item: Item, fields: Mapping[str, Any]) -> list[str]:
@@ -85,10 +88,15 @@ class Tagger(Analyser):
         if name != GENRES and self.force:
             return True
         value = own_value(item, name)
+        if is_blank(value) or (name == GENRES and self._is_placeholder(value)):
+            return True
         if provenance is None:
             # Not ours yet: scores come from other programs, words from people.
-            return not value or name not in (GENRES, "mood")
+            return name not in (GENRES, "mood")
         return provenance.is_ours(name, value)
+
+    def _is_placeholder(self, genres: list[str]) -> bool:
+        return {genre.strip().lower() for genre in genres} <= self.placeholders
 
     def update_album(self, album: Album) -> None:
         """Set the genres of an album to the most common of its tracks."""
@@ -149,6 +157,7 @@ def make_tagger(
         engine=engine,
         cache=cache,
         genre=configuration.genre_policy(config),
+        placeholders=configuration.placeholder_genres(config),
         file_tags=configuration.file_tags(
             config, item_types(plan.targets.values())
         ),

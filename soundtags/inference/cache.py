@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60  # seconds to wait for another program that writes
 ACTIVATIONS, EMBEDDING = np.dtype("<f4"), np.dtype("<f2")
+TABLES = {"inputs", "means"}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS inputs (
     input TEXT PRIMARY KEY,
@@ -99,7 +100,19 @@ class PredictionCache:
             self._database = sqlite3.connect(path, timeout=TIMEOUT)
             # What is lost in a power failure can be computed again.
             self._database.execute("PRAGMA synchronous = OFF")
+            if self._tables() - TABLES:
+                raise UnusableCache(
+                    f"{path} is the database of something else; name another"
+                    " file in soundtags.store"
+                )
             self._database.executescript(SCHEMA)
+
+    def _tables(self) -> set[str]:
+        """Return the names of all tables that there are."""
+        rows = self._database.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        )
+        return {name for (name,) in rows}
 
     def save(self, predictions: TrackPredictions, plan: Plan) -> None:
         """Save the predictions of a plan's models for a track."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING
 
 import mediafile
 import mutagen
+import numpy as np
 import pytest
+import soundfile
 from support.audio import write_track
 from support.beet import Beet
 
@@ -120,3 +124,35 @@ def test_genres_of_ours_follow_the_settings(beet: Beet, track: Path):
 
 def found_genres(beet: Beet) -> list[str]:
     return beet("ls", "-a", "-f", "$genres").stdout.splitlines()
+
+
+def test_genres_lost_to_the_album_come_back(beet: Beet, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    time_ = np.arange(4 * 44100) / 44100
+    for title, pitch in {"a": 110, "b": 990, "c": 6600}.items():
+        path = write_track(tmp_path / "in" / f"{title}.flac", title)
+        tags = mediafile.MediaFile(path).as_dict()
+        soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * time_), 44100)
+        file = mediafile.MediaFile(path)
+        file.update(tags)
+        file.save()
+    beet("import", "-A", tmp_path / "in")
+    before = [item["genres"] for item in beet.items()]
+    assert before[1] != before[0] != before[2]
+    file = mutagen.File(beet.items()[2]["path"])
+    file["title"] = "changed"
+    file.save()
+    later = time.time() + 10
+    os.utime(beet.items()[2]["path"], (later, later))
+    beet("update")
+    assert {tuple(item["genres"]) for item in beet.items()} == {
+        tuple(before[0])
+    }
+    shown = beet("soundtags", "-p").stdout
+    assert "2 tracks would get back the genres of the file" in shown
+    assert "2 tracks got back" in beet("soundtags").stdout
+    assert [item["genres"] for item in beet.items()] == before
+    assert beet("soundtags").stdout.startswith("0 tagged, 3 already")
+    beet("modify", "-y", "genres=Polka")  # by the user, who may
+    assert "got back" not in beet("soundtags").stdout
+    assert {tuple(item["genres"]) for item in beet.items()} == {("Polka",)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -256,3 +257,25 @@ def test_what_cannot_be_done_is_said(library: Beet, tmp_path, args, complaint):
     (line,) = done.stderr.splitlines()
     assert complaint in line
     assert not list(tmp_path.glob("a.*"))
+
+
+def test_each_library_has_its_own(tmp_path: Path):
+    beets = [Beet(tmp_path), Beet(tmp_path)]
+    (tmp_path / "in").mkdir()
+    write_track(tmp_path / "in" / "track.flac")
+    for beet, name in zip(beets, ("library.db", "jazz.db")):
+        beet.configure(library=str(tmp_path / name))
+        beet("import", "-A", tmp_path / "in")
+    assert {"soundtags.db", "jazz-soundtags.db"} <= {*os.listdir(tmp_path)}
+
+
+def test_another_database_is_no_cache(beet: Beet, track: Path):
+    beet.configure(soundtags={"patches": 2, "store": "library.db"})
+    done = beet("import", "-A", track.parent)
+    assert "library.db is the database of something else" in done.stderr
+    assert beet.items()[0]["danceability"] is not None
+    done = beet("soundstore", status=1)
+    assert "name another file in soundtags.store" in done.stderr
+    with closing(sqlite3.connect(beet.folder / "library.db")) as database:
+        names = database.execute("SELECT name FROM sqlite_master").fetchall()
+    assert ("means",) not in names

@@ -116,3 +116,17 @@ def test_update_does_not_take_values_of_files_without_tags(library: Beet):
         Path(path).touch()
     library("update")
     assert library.ls("$mood_happy", "title:a") == ["0.8000"]
+
+
+def test_paths_can_ask_the_track_itself(beet: Beet, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    for seed, title in enumerate("ab"):
+        write_track(tmp_path / "in" / f"{title}.flac", title, seed)
+    beet("import", "-A", tmp_path / "in")
+    beet("modify", "-y", "title:a", "mood=calm")
+    beet("modify", "-y", "title:b", "mood=wild")
+    beet("modify", "-aIy", "mood=both")
+    beet.configure(paths={"default": "%first{$track_mood}/$title"})
+    beet("move")
+    paths = [Path(item["path"]) for item in beet.items()]
+    assert [path.parent.name for path in paths] == ["calm", "wild"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import mutagen
 import pytest
+import soundfile
+from mediafile import MediaFile
 from support.audio import FREEFORM, ID3, MADE, write_track
 from support.beet import Beet
 from support.paths import PLUGINS
@@ -245,3 +250,48 @@ def test_albums_get_their_genres_back(beet: Beet, track: Path):
     assert beet("ls", "-a", "-f", "$genres").stdout.strip() != "Polka"
     undo(beet)
     assert beet("ls", "-a", "-f", "$genres").stdout.strip() == "Polka"
+
+
+def test_what_others_changed_in_the_file_stays(library: Beet):
+    (item,) = library.items()
+    file = mutagen.File(item["path"])
+    file["danceability"] = "0.1111"
+    file["mood"] = ["calm"]
+    file.save()
+    assert undo(library).startswith("1 restored")
+    tags = tags_of(item["path"])
+    assert tags["danceability"] == ["0.1111"]
+    assert tags["mood"] == ["calm"]
+    assert "genre" not in tags
+
+
+def test_undo_after_a_conversion(library: Beet):
+    (item,) = library.items()
+    converted = library.folder / "converted.mp3"
+    samples, rate = soundfile.read(item["path"])
+    soundfile.write(converted, samples, rate)
+    tags = MediaFile(converted)
+    tags.update({"title": "Title", "genres": item["genres"]})
+    frames = tags.mgfile.tags
+    frames.add(mutagen.id3.TMOO(encoding=3, text=item["mood"]))
+    for name in ("mood", "danceability", "voice_instrumental"):
+        value = item[name]
+        text = [f"{value:.4f}"] if isinstance(value, float) else value
+        frames.add(mutagen.id3.TXXX(encoding=3, desc=name.upper(), text=text))
+    tags.save()
+    database = sqlite3.connect(library.folder / "library.db")
+    with closing(database), database:
+        database.execute("UPDATE items SET path = ?", (os.fsencode(converted),))
+    assert undo(library).startswith("1 restored")
+    assert set(tags_of(converted)) == {"tit2"}
+
+
+def test_a_record_that_is_none_costs_its_track_alone(library: Beet):
+    database = sqlite3.connect(library.folder / "library.db")
+    with closing(database), database:
+        database.execute(
+            "UPDATE item_attributes SET value = '[1' WHERE key = ?",
+            ("soundtags_undo",),
+        )
+    assert "1 restored" in undo(library)
+    assert "1 tagged" in library("soundtags", "-f").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import mutagen
 import pytest
@@ -102,3 +103,44 @@ def test_what_is_replaced_was_asked_for(library: Beet):
     (item,) = library.items()
     assert item["genres"] != ["Polka"]
     assert item["mood"] == ["calm"]
+
+
+@pytest.mark.parametrize(
+    ("mood", "genre", "is_filled"),
+    [
+        ("", "", True),
+        ("  ", " ", True),
+        ("calm", "Unknown", True),
+        ("calm", "undefined", True),
+        ("calm", "Polka", False),
+    ],
+)
+def test_empty_tags_and_placeholders_are_filled(
+    beet: Beet, tmp_path: Path, mood: str, genre: str, is_filled: bool
+):
+    (tmp_path / "in").mkdir()
+    path = write_track(tmp_path / "in" / "track.flac")
+    file = mutagen.File(path)
+    file["mood"], file["genre"] = mood, genre
+    file.save()
+    beet.configure(soundtags={**QUICK, "mood_threshold": 0})
+    beet("import", "-A", tmp_path / "in")
+    (item,) = beet.items()
+    tags = mutagen.File(item["path"])
+    assert (item["genres"] != [genre]) == is_filled
+    assert tags["genre"] == item["genres"]
+    assert (item["mood"] == ["calm"]) == bool(mood.strip())
+    assert tags["mood"] == item["mood"]
+    beet("soundtags", "--undo")
+    assert mutagen.File(item["path"])["genre"] == [genre]
+
+
+def test_placeholders_are_an_option(beet: Beet, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    path = write_track(tmp_path / "in" / "track.flac")
+    file = mutagen.File(path)
+    file["genre"] = "Sonstiges"
+    file.save()
+    beet.configure(soundtags={**QUICK, "placeholder_genres": ["sonstiges"]})
+    beet("import", "-A", tmp_path / "in")
+    assert "Sonstiges" not in beet.items()[0]["genres"]

@@ -29,7 +29,7 @@ STEPS = [
     "os.open",  # of an empty copy
     "shutil.copyfile",
     "shutil.copystat",
-    "mediafile.MediaFile.save",
+    "beetsplug.soundtags.file_tags.check_copy",
     "os.fsync",
     "os.replace",
 ]
@@ -39,10 +39,8 @@ import importlib, os, signal, sys
 
 from beetsplug.soundtags.file_tags import write_tags
 
-module, *inner, name = sys.argv[3].split(".")
+module, name = sys.argv[3].rsplit(".", 1)
 owner = importlib.import_module(module)
-for each in inner:
-    owner = getattr(owner, each)
 step = getattr(owner, name)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from beets import ui
 from beets.exceptions import UserError
@@ -21,9 +20,10 @@ from beetsplug.soundtags.commands.showing import (
     show_changes,
     tracks,
 )
-from beetsplug.soundtags.fields import INPUT, PLAN
+from beetsplug.soundtags.commands.work import Work
+from beetsplug.soundtags.fields import PLAN
+from beetsplug.soundtags.inheritance import restore_genres
 from beetsplug.soundtags.queries import (
-    field_values,
     get_item,
     get_items,
     matching_ids,
@@ -32,11 +32,16 @@ from beetsplug.soundtags.queries import (
 )
 from beetsplug.soundtags.safe_write import write_item
 from beetsplug.soundtags.tagger import make_tagger
-from soundtags.errors import SoundtagsError, UnwritableTags
+from soundtags.errors import (
+    LockedLibrary,
+    SoundtagsError,
+    StorageError,
+    capture_errors,
+)
 from soundtags.labelling.rules import GENRES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from optparse import Values
 
     from beets.library import Item, Library
@@ -44,47 +49,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from beetsplug.soundtags.tagger import Tagger
-    from soundtags.inference.cache_index import Coverage
     from soundtags.labelling.interpret import Interpretation, Outcome
+
+P = ParamSpec("P")
 
 REMOVED = "removed from the library meanwhile"
 BATCH_SIZE = 500  # items loaded and stored together
-
-
-@dataclass
-class Work:
-    """What has to be done, as ids of items.
-
-    Attributes
-    ----------
-    analyse
-        Items that need all models of the plan.
-    derive
-        Items whose predictions are all in the cache.
-    by_models
-        Items that need only some models, by the ids of these.
-    """
-
-    analyse: list[int] = field(default_factory=list)
-    derive: list[int] = field(default_factory=list)
-    by_models: dict[frozenset[str], list[int]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-
-    def add(self, item_id: int, coverage: Coverage) -> None:
-        """Add an item of which the cache covers so much."""
-        if not coverage.cached:
-            self.analyse.append(item_id)
-        elif coverage.missing:
-            self.by_models[coverage.missing].append(item_id)
-        else:
-            self.derive.append(item_id)
-
-    @property
-    def total(self) -> int:
-        """Number of items."""
-        partly = sum(map(len, self.by_models.values()))
-        return len(self.analyse) + len(self.derive) + partly
 
 
 def run(
@@ -136,7 +106,11 @@ class Run:
 
     def go(self, query: list[str]) -> None:
         """Analyse what is not up to date, and print a summary."""
-        work = self._plan_work(matching_ids(self.lib, query))
+        ids = matching_ids(self.lib, query)
+        self._restore_genres(ids)
+        work = Work.find(self.lib, ids, self.tagger)
+        self._announce(work)
+        self.skipped += work.up_to_date
         total = work.total
         started = time.monotonic()
         try:
@@ -159,31 +133,26 @@ class Run:
         if self.failures and not self.done and not self.skipped:
             raise UserError("no track could be analysed")
 
-    def _plan_work(self, ids: list[int]) -> Work:
-        """Find out what has to be done for which items."""
-        if self.opts.force:
-            return Work(analyse=ids)
-        plan = self.tagger.plan
-        plans = field_values(self.lib, PLAN)
-        inputs = field_values(self.lib, INPUT)
-        stale = [each for each in ids if plans.get(each) != plan.digest]
-        self.skipped = len(ids) - len(stale)
-        coverage_of = self.tagger.coverage()
-        work = Work()
-        for each in stale:
-            work.add(each, coverage_of(inputs.get(each, "").split()))
-        again = sum(each in plans for each in stale)
-        if again and not self.opts.quiet:
-            self._announce(again, len(stale), len(work.derive))
-        return work
+    def _restore_genres(self, ids: list[int]) -> None:
+        count = restore_genres(self.lib, ids, self.opts.pretend)
+        if count and not self.opts.quiet:
+            verb = "would get" if self.opts.pretend else "got"
+            ui.print_(
+                f"{tracks(count)} {verb} back the genres of the file, which"
+                " beet update had replaced by those of the album"
+            )
 
-    def _announce(self, again: int, count: int, cached: int) -> None:
+    def _announce(self, work: Work) -> None:
+        if self.opts.quiet or not work.again:
+            return
         ui.print_(
-            f"Re-analysing {again} of {tracks(count)}: models or settings have"
-            " changed"
+            f"Re-analysing {work.again} of {tracks(work.total)}: models or"
+            " settings have changed"
         )
-        if cached:
-            ui.print_(f"Predictions for {cached} of them are in the cache")
+        if work.derive:
+            ui.print_(
+                f"Predictions for {len(work.derive)} of them are in the cache"
+            )
 
     def _analyse(
         self, ids: Sequence[int], models: frozenset[str] | None = None
@@ -196,37 +165,42 @@ class Run:
 
     def _derive(self, ids: list[int]) -> list[int]:
         """Derive fields from the cache; return the ids of which that fails."""
-        failed = []
+        failed: list[int] = []
         for start in range(0, len(ids), BATCH_SIZE):
-            some, unwritten = ids[start : start + BATCH_SIZE], []
+            some = ids[start : start + BATCH_SIZE]
             items = get_items(self.lib, some)
             if len(items) < len(some):
                 self.failures[REMOVED] += len(some) - len(items)
+            unwritten: list[Item] = []
             for item in items:
                 analysis = self.tagger.derive(input_digests(item))
                 if analysis is None:
                     failed.append(cast("int", item.id))
-                    continue
-                before = {
-                    name: own_value(item, name) for name in (PLAN, *self._tags)
-                }
-                names = self._apply(item, analysis)
-                same = all(
-                    own_value(item, name) == before[name] for name in names
-                )
-                # Files that need not change are not opened, if they had what
-                # is in the library: without a plan, that is not known.
-                if (same and before[PLAN]) or not self.write:
-                    unwritten.append(item)
-                    if own_value(item, GENRES) != before[GENRES]:
-                        self.albums.add(item.album_id)
-                    self._count(item)
                 else:
-                    self._write(item, names)
-                self._advance()
+                    self._attempt(
+                        item, self._finish_derived, item, analysis, unwritten
+                    )
+                    self._advance()
             if unwritten and not self.opts.pretend:
                 store_items(*unwritten)
         return failed
+
+    def _finish_derived(
+        self, item: Item, analysis: Interpretation, unwritten: list[Item]
+    ) -> None:
+        """Apply and write an item; or note that it need not be written."""
+        before = {name: own_value(item, name) for name in (PLAN, *self._tags)}
+        names = self._apply(item, analysis)
+        same = all(own_value(item, name) == before[name] for name in names)
+        # Files that need not change are not opened, if they had what is in
+        # the library: without a plan, that is not known.
+        if (same and before[PLAN]) or not self.write:
+            unwritten.append(item)
+            if own_value(item, GENRES) != before[GENRES]:
+                self.albums.add(item.album_id)
+            self._count(item)
+        else:
+            self._write(item, names)
 
     def _items(self, ids: Sequence[int]) -> Iterator[Item]:
         """Fetch items one by one, as there can be any number."""
@@ -262,16 +236,32 @@ class Run:
         """Apply, store and write the outcome of one item, or report it."""
         if outcome is None:
             self.skipped += 1
-            return
+        elif isinstance(outcome, SoundtagsError):
+            self._fail(item, outcome)
+        elif self._attempt(item, self._finish, item, outcome):
+            self.seconds += outcome.predictions.seconds
+
+    def _finish(self, item: Item, analysis: Interpretation) -> None:
         fresh = get_item(self.lib, cast("int", item.id))
         if fresh is None:
-            self._fail(item, REMOVED)
-        elif isinstance(outcome, SoundtagsError):
-            self._fail(item, str(outcome), getattr(outcome, "trace", ""))
-        else:
-            names = self._apply(fresh, outcome)
-            if self._write(fresh, names):
-                self.seconds += outcome.predictions.seconds
+            raise StorageError(REMOVED)
+        self._write(fresh, self._apply(fresh, analysis))
+
+    def _attempt(
+        self,
+        item: Item,
+        work: Callable[P, None],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> bool:
+        """Return whether some work on an item succeeds; else report it."""
+        error = capture_errors(work, *args, **kwargs)
+        if isinstance(error, LockedLibrary):
+            raise error
+        if isinstance(error, SoundtagsError):
+            self._fail(item, error)
+            return False
+        return True
 
     def _apply(self, item: Item, analysis: Interpretation) -> list[str]:
         """Put what was found onto an item; return what files should have."""
@@ -280,19 +270,14 @@ class Run:
             self._aside(lambda: ui.print_(explain(item, analysis)))
         return names
 
-    def _write(self, item: Item, names: list[str]) -> bool:
+    def _write(self, item: Item, names: list[str]) -> None:
         """Write and store an item, unless only asked to show it."""
-        try:
-            if self.write and not self.opts.pretend:
-                write_item(item, names)
-        except UnwritableTags as exc:
-            self._fail(item, str(exc))
-            return False
         if not self.opts.pretend:
+            if self.write:
+                write_item(item, names)
             store_items(item)
         self.albums.add(item.album_id)
         self._count(item)
-        return True
 
     def _count(self, item: Item) -> None:
         """Count an item as done, and show it if wanted."""
@@ -304,12 +289,12 @@ class Run:
         elif not sys.stdout.isatty():
             ui.print_(describe(item))
 
-    def _fail(self, item: Item, reason: str, trace: str = "") -> None:
+    def _fail(self, item: Item, error: SoundtagsError) -> None:
         # Details, which differ from file to file, follow a colon.
-        self.failures[reason.split(": ")[0]] += 1
+        self.failures[str(error).split(": ")[0]] += 1
         path = displayable_path(item.path)
-        self._aside(lambda: self.log.error("{}: {}", path, reason))
-        if trace:
+        self._aside(lambda: self.log.error("{}: {}", path, error))
+        if trace := getattr(error, "trace", ""):
             self.log.debug("{}", trace)
 
     def _aside(self, say: Any) -> None:

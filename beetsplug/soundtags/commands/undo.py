@@ -21,7 +21,7 @@ from beetsplug.soundtags.queries import (
     store_items,
 )
 from beetsplug.soundtags.safe_write import restore_item
-from soundtags.errors import UnwritableTags
+from soundtags.errors import LockedLibrary, SoundtagsError, capture_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,20 +73,27 @@ def _items(lib: Library, ids: list[int]) -> Iterator[Item]:
 
 def _undo(item: Item, log: Any, opts: Values) -> str:
     """Restore one item; return DONE or FAILED."""
+    error = capture_errors(_restore, item, opts)
+    if isinstance(error, LockedLibrary):
+        raise error
+    if isinstance(error, SoundtagsError):
+        log.error("{}: {}", displayable_path(item.path), error)
+        return FAILED
+    return DONE
+
+
+def _restore(item: Item, opts: Values) -> None:
+    before = dict(item.items())
     tags = restore_fields(item)
     if opts.pretend:
         show_changes(item)
-        return DONE
-    try:
-        if tags and ui.should_write(opts.write):
-            restore_item(item, tags)
-    except UnwritableTags as exc:
-        log.error("{}: {}", displayable_path(item.path), exc)
-        return FAILED
+        return
+    if tags and ui.should_write(opts.write):
+        written = {name: before.get(name) for name in tags}
+        restore_item(item, tags, written)
     store_items(item)
     if not opts.quiet:
         ui.print_(describe(item))
-    return DONE
 
 
 def _undo_albums(lib: Library, ids: set[int]) -> None:

@@ -1,0 +1,106 @@
+"""Writes frames of an ID3v2 tag, and leaves all others as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mutagen.id3 import ID3
+from mutagen.mp3 import MP3
+
+from beetsplug.soundtags.parts import id3
+from soundtags.errors import UnwritableTags
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+ID3V1 = 128  # bytes
+OLDEST = 3  # version of a tag that can be written
+NEW_IN_24 = {"TMOO"}  # frames of ours that ID3v2.3 lacks
+
+
+def snapshot(tags: Any) -> dict[str, str] | None:
+    """Return what frames say, to find those that change; None without ID3."""
+    if not isinstance(tags, ID3):
+        return None
+    return {key: repr(frame) for key, frame in dict(tags).items()}
+
+
+def without_id3v1(path: str, file: Any) -> Any:
+    """Return a file as it is without what only its ID3v1 tag says."""
+    if isinstance(file.tags, ID3):
+        file = type(file)(path, load_v1=False)
+        if file.tags is None:
+            file.add_tags()
+    return file
+
+
+def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
+    """Save the frames that have changed since a snapshot.
+
+    The tag keeps its version, and the other frames keep their bytes, also
+    those that the library does not know or would translate.
+
+    Parameters
+    ----------
+    path
+        The file.
+    file : mutagen.FileType
+        The same file, opened.
+    before
+        What :func:`snapshot` returned before the change.
+    id3v23
+        Whether a new tag is to be of version 2.3, and values are to be
+        joined by slashes in that version, not by null bytes.
+
+    Raises
+    ------
+    UnwritableTags
+        If the tag has a version that the library cannot write.
+    """
+    after = snapshot(file.tags) or {}
+    changed = {
+        key
+        for key in before.keys() | after.keys()
+        if before.get(key) != after.get(key)
+    }
+    raw = type(file)(path, known_frames={}, translate=False)
+    if raw.tags is None:
+        raw.add_tags()
+        version = 3 if id3v23 else 4
+    else:
+        version = raw.tags.version[1]
+    if version < OLDEST:
+        raise UnwritableTags(
+            "tags not written: its ID3v2.2 tag would have to be converted, as"
+            " beet write -f does"
+        )
+    _drop(raw.tags, version, changed)
+    for key in changed & after.keys():
+        if version > 3 or key not in NEW_IN_24.difference(before):
+            raw.tags.add(file.tags[key])
+    id3v1 = _id3v1(path, file)
+    raw.save(path, v2_version=version, v23_sep="/" if id3v23 else None)
+    if id3v1:  # which the library has filled with what little it knows
+        with open(path, "r+b") as written:
+            written.seek(-ID3V1, 2)
+            written.write(id3v1)
+
+
+def _drop(tags: Any, version: int, keys: Collection[str]) -> None:
+    """Remove frames, which are raw bytes."""
+    tags.unknown_frames = [
+        frame
+        for frame in tags.unknown_frames
+        if not {tag.name for tag in id3.frames(version, frame)} & {*keys}
+    ]
+
+
+def _id3v1(path: str, file: Any) -> bytes:
+    """Return the ID3v1 tag at the end of an MP3 file; nothing without one."""
+    if not isinstance(file, MP3):
+        return b""
+    with open(path, "rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(size - ID3V1, 0))
+        last = stream.read()
+    return last if last.startswith(b"TAG") else b""

@@ -1,0 +1,87 @@
+"""Genres that tracks have lost to their album.
+
+When a file has changed, ``beet update`` gives the album the genres of its first
+track, and all its tracks those of the album. The files keep their own.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from beets.util import syspath
+from mediafile import MediaFile, UnreadableFileError
+
+from beetsplug.soundtags.fields import WRITTEN
+from beetsplug.soundtags.provenance import Provenance
+from beetsplug.soundtags.queries import (
+    field_type,
+    field_values,
+    get_item,
+    item_columns,
+    store_items,
+)
+from soundtags.labelling.rules import GENRES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from beets.library import Item, Library
+
+
+def restore_genres(
+    lib: Library, ids: Sequence[int], pretend: bool = False
+) -> int:
+    """Give tracks the genres that we wrote and their files still have.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    ids
+        Of the tracks.
+    pretend
+        Whether only to count them.
+
+    Returns
+    -------
+    int
+        How many tracks had others in the library.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program keeps the library locked.
+    """
+    count = 0
+    for item in _suspects(lib, ids):
+        provenance = Provenance.from_field(item)
+        genres = _file_genres(item)
+        if provenance and provenance.wrote(GENRES, genres):
+            count += 1
+            if not pretend:
+                item.genres = genres
+                store_items(item)
+    return count
+
+
+def _suspects(lib: Library, ids: Sequence[int]) -> Iterator[Item]:
+    """Yield tracks of albums with other genres than we wrote."""
+    kind = field_type(GENRES)
+    written = field_values(lib, WRITTEN)
+    columns = item_columns(lib, ids, (GENRES, "album_id"))
+    for item_id, (genres, album_id) in columns.items():
+        provenance = Provenance.parse(written.get(item_id, ""))
+        ours = GENRES in provenance.digests
+        if album_id and ours:
+            if provenance.wrote(GENRES, kind.from_sql(genres)):
+                continue
+            if item := get_item(lib, item_id):
+                yield item
+
+
+def _file_genres(item: Item) -> list[str] | None:
+    with suppress(UnreadableFileError):
+        genres: list[str] | None = MediaFile(syspath(item.path)).genres
+        return genres
+    return None

@@ -1,0 +1,74 @@
+"""Files without a container, such as MP3 and Monkey's Audio.
+
+What tags there are stand at the ends: ID3v2 first; APEv2 and ID3v1 last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from beetsplug.soundtags.parts import (
+    Parts,
+    Tag,
+    UnknownStructure,
+    decoded,
+    id3,
+    read_at,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+ID3V1 = 128  # bytes
+FOOTER = 32  # bytes
+HAS_HEADER = 1 << 31
+READ_ONLY = 1  # a flag that says nothing of the value
+
+
+def read(file: BinaryIO, size: int) -> Parts:
+    """Read the parts of a file.
+
+    Parameters
+    ----------
+    file
+        Opened for reading.
+    size
+        Its size in bytes.
+    """
+    parts = Parts()
+    start, stop = id3.tag_size(file, 0), size
+    if start:
+        parts.tags += id3.tags(read_at(file, 0, start))
+    if stop - start >= ID3V1:
+        last = read_at(file, stop - ID3V1, ID3V1)
+        if last.startswith(b"TAG"):
+            parts.add("ID3v1", last)
+            stop -= ID3V1
+    footer = read_at(file, max(stop - FOOTER, 0), FOOTER)
+    if footer.startswith(b"APETAGEX"):
+        length, count, flags = unpack("<III", footer, 12)
+        first = stop - length
+        if first < start:
+            raise UnknownStructure("an APE tag is longer than its file")
+        parts.tags += _items(read_at(file, first, length - FOOTER), count)
+        stop = first - (FOOTER if flags & HAS_HEADER else 0)
+    parts.add_range("audio", file, start, stop)
+    return parts
+
+
+def _items(data: bytes, count: int) -> Iterator[Tag]:
+    place = 0
+    for _ in range(count):
+        length, flags = unpack("<II", data, place)
+        name_end = data.find(b"\0", place + 8)
+        stop = name_end + 1 + length
+        if name_end < 0 or stop > len(data):
+            raise UnknownStructure("an item is longer than its APE tag")
+        value = data[name_end + 1 : stop]
+        kind = flags & ~READ_ONLY & ~HAS_HEADER
+        texts = tuple(map(decoded, value.split(b"\0"))) if not kind else ()
+        name = decoded(data[place + 8 : name_end])
+        yield Tag(name, bytes([kind & 0xFF]) + value, texts)
+        place = stop

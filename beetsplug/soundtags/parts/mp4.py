@@ -1,0 +1,108 @@
+"""MP4, whose tags are items of a list of boxes (``moov.udta.meta.ilst``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from beetsplug.soundtags.parts import (
+    Parts,
+    Tag,
+    UnknownStructure,
+    decoded,
+    read_at,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+# Boxes that have boxes in them, and how many bytes come before these.
+CONTAINERS = {
+    "moov": 0, "udta": 0, "meta": 4, "trak": 0, "mdia": 0, "minf": 0, "stbl": 0,
+}  # fmt: skip
+# Padding; and where in the file samples are, which moves with them.
+IGNORED = {"free", "skip", "stco", "co64"}
+FRAGMENTS = {"moof", "mvex", "mfra", "sidx"}
+LARGE = 1  # instead of a size: it follows the name, in eight bytes
+UTF_8, UTF_16 = 1, 2  # types of values
+NUMBERED = {"trkn", "disk"}  # of which only the first six bytes count
+
+
+def read(file: BinaryIO, size: int) -> Parts:
+    """Read the parts of a file.
+
+    Parameters
+    ----------
+    file
+        Opened for reading.
+    size
+        Its size in bytes.
+
+    Raises
+    ------
+    UnknownStructure
+        If it is damaged, or in fragments, which say where samples are in
+        more ways than the library that writes tags knows.
+    """
+    parts = Parts(indexed=True)
+    _read(file, 0, size, "", parts)
+    return parts
+
+
+def _read(
+    file: BinaryIO, start: int, stop: int, path: str, parts: Parts
+) -> None:
+    """Add the boxes in a range of the file."""
+    for name, first, last in _boxes(file, start, stop):
+        if name in FRAGMENTS:
+            raise UnknownStructure("it is fragmented")
+        where = f"{path}.{name}"
+        if where == ".moov.udta.meta.ilst":
+            for item, begin, end in _boxes(file, first, last):
+                parts.tags.append(_tag(item, read_at(file, begin, end - begin)))
+        elif name in CONTAINERS:
+            _read(file, first + CONTAINERS[name], last, where, parts)
+        elif name not in IGNORED:
+            parts.add_range(where, file, first, last)
+
+
+def _boxes(
+    file: BinaryIO, start: int, stop: int
+) -> Iterator[tuple[str, int, int]]:
+    """Yield the names of boxes, and where their contents start and stop."""
+    while stop - start >= 8:
+        head = read_at(file, start, 16)
+        size, name = unpack(">I", head)[0], decoded(head[4:8], "latin-1")
+        first = start + 8
+        if size == LARGE:
+            first, size = start + 16, unpack(">Q", head, 8)[0]
+        end = start + size if size else stop  # 0: up to the end
+        if not first <= end <= stop:
+            raise UnknownStructure(f"the box {name!r} has an impossible size")
+        yield name, first, end
+        start = end
+
+
+def _tag(item: str, content: bytes) -> Tag:
+    """Return an item of the list; values of text are decoded."""
+    words: dict[str, str] = {}
+    texts: list[str] = []
+    place = 0
+    while place + 8 <= len(content):
+        (size,) = unpack(">I", content, place)
+        kind = decoded(content[place + 4 : place + 8], "latin-1")
+        inner = content[place + 8 : place + max(size, 8)]
+        if kind == "data" and len(inner) >= 8:
+            (type_,) = unpack(">I", inner)
+            encoding = "utf-16-be" if type_ == UTF_16 else "utf-8"
+            texts.append(decoded(inner[8:], encoding))
+        else:
+            words[kind] = decoded(inner[4:])
+        place += max(size, 8)
+    name = item
+    if item == "----":
+        name = f"----:{words.get('mean', '')}:{words.get('name', '')}"
+    if item in NUMBERED:
+        content = content[:22]
+    return Tag(name, content, tuple(texts))

@@ -1,0 +1,125 @@
+"""Proof that a written copy has our tags, and all else that its file has.
+
+The library that writes tags has no part in it: what is in the files is read by
+:mod:`beetsplug.soundtags.parts`, and packets of audio by FFmpeg.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from beetsplug.soundtags.parts import UnknownStructure
+from beetsplug.soundtags.parts.reading import read_parts
+from soundtags.errors import UnwritableTags
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from beetsplug.soundtags.parts import Parts, Tag
+
+    # Names of tags, one of which is to have some texts.
+    Expected = Mapping[frozenset[str], Collection[str]]
+
+# What the library that writes tags may add.
+ADDED = {"VENDOR", "ID3 VERSION"}
+
+
+def examine(path: str) -> Parts:
+    """Return what is in a file, before its tags are written or after.
+
+    Raises
+    ------
+    UnwritableTags
+        If the structure of the file is not as its format demands.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        parts = read_parts(path)
+    except UnknownStructure as exc:
+        raise UnwritableTags(
+            f"tags not written: it could damage the file, as {exc}"
+        ) from exc
+    if parts.indexed:
+        parts.rest.append(("packets", _packets(path)))
+    return parts
+
+
+def check_copy(before: Parts, after: Parts, expected: Expected) -> None:
+    """Check a copy of a file whose tags have been written.
+
+    Parameters
+    ----------
+    before
+        What is in the file.
+    after
+        What is in the copy.
+    expected
+        The tags that were written: for the names of each, in capitals, the
+        texts that are to be there. Without texts, there is to be no such tag.
+
+    Raises
+    ------
+    UnwritableTags
+        If anything of the file is missing or different in the copy, or our
+        tags are not as they should be.
+    """
+    if Counter(before.rest) != Counter(after.rest):
+        raise UnwritableTags(
+            "tags not written: the tag library would damage its audio"
+        )
+    ours = frozenset().union(*expected)
+    lost = _others(before.tags, ours) - _others(after.tags, ours)
+    new = _others(after.tags, ours) - _others(before.tags, ours)
+    changed = [*lost, *(tag for tag in new if tag[0].upper() not in ADDED)]
+    if changed:
+        raise UnwritableTags(
+            "tags not written: the tag library would change other tags:"
+            f" {', '.join(sorted({name for name, _ in changed}))}"
+        )
+    for names, texts in expected.items():
+        if not _has(after.tags, names, texts):
+            raise UnwritableTags(
+                "tags not written: the tag library has not written"
+                f" {', '.join(sorted(names))}"
+            )
+
+
+def _packets(path: str) -> bytes:
+    """Return a digest of all packets, as FFmpeg finds them."""
+    import av
+
+    digest = hashlib.sha256()
+    try:
+        with av.open(path, metadata_errors="replace") as container:
+            for packet in container.demux():
+                place = (packet.stream_index, packet.pts, packet.duration)
+                digest.update(repr(place).encode())
+                digest.update(packet)
+    except av.error.FFmpegError as exc:  # where the file is damaged
+        digest.update(type(exc).__name__.encode())
+    return digest.digest()
+
+
+def _others(
+    tags: Iterable[Tag], ours: Collection[str]
+) -> Counter[tuple[str, bytes]]:
+    return Counter(
+        (tag.name, tag.content) for tag in tags if tag.name.upper() not in ours
+    )
+
+
+def _has(
+    tags: Iterable[Tag], names: Collection[str], texts: Collection[str]
+) -> bool:
+    """Return whether one tag of these names has some texts.
+
+    In ID3v2.3, all texts can be one, with slashes between them.
+    """
+    found = [tag for tag in tags if tag.name.upper() in names]
+    if not texts:
+        return not any(filter(None, (t for tag in found for t in tag.texts)))
+    values = {text for tag in found for text in tag.texts}
+    return {*texts} <= values or "/".join(texts) in values

@@ -1,0 +1,262 @@
+"""Tags are written only where all else in a file provably stays."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import mutagen
+import pytest
+from mutagen import id3
+from support.audio import MADE, encode
+from support.beet import Beet
+
+from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
+from soundtags.errors import UnwritableTags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VALUES = {
+    "mood": ["happy", "böse"],
+    "danceability": 0.5,
+    "genres": ["Rock", "Trip Hop"],
+}
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path), metadata_errors="replace") as container:
+        return [bytes(packet) for packet in container.demux()]
+
+
+def change(path: Path) -> None:
+    """Write our tags, which is to be refused or to harm nothing."""
+    assert write_tags(str(path), VALUES, id3v23=False)
+
+
+def riff(path: Path, **sizes: int) -> None:
+    """Make a WAV file whose header says other sizes than it has."""
+    MADE["wav"](path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data")
+    if "outer" in sizes:
+        struct.pack_into("<I", content, 4, sizes["outer"])
+    if "data" in sizes:
+        struct.pack_into("<I", content, place + 4, sizes["data"])
+    path.write_bytes(content)
+
+
+def aiff(path: Path, outer: int) -> None:
+    MADE["aiff"](path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(">I", content, 4, outer)
+    path.write_bytes(content)
+
+
+def fragmented(path: Path, flags: str) -> None:
+    whole = path.with_name("whole.m4a")
+    encode(whole, "aac", "ipod")
+    with (
+        av.open(str(whole)) as source,
+        av.open(str(path), "w", "mp4", options={"movflags": flags}) as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    whole.unlink()
+
+
+REFUSED: dict[str, Callable[[Path], None]] = {
+    "outer size of an earlier moment.wav": lambda p: riff(p, outer=90_000),
+    "outer size of nothing.wav": lambda p: riff(p, outer=0),
+    "outer size of a stream.wav": lambda p: riff(p, outer=0xFFFFFFFF),
+    "outer size of sox.wav": lambda p: riff(p, outer=0x7FFFFFFF),
+    "audio of a stream.wav": lambda p: riff(p, data=0x7FFFFFFF),
+    "audio of no size.wav": lambda p: riff(p, data=0),
+    "outer size.aiff": lambda p: aiff(p, outer=90_000),
+    "outer size of a stream.aiff": lambda p: aiff(p, outer=0x7FFFFFFF),
+    "fragments.m4a": lambda p: fragmented(p, "frag_keyframe+empty_moov"),
+    "dash.m4a": lambda p: fragmented(p, "dash"),
+    "fragments.mp4": lambda p: fragmented(
+        p, "frag_keyframe+empty_moov+default_base_moof"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_be_damaged_is_refused(name: str, tmp_path: Path):
+    path = tmp_path / name
+    REFUSED[name](path)
+    before = path.read_bytes()
+    with pytest.raises(UnwritableTags, match=r"^tags not written: "):
+        change(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def frames_of(path: Path) -> dict[str, list[bytes]]:
+    """Return the frames of an ID3v2.3 tag, which no other reader touches."""
+    content = path.read_bytes()
+    size = 0
+    for byte in content[6:10]:
+        size = size << 7 | byte
+    body, found = content[10 : 10 + size], {}
+    while len(body) > 10 and body[0]:
+        length = int.from_bytes(body[4:8], "big")
+        found.setdefault(body[:4].decode(), []).append(body[8 : 10 + length])
+        body = body[10 + length :]
+    return found
+
+
+def id3v23(path: Path) -> dict[str, list[bytes]]:
+    """Make an MP3 file with frames that ID3v2.4 lacks, and unknown ones."""
+    frames = {
+        "TIT2": [b"\0\0\0title"],
+        "TYER": [b"\0\0\x001999"],
+        "TSIZ": [b"\0\0\x0012345"],
+        "XSOP": [b"\0\0\0Sort"],
+        "RVAD": [b"\0\0\x03\x10\0\1\0\1\0\1\0\1"],
+        "ABCD": [b"\0\0anything"],
+        "TXXX": [
+            b"\0\0\x01\xfe\xff\0o\0d\0d\0\0\xfe\xff\0x",  # big-endian
+            b"\0\0\x03utf\0\xc3\xb6",  # UTF-8, which came with 2.4
+        ],
+    }
+    body = b"".join(
+        name.encode() + struct.pack(">I", len(frame) - 2) + frame
+        for name, some in frames.items()
+        for frame in some
+    )
+    size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    MADE["mp3"](path)
+    audio = path.read_bytes()
+    last = b"TAG" + b"old title".ljust(125, b"\0")
+    path.write_bytes(b"ID3\3\0\0" + size + body + audio + last)
+    return frames
+
+
+def test_frames_of_id3v23_stay_as_they_are(tmp_path: Path):
+    path = tmp_path / "track.mp3"
+    frames = id3v23(path)
+    before = path.read_bytes()
+    undo = read_tags(str(path), VALUES)
+    change(path)
+    found = frames_of(path)
+    for name, some in frames.items():
+        assert set(some) <= set(found[name])
+    written = id3.ID3(path, translate=False)
+    assert written.version == (2, 3, 0)
+    assert written["TXXX:MOOD"].text == VALUES["mood"]
+    assert written["TXXX:DANCEABILITY"].text == ["0.5000"]
+    assert written["TCON"].text == VALUES["genres"]
+    assert "TMOO" not in written
+    assert path.read_bytes().endswith(before[-128:])
+    assert restore_tags(str(path), undo, VALUES, id3v23=False)
+    assert frames_of(path) == frames
+    assert path.read_bytes().endswith(before[-20_000:])
+
+
+def test_id3v22_is_refused(tmp_path: Path):
+    path = tmp_path / "track.mp3"
+    MADE["mp3"](path)
+    body = b"TT2\0\0\x06\0title" + b"XYZ\0\0\x04data"
+    tag = b"ID3\2\0\0\0\0\0" + bytes([len(body)]) + body
+    path.write_bytes(tag + path.read_bytes())
+    before = path.read_bytes()
+    with pytest.raises(UnwritableTags, match="beet write -f"):
+        change(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", MADE)
+def test_our_tags_and_nothing_else_differ(ending: str, tmp_path: Path):
+    path = tmp_path / f"track.{ending}"
+    MADE[ending](path)
+    before = packets(path)
+    undo = read_tags(str(path), VALUES)
+    change(path)
+    assert packets(path) == before
+    assert not write_tags(str(path), VALUES, id3v23=False)
+    assert restore_tags(str(path), undo, VALUES, id3v23=False)
+    assert packets(path) == before
+
+
+@pytest.mark.parametrize(
+    ("meddle", "complaint"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "its audio"),
+        (
+            lambda path: path.write_bytes(
+                path.read_bytes().replace(b"title=there", b"title=THERE")
+            ),
+            "other tags: title",
+        ),
+        (
+            lambda path: path.write_bytes(
+                path.read_bytes().replace(b"MOOD=happy", b"MOOD=hxppy")
+            ),
+            "has not written MOOD",
+        ),
+    ],
+)
+def test_what_the_library_does_wrong_is_noticed(
+    meddle, complaint: str, tmp_path: Path, monkeypatch
+):
+    path = tmp_path / "track.flac"
+    MADE["flac"](path)
+    file = mutagen.File(path)
+    file["title"] = "there"
+    file.save()
+    before = path.read_bytes()
+    save = type(file).save
+
+    def save_badly(file, filething=None, **options):
+        save(file, filething, **options)
+        (copy,) = tmp_path.glob(".soundtags-*")
+        meddle(copy)
+
+    monkeypatch.setattr(type(file), "save", save_badly)
+    with pytest.raises(UnwritableTags, match=complaint):
+        change(path)
+    assert path.read_bytes() == before
+
+
+def test_beet_says_why_and_goes_on(beet: Beet, tmp_path: Path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    fragmented(folder / "bad.m4a", "frag_keyframe+empty_moov")
+    MADE["flac"](folder / "good.flac")
+    beet.configure(soundtags={"patches": 2, "auto": False})
+    beet("import", "-A", folder)
+    done = beet("soundtags")
+    assert "1 tagged, 0 already up to date, 1 failed" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert ".m4a: tags not written: " in line
+    assert "it is fragmented" in line
+
+
+@pytest.mark.parametrize("step", ["import", "command"])
+def test_case_files(step: str, beet: Beet, shared: Path, tmp_path: Path):
+    """Audio of every case stays, whatever is done to its tags."""
+    folder = tmp_path / "in"
+    shutil.copytree(shared / "audio" / "cases", folder)
+    before = {path.name: packets(path) for path in audio_in(folder)}
+    beet.configure(
+        soundtags={"patches": 2, "auto": step == "import"},
+        paths={"default": "$title"},
+        **{"import": {"copy": False, "write": True, "quiet": True}},
+    )
+    beet("import", "-A", folder)
+    for args in (["soundtags"], ["soundtags", "--undo"]):
+        beet(*args, status=None)
+        for path in audio_in(folder):
+            assert packets(path) == before[path.name], path.name
+
+
+def audio_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix != ".md"]
