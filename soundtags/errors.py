@@ -217,6 +217,11 @@ class UnexpectedFailure(SoundtagsError):
     trace = ""
 
 
+def first_line(exc: BaseException) -> str:
+    """Return the first line of an error's message, or the error's type."""
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]
+
+
 def capture_errors(
     work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T | SoundtagsError:

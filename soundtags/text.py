@@ -1,8 +1,20 @@
-"""Truncating text to a number of columns."""
+"""Text from outside, made fit for a terminal."""
 
 from __future__ import annotations
 
-from rich.cells import cell_len, set_cell_size
+
+def printable(text: str) -> str:
+    r"""Return a text with a question mark for all that cannot be printed.
+
+    Names of files and what models say of themselves come from anywhere: an
+    escape sequence in them could move the cursor, or retitle the window.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2J\nb")
+    'a?[2J?b'
+    """
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def cut(text: str, columns: int, ending: str = "...") -> str:
@@ -11,14 +23,15 @@ def cut(text: str, columns: int, ending: str = "...") -> str:
     Parameters
     ----------
     text
-        Any text. What cannot be printed, such as what moves a cursor, becomes
-        a question mark.
+        Any text. It is made printable, see :func:`printable`.
     columns
         Room for it; some characters, such as Chinese ones, take two.
     ending
         What the text ends with where some of it is missing.
     """
-    plain = "".join(each if each.isprintable() else "?" for each in text)
+    from rich.cells import cell_len, set_cell_size  # beets need not wait for it
+
+    plain = printable(text)
     if cell_len(plain) <= columns:
         return plain
     kept = set_cell_size(plain, columns - cell_len(ending))

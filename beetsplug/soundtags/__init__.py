@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cached_property, partial
+from logging import DEBUG
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from beets import config as beets_config
@@ -18,8 +19,10 @@ from beetsplug.soundtags.commands import COMMANDS
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.errors import SoundtagsError, UnwritableTags
 from soundtags.models import catalogue, installed
+from soundtags.text import printable
 
 if TYPE_CHECKING:
+    from logging import LogRecord
     from optparse import Values
 
     from beets.dbcore.types import Type
@@ -57,6 +60,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def __init__(self) -> None:
         super().__init__()
+        self._log.addFilter(_make_printable)
         self.config.add(configuration.DEFAULTS)
         # What imported items still lack, by item id.
         self._pending: dict[int | None, Pending] = {}
@@ -108,8 +112,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         def run(lib: Library, opts: Values, args: list[str]) -> None:
             try:
                 command.run(lib, self.config, self._log, opts, args)
-            except SoundtagsError as exc:
-                raise UserError(str(exc)) from exc
+            except (SoundtagsError, UserError) as exc:
+                raise UserError(printable(str(exc))) from exc
 
         parser = ui.CommonOptionsParser(
             usage=f"%prog {command.usage}", description=command.description
@@ -223,6 +227,13 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
     def _warn(self, item: Item, error: SoundtagsError) -> None:
         self._log.warning("{}: {}", displayable_path(item.path), error)
+
+
+def _make_printable(record: LogRecord) -> bool:
+    """Keep what could do something to a terminal out of messages."""
+    if record.levelno > DEBUG:  # traces have several lines
+        record.msg = printable(str(record.msg))
+    return True
 
 
 def _complete(item: Item, pending: Pending) -> None:

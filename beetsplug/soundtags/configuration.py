@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from confuse import ConfigView
 
+    from soundtags.inference.verdicts import Verdicts
     from soundtags.models.plan import Plan
 
 DEFAULTS: dict[str, Any] = {
@@ -42,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
 # Storing, writing tags and distributing work hold Python's lock for about a
 # sixteenth of the time that a track takes, and each thread needs memory.
 MOST_JOBS = 16
+TRIALS = "soundtags-trials.json"
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -98,9 +101,27 @@ def plan(
         names or models(config),
         model_dir(config),
         settings(config),
-        lambda message: logger.warning("{}", message),
+        partial(_warn_once, logger),
         without,
+        verdicts(config, logger).faults,
     )
+
+
+@cache
+def _warn_once(logger: Logger, message: str) -> None:
+    """Warn of a model; plans are made anew when another one is left out."""
+    logger.warning("{}", message)
+
+
+def verdicts(config: ConfigView, logger: Logger) -> Verdicts:
+    """Return where it is kept which models can be used: beside the cache."""
+    from soundtags.inference.verdicts import Verdicts
+
+    def announce(count: int) -> None:
+        new = "1 new model" if count == 1 else f"{count} new models"
+        logger.info("trying {} before the first use", new)
+
+    return Verdicts(store(config).parent / TRIALS, announce)
 
 
 def settings(config: ConfigView) -> Settings:

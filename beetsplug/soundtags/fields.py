@@ -20,6 +20,8 @@ from soundtags.models.catalogue import (
     STYLES,
     TAGS_FIELD,
     TEXT,
+    UNDO_FIELD,
+    WRITTEN_FIELD,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 LISTS = ("mood", TAGS_FIELD)
 PLAN = PLAN_FIELD
 INPUT = INPUT_FIELD
-WRITTEN = "soundtags_written"
-UNDO = "soundtags_undo"
+WRITTEN = WRITTEN_FIELD
+UNDO = UNDO_FIELD
 HIDDEN = (INPUT, WRITTEN, UNDO)
 INTERNAL = (PLAN, *HIDDEN)
 

@@ -92,7 +92,7 @@ def _histogram(
     low = math.floor(min(scale))
     high = max(math.ceil(max(scale)), low + 1)
     # Rounded, or 0.7 would be less than the edge that is to be 0.7.
-    edges = np.linspace(low, high, BINS + 1).round(DECIMALS)
+    edges = np.linspace(float(low), float(high), BINS + 1).round(DECIMALS)
     counts, _ = np.histogram(
         list(amounts), edges, weights=list(amounts.values())
     )

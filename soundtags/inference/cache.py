@@ -330,7 +330,11 @@ def _choice(spec: FeatureSpec) -> tuple[str, str]:
 
 
 def _packed(values: np.ndarray | None, dtype: np.dtype) -> bytes | None:
-    return None if values is None else values.astype(dtype).tobytes()
+    """Return values as they are stored, those out of range as its ends."""
+    if values is None:
+        return None
+    ends = np.finfo(dtype)
+    return values.clip(ends.min, ends.max).astype(dtype).tobytes()
 
 
 def _unpacked(packed: bytes, dtype: np.dtype) -> np.ndarray:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import platform
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.errors import NoTensorFlow, UnusableModel
+from soundtags.errors import NoTensorFlow, UnusableModel, first_line
+from soundtags.inference.structure import called, check_bounds, node_of
 from soundtags.models.catalogue import data_folder
+from soundtags.models.installed import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-MAX_BYTES = 10**9  # of a graph; upstream's largest has 350 MB
+MAX_RANK = 32  # of a constant
 # Bytes from which a constant is taken out of the graph; those of MusiCNN are
 # all smaller.
 LARGE_CONSTANT = 4 * 10**6
@@ -30,19 +35,36 @@ def tensorflow() -> Any:
     Raises
     ------
     NoTensorFlow
-        If TensorFlow is not installed, or does not load.
+        If TensorFlow is not installed, does not load, or would crash.
     """
+    if not _has_avx():
+        raise NoTensorFlow(
+            "TensorFlow cannot run here: it needs a processor with AVX, which"
+            " this one lacks"
+        )
     # Log fatal errors only, unless the user has set a level.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         import tensorflow
-    except ImportError as exc:
+    except Exception as exc:  # there are as many kinds as broken installations
         raise NoTensorFlow(
-            f"TensorFlow does not load: {exc}; try: pip install tensorflow"
+            f"TensorFlow does not load: {first_line(exc)}; try: pip install"
+            " --upgrade tensorflow"
         ) from exc
 
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow.compat.v1
+
+
+def _has_avx() -> bool:
+    """Return whether the processor has what TensorFlow is compiled for.
+
+    Without it, the first call kills the process. NumPy has asked the processor.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    numpy = import_module("numpy._core._multiarray_umath")
+    return bool(getattr(numpy, "__cpu_features__", {}).get("AVX", True))
 
 
 def read_graph(
@@ -77,16 +99,17 @@ def read_graph(
     Raises
     ------
     UnusableModel
-        If the file is not a graph, is too large, lacks one of the nodes or
-        has an operation that is not allowed.
+        If the file is not a graph, is too large, lacks one of the nodes, has
+        an operation that is not allowed, or could take any amount of work.
     NoTensorFlow
         If TensorFlow does not load.
     """
     graph = _parse(path)
     allowed = _allowed()
     functions = list(graph.library.function)
-    found = operations(graph.node, functions)
-    _refuse(path, found - allowed["run"] - allowed["idle"])
+    known = allowed["run"] | allowed["idle"]
+    _refuse(path, operations(graph.node, functions) - known)
+    _check_functions(path, functions, known)
     _check_constants(path, [*graph.node, *_inner_nodes(functions)])
     names = {node.name for node in graph.node}
     for output in outputs:
@@ -101,6 +124,10 @@ def read_graph(
     _refuse(
         path, operations(graph.node, graph.library.function) - allowed["run"]
     )
+    try:
+        check_bounds(graph)
+    except UnusableModel as exc:
+        raise UnusableModel(f"{path.name}: {exc}") from exc
     needed = {node.name for node in graph.node} & weights.keys()
     for index in reversed(range(len(graph.node))):
         if graph.node[index].name in needed:
@@ -119,17 +146,6 @@ def cut(graph: Any, outputs: Sequence[str]) -> Any:
     return needed
 
 
-def node_of(output: str) -> str:
-    """Return the name of the node that an output belongs to.
-
-    Examples
-    --------
-    >>> node_of("split:1"), node_of("split")
-    ('split', 'split')
-    """
-    return output.split(":")[0]
-
-
 @cache
 def _allowed() -> dict[str, set[str]]:
     path = data_folder() / "operations.json"
@@ -144,12 +160,12 @@ def _parse(path: Path) -> Any:
             raise UnusableModel(f"{path.name}: too large for a model")
         return definition.FromString(path.read_bytes())
     except OSError as exc:
-        raise UnusableModel(f"{path}: {exc.strerror}") from exc
+        raise UnusableModel(f"{path.name}: {exc.strerror}") from exc
     except UnusableModel:
         raise
     except Exception as exc:  # the parser's own error class is private
         raise UnusableModel(
-            f"{path}: not a TensorFlow graph; remove it and get it again"
+            f"{path.name}: not a TensorFlow graph; remove it and get it again"
         ) from exc
 
 
@@ -163,15 +179,11 @@ def _called(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
     found: dict[str, Any] = {}
     waiting = list(nodes)
     while waiting:
-        node = waiting.pop()
-        called = []
-        for value in node.attr.values():
-            called.append(value.func.name)
-            called.extend(func.name for func in value.list.func)
-        for name in called:
-            if name in library and name not in found:
-                found[name] = library[name]
-                waiting.extend(library[name].node_def)
+        for function in called(waiting.pop(), library):
+            name = function.signature.name
+            if name not in found:
+                found[name] = function
+                waiting.extend(function.node_def)
     return list(found.values())
 
 
@@ -214,6 +226,27 @@ def _inner_nodes(functions: Iterable[Any]) -> list[Any]:
     return [node for each in functions for node in each.node_def]
 
 
+def _check_functions(
+    path: Path, functions: Iterable[Any], known: Collection[str]
+) -> None:
+    """Refuse functions that are not what their calls say.
+
+    TensorFlow would take one with the name of an operation in its place, and
+    put anything that a call names in the place of a parameter.
+    """
+    for each in functions:
+        parametric = any(
+            value.placeholder
+            for node in each.node_def
+            for value in node.attr.values()
+        )
+        if each.signature.name in known or parametric:
+            raise UnusableModel(
+                f"{path.name}: has a function that could be anything"
+                f" ({each.signature.name}); do not use it"
+            )
+
+
 def _check_constants(path: Path, nodes: Iterable[Any]) -> None:
     """Refuse graphs whose constants are far larger than the file.
 
@@ -222,9 +255,9 @@ def _check_constants(path: Path, nodes: Iterable[Any]) -> None:
     total = 0
     for node in nodes:
         if node.op == "Const":
-            size = 1
-            for dimension in node.attr["value"].tensor.tensor_shape.dim:
-                size *= max(1, dimension.size)
-            total += 4 * size
+            shape = node.attr["value"].tensor.tensor_shape.dim
+            if len(shape) > MAX_RANK:
+                raise UnusableModel(f"{path.name}: damaged: {len(shape)} axes")
+            total += 4 * math.prod(max(1, each.size) for each in shape)
     if total > MAX_BYTES:
         raise UnusableModel(f"{path.name}: too large for a model")

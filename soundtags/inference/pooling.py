@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soundtags.errors import UnusableModel
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -66,7 +68,8 @@ def pool_outputs(
     Raises
     ------
     UnusableModel
-        If a model has more or fewer outputs than classes.
+        If a model has more or fewer outputs than classes, or gives values
+        that are not finite.
     """
     activations = {
         model.id: [each.activations(model) for each in outputs if model in each]
@@ -89,7 +92,14 @@ def pool_outputs(
 def _means(
     chunks: Mapping[str, Sequence[np.ndarray]],
 ) -> dict[str, np.ndarray]:
-    return {
-        name: np.concatenate(rows).mean(axis=0, dtype=float).astype(np.float32)
-        for name, rows in chunks.items()
-    }
+    with np.errstate(all="ignore"):  # what is not finite is found below
+        means = {
+            name: np.concatenate(rows)
+            .mean(axis=0, dtype=float)
+            .astype(np.float32)
+            for name, rows in chunks.items()
+        }
+    for name, values in means.items():
+        if not np.isfinite(values).all():
+            raise UnusableModel(f"{name}: gives values that are not finite")
+    return means

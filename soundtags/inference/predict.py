@@ -66,8 +66,19 @@ class ModelOutputs:
         return rows
 
     def embedding(self, model: Model) -> np.ndarray:
-        """Return the embeddings of a model, shape (patches, dimensions)."""
-        return self.values[model.id][str(model.metadata.embedding)]
+        """Return the embeddings of a model, shape (patches, dimensions).
+
+        Raises
+        ------
+        UnusableModel
+            If they have another shape.
+        """
+        rows = self.values[model.id][str(model.metadata.embedding)]
+        if rows.ndim != 2:
+            raise UnusableModel(
+                f"{model.id}: gives embeddings of shape {rows.shape[1:]}"
+            )
+        return rows
 
 
 def predict(

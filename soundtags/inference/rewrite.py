@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from soundtags.inference.graph import node_of, tensorflow
+from soundtags.inference.graph import tensorflow
+from soundtags.inference.structure import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

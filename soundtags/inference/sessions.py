@@ -8,6 +8,7 @@ give the same results on any number of cores.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.errors import UnusableModel
-from soundtags.inference.graph import node_of, read_graph, tensorflow
+from soundtags.errors import UnusableModel, first_line
+from soundtags.inference.graph import read_graph, tensorflow
 from soundtags.inference.rewrite import fold
+from soundtags.inference.structure import node_of
+from soundtags.models import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 # Resident memory of a session per byte of its graph file: measured with
 # graphs of 288 MB, whose sessions take 325 MB each.
 MEMORY_PER_BYTE = 1.2
+# In TensorFlow's account of an error: the node, and what went wrong there.
+AT_NODE = re.compile(r"^Node: '(.+)'\n(.+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ class SessionPool:
                 ValueError,
                 tensorflow().errors.OpError,
             ) as exc:
-                reason = str(exc).splitlines()[0]
+                reason = _reason(exc)
                 raise UnusableModel(f"{spec.graph.name}: {reason}") from exc
         return {
             output: np.concatenate(values)[: len(rows)]
@@ -244,12 +249,14 @@ def _load(spec: GraphSpec) -> _Loaded:
         graph, variables = _import(definition, weights)
         shape = graph.get_tensor_by_name(_tensor(spec.input)).shape
     except (KeyError, ValueError) as exc:
-        reason = str(exc).splitlines()[0]
-        raise UnusableModel(f"{spec.graph.name}: {reason}") from exc
+        raise UnusableModel(f"{spec.graph.name}: {_reason(exc)}") from exc
     options = tf.ConfigProto()
     options.gpu_options.allow_growth = True
     options.intra_op_parallelism_threads = 1
     options.inter_op_parallelism_threads = 1
+    if not installed.is_embedded(spec.graph):
+        # It computes what it can in advance, and gains nothing.
+        options.graph_options.rewrite_options.disable_meta_optimizer = True
     session = tf.Session(graph=graph, config=options)
     for name, variable in variables.items():
         source = variable.initializer.inputs[1]
@@ -291,6 +298,8 @@ def _flags(spec: GraphSpec, definition: Any) -> dict[str, bool]:
     flags = {}
     for node in definition.node:
         if node.name == node_of(spec.input):
+            if node.attr["dtype"].type == bool_:
+                raise UnusableModel(f"{spec.graph.name}: takes flags, no music")
             continue
         if node.op == "Placeholder" and node.attr["dtype"].type == bool_:
             flags[_tensor(node.name)] = False
@@ -321,7 +330,20 @@ def _call(
         {_tensor(spec.input): batch, **loaded.flags},
         tf.RunOptions(inter_op_thread_pool=-1),  # in the calling thread
     )
+    for output, each in zip(spec.outputs, values):
+        if np.shape(each)[:1] != (len(batch),):
+            raise ValueError(
+                f"{output} has the shape {np.shape(each)} for {len(batch)} rows"
+            )
+        if not np.issubdtype(each.dtype, np.floating):
+            raise TypeError(f"{output} gives {each.dtype}, not numbers")
     return values
+
+
+def _reason(exc: Exception) -> str:
+    """Return the line of an error that says what is wrong."""
+    at_node = AT_NODE.search(str(exc))
+    return ": ".join(at_node.groups()) if at_node else first_line(exc)
 
 
 def _tensor(node: str) -> str:

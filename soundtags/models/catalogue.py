@@ -26,8 +26,13 @@ SPLIT = "---"  # between the genre and the style in a class's name
 
 PLAN_FIELD = "soundtags_plan"
 INPUT_FIELD = "soundtags_input"
+WRITTEN_FIELD = "soundtags_written"
+UNDO_FIELD = "soundtags_undo"
+OWN_FIELDS = (PLAN_FIELD, INPUT_FIELD, WRITTEN_FIELD, UNDO_FIELD)
 TAGS_FIELD = "soundtags"  # the field that auto-taggers' tags are pooled in
 STYLE = "_style"  # ends the field with the styles of a target's genres
+# What the names of a target's fields end with, by its kind.
+ENDINGS = {SCORE: ("",), TEXT: ("", "_score"), LIST: ("",), STYLES: ("", STYLE)}
 
 
 class Target(NamedTuple):
@@ -53,6 +58,13 @@ class Target(NamedTuple):
     kind: str
     classes: Mapping[str, str]
     positive: str | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The library fields that the answers go to."""
+        if self.kind == NUMBERS:
+            return tuple(self.classes.values())
+        return tuple(self.name + each for each in ENDINGS.get(self.kind, ()))
 
     @property
     def mood(self) -> str | None:

@@ -16,6 +16,7 @@ from soundtags.models.catalogue import (
     TEXT,
     Target,
 )
+from soundtags.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # Before the fields of targets that nobody has named, so that no model can
 # overwrite a field of somebody else's.
 PREFIX = "soundtags_"
+
+MAX_BYTES = 5 * 10**8  # of a graph; upstream's largest has 350 MB
 
 
 class Model(NamedTuple):
@@ -66,13 +69,23 @@ def graphs(folder: Path) -> dict[str, Path]:
         Id to file, for every ``.pb`` that has a ``.json`` beside it or is in
         the catalogue.
     """
-    embedded = catalogue.data_folder()
-    found = [*embedded.glob("*.pb"), *folder.glob("*.pb")]
-    return {
-        graph.stem: graph
-        for graph in sorted(found, key=lambda path: path.stem)
-        if os.path.isfile(graph) and _has_metadata(graph)
-    }
+    found = all_graphs(folder)
+    return {g.stem: g for g in sorted(found, key=lambda graph: graph.stem)}
+
+
+def all_graphs(folder: Path) -> list[Path]:
+    """Return the graphs of :func:`graphs`, those that others replace as well.
+
+    The embedded ones come first, each group in the order of names.
+    """
+    folders = dict.fromkeys([catalogue.data_folder(), folder])
+    found = [path for each in folders for path in sorted(each.glob("*.pb"))]
+    return [g for g in found if os.path.isfile(g) and _has_metadata(g)]
+
+
+def is_embedded(graph: Path) -> bool:
+    """Return whether a graph comes with the package."""
+    return graph.parent == catalogue.data_folder()
 
 
 def find(names: Iterable[str], folder: Path) -> list[Model]:
@@ -105,6 +118,8 @@ def read_model(graph: Path) -> Model:
     """
     facts = read_metadata(graph)
     try:
+        if graph.stat().st_size > MAX_BYTES:
+            raise UnusableModel(f"{graph.name}: too large for a model")
         sha256 = checksums.file_sha256(graph)
         fetched = checksums.recorded(graph.parent).get(graph.name, sha256)
     except OSError as exc:
@@ -136,6 +151,11 @@ def read_metadata(graph: Path) -> Metadata:
     UnusableModel
         If the JSON cannot be read or does not describe a model we can run.
     """
+    if not graph.stem.isprintable():
+        raise UnusableModel(
+            f"{printable(graph.name)}: has a name that cannot be printed;"
+            " rename it"
+        )
     path = graph.with_suffix(".json")
     known = _published(graph.stem)
     if known and not os.path.isfile(path):
@@ -147,17 +167,28 @@ def read_metadata(graph: Path) -> Metadata:
 
 
 def targets(folder: Path) -> dict[str, Target]:
-    """Return all targets by name, those of foreign models included."""
+    """Return all targets by name, those of foreign models included.
+
+    A target is left out if one of its fields is taken, so that no two things
+    are stored in one place.
+    """
     found = dict(catalogue.targets())
+    taken = {*catalogue.OWN_FIELDS}
+    for known in found.values():
+        taken.update(known.fields)
     for name, graph in graphs(folder).items():
         if name in catalogue.names():
             continue  # its target is known
         try:
-            target = target_of(name, metadata.read(graph.with_suffix(".json")))
+            target = target_of(name, read_metadata(graph))
         except UnusableModel:
             continue  # said when a plan is made
-        if target:
-            found.setdefault(target.name, target)
+        if target is None or target.name in found:
+            continue
+        fields = set(target.fields)
+        if len(fields) == len(target.fields) and not fields & taken:
+            found[target.name] = target
+            taken |= fields
     return found
 
 

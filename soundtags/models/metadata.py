@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundtags.errors import UnusableModel
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 EMBEDDING_INPUT = "TensorflowPredict2D"
 
 MAX_BYTES = 10**6  # upstream's longest file has 15 kB
+MAX_CLASSES = 10_000  # upstream's largest model has 519
+MAX_TEXT = 255  # characters of a name
+CONTROL, SURROGATE = "Cc", "Cs"  # as Unicode calls them
 
 
 class Metadata(NamedTuple):
@@ -82,7 +87,8 @@ def parse(content: Mapping[str, Any]) -> Metadata:
         outputs = schema["outputs"]
         operations = {output.get("op") for output in outputs}
         return Metadata(
-            classes=tuple(map(_text, content["classes"])),
+            # One of upstream's extractors has a text without content.
+            classes=_classes(content["classes"] or []),
             algorithm=algorithm,
             backbone=backbone,
             input=_text(schema["inputs"][0]["name"]),
@@ -95,7 +101,13 @@ def parse(content: Mapping[str, Any]) -> Metadata:
             regression="Identity" in operations,
             metrics=_metrics(content.get("dataset", {}).get("metrics", {})),
         )
-    except (KeyError, IndexError, TypeError, AttributeError) as exc:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as exc:
         raise UnusableModel(
             f"not in the form upstream publishes: {exc!r}"
         ) from exc
@@ -124,9 +136,11 @@ def read_json(path: Path) -> dict[str, Any]:
         If it cannot be read, or is not such a file.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as file:
+            read = file.read(MAX_BYTES + 1)
+        if len(read) > MAX_BYTES:
             raise UnusableModel("too large for metadata")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read.decode("utf-8"))
     except OSError as exc:
         raise UnusableModel(str(exc.strerror)) from exc
     except (ValueError, RecursionError) as exc:
@@ -136,18 +150,38 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _classes(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list):
+        raise TypeError(f"{shortened(names)} is not a list of classes")
+    if len(names) > MAX_CLASSES:
+        raise ValueError(f"{len(names)} classes")
+    classes = tuple(map(_text, names))
+    if len(set(classes)) < len(classes):
+        raise ValueError("several classes have one name")
+    return classes
+
+
 def _metrics(figures: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     result = []
     for name, figure in figures.items():
         if isinstance(figure, dict):
             # Regressions have several per class; the first is a correlation.
-            figure = next(iter(figure.values()))
-        if isinstance(figure, (int, float)):  # one is "NA", some are percent
-            result.append((name, figure / 100 if figure > 1 else figure))
+            figure, *_ = figure.values()
+        if isinstance(figure, str):  # one is "NA"
+            continue
+        number = float(figure)
+        if not -1 <= number <= 100:
+            raise ValueError(f"{shortened(figure)} is no figure of a model")
+        # Some are percent.
+        result.append((_text(name), number / 100 if number > 1 else number))
     return tuple(result)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
+        raise TypeError(f"{shortened(value)} is not a text")
+    if len(value) > MAX_TEXT:
+        raise ValueError(f"{shortened(value)} is too long")
+    if any(unicodedata.category(c) in (CONTROL, SURROGATE) for c in value):
+        raise ValueError(f"{shortened(value)} cannot be printed")
     return value

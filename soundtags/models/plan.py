@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from soundtags.audio.features import FeatureSpec
 from soundtags.audio.patches import FRONT_ENDS
-from soundtags.errors import UnknownModel, UnusableModel
+from soundtags.errors import SoundtagsError, UnknownModel, UnusableModel
 from soundtags.models import catalogue, installed
 
 if TYPE_CHECKING:
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
         Callable,
         Collection,
         Iterable,
-        Iterator,
         Mapping,
+        Sequence,
     )
     from pathlib import Path
 
     from soundtags.models.catalogue import Target
     from soundtags.models.installed import Model
     from soundtags.models.settings import Settings
+
+    FindFaults = Callable[
+        [Collection[Model], Mapping[str, Model]], Mapping[str, UnusableModel]
+    ]
 
 # Raise it when the same plan gives other numbers than before.
 REVISION = 2
@@ -130,6 +134,7 @@ def make_plan(
     settings: Settings,
     warn: Callable[[str], None],
     without: Collection[str] = (),
+    find_faults: FindFaults = lambda _models, _here: {},
 ) -> Plan:
     """Choose models and settle the plan.
 
@@ -146,6 +151,9 @@ def make_plan(
         Told of each installed model that had to be left out.
     without
         Ids of models that are to be left out without another word.
+    find_faults
+        Finds models that cannot be run, among some of those at hand; see
+        :meth:`soundtags.inference.verdicts.Verdicts.faults`.
 
     Raises
     ------
@@ -156,8 +164,9 @@ def make_plan(
     """
     targets = installed.targets(folder)
     if names is None:
-        here = _readable(folder, without, warn)
-        models = _best(_usable(here, targets, warn))
+        read = _readable(folder, without, warn)
+        here = _sound(read, targets, warn, find_faults)
+        models = _best(_answering(here))
     else:
         here = {model.id: model for model in installed.find(names, folder)}
         models = list(here.values())
@@ -166,6 +175,8 @@ def make_plan(
             here[backbone.id] = backbone
         for model in models:
             check(model, here, targets)
+        for fault in find_faults(models, here).values():
+            raise fault
     backbones = dict.fromkeys(
         here[model.metadata.backbone]
         for model in models
@@ -199,6 +210,11 @@ def check(
     if not model.metadata.classes or not model.metadata.predictions:
         raise UnusableModel(
             f"{model.id}: has no classes of its own; run a head on it instead"
+        )
+    if model.target not in targets:
+        raise UnusableModel(
+            f"{model.id}: its results would be stored in fields that are taken;"
+            " rename it"
         )
     others = targets[str(model.target)].classes
     if set(others) != set(model.metadata.classes):
@@ -236,32 +252,57 @@ def check_input(model: Model, here: Mapping[str, Model]) -> None:
 
 def _readable(
     folder: Path, without: Collection[str], warn: Callable[[str], None]
-) -> dict[str, Model]:
-    """Read all installed models that can be read."""
-    here = {}
-    for name, graph in installed.graphs(folder).items():
+) -> list[Model]:
+    """Read all installed models that can be read, embedded ones first."""
+    found = []
+    for graph in installed.all_graphs(folder):
         try:
-            if name not in without:
-                here[name] = installed.read_model(graph)
+            if graph.stem not in without:
+                found.append(installed.read_model(graph))
         except UnusableModel as exc:
             warn(f"left out: {exc}")
-    return here
+    return found
 
 
-def _usable(
-    here: Mapping[str, Model],
+def _sound(
+    models: Sequence[Model],
     targets: Mapping[str, Target],
     warn: Callable[[str], None],
-) -> Iterator[Model]:
-    """Yield the models that answer something and can be run."""
-    for model in here.values():
-        if model.metadata.classes:
-            try:
-                check(model, here, targets)
-            except (UnknownModel, UnusableModel) as exc:
-                warn(f"left out: {exc}")
-            else:
-                yield model
+    find_faults: FindFaults,
+) -> dict[str, Model]:
+    """Return models without those that cannot be run, by id.
+
+    Of two with one id, the later one counts, unless it cannot be run.
+    """
+    here = {model.id: model for model in models}
+    faults = _faults(here, targets)
+    rest = [m for m in _answering(here) if m.id not in faults]
+    faults |= find_faults(rest, here)
+    for fault in faults.values():
+        warn(f"left out: {fault}")
+    return {
+        model.id: model
+        for model in models
+        if model.id not in faults or model is not here[model.id]
+    }
+
+
+def _faults(
+    here: Mapping[str, Model], targets: Mapping[str, Target]
+) -> dict[str, SoundtagsError]:
+    """Find the models that cannot be run, as far as their metadata tells."""
+    faults: dict[str, SoundtagsError] = {}
+    for model in _answering(here):
+        try:
+            check(model, here, targets)
+        except (UnknownModel, UnusableModel) as exc:
+            faults[model.id] = exc
+    return faults
+
+
+def _answering(here: Mapping[str, Model]) -> list[Model]:
+    """Return the models that answer something."""
+    return [model for model in here.values() if model.metadata.classes]
 
 
 def _best(models: Iterable[Model]) -> list[Model]:

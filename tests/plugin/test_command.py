@@ -424,7 +424,7 @@ def test_bad_models_are_left_out_or_named(library: Beet):
     assert "0 tagged, 2 already up to date" in library("soundtags").stdout
 
     done = library("soundtags", "-m", "mood_happy-musicnn-msd-2", status=1)
-    assert "mood_happy-musicnn-msd-2.pb: not a TensorFlow" in done.stderr
+    assert "mood_happy-musicnn-msd-2: not a TensorFlow" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

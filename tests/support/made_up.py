@@ -15,6 +15,7 @@ import numpy as np
 from soundtags.audio.decoder_pool import DecoderPool
 from soundtags.audio.features import features
 from soundtags.inference.sessions import SessionPool
+from soundtags.inference.verdicts import Verdicts
 from soundtags.models.installed import read_model
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ VARIETY = 12.0  # of logits: enough for scores on both sides of thresholds
 def install() -> None:
     """Have this process make predictions up."""
     SessionPool.check = lambda *_: {}
+    Verdicts.judge = lambda *_: {}
     SessionPool.run = lambda _pool, job, rows, *_: run(job, rows)
     DecoderPool.features = lambda _readers, *args: features(*args)
 

@@ -10,6 +10,7 @@ from beets.util import displayable_path
 from beetsplug.soundtags.fields import HIDDEN
 from beetsplug.soundtags.queries import own_value
 from soundtags.labelling.labels import strongest
+from soundtags.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 EXPLAINED = 5  # classes of each model
 
 
+def say(line: str) -> None:
+    """Print a line, without what could do something to a terminal."""
+    ui.print_(printable(line))
+
+
 def show_changes(item: Item) -> None:
     """Print an item, and what is new of it since it was stored."""
     old = item.get_fresh_from_db()
@@ -28,14 +34,13 @@ def show_changes(item: Item) -> None:
     ui.show_model_changes(item, old, names - {*HIDDEN}, always=True)
 
 
-def explain(item: Item, analysis: Interpretation) -> str:
-    """Return what each model said of an item, a line each."""
-    lines = [f"{_name(item)}:"]
+def explain(item: Item, analysis: Interpretation) -> None:
+    """Print what each model said of an item, a line each."""
+    say(f"{_name(item)}:")
     for source, means in analysis.model_means.items():
-        lines.append(f"  {source}: {_listed(means)}")
+        say(f"  {source}: {_listed(means)}")
     for target, strengths in analysis.estimates.items():
-        lines.append(f"  rule for {target}: {_listed(strengths)}")
-    return "\n".join(lines)
+        say(f"  rule for {target}: {_listed(strengths)}")
 
 
 def _listed(means: Mapping[str, float]) -> str:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from beets import config as beets_config
-from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration
-from beetsplug.soundtags.commands.showing import tracks
+from beetsplug.soundtags.commands.showing import say, tracks
 from soundtags.atomic import appearing
 from soundtags.errors import UnreadableAudio
 from soundtags.inference.engine import file_predictor
 from soundtags.inference.layers import find_layer
+from soundtags.inference.trial import Candidate
 from soundtags.stderr import silence_stderr
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ def run(
         layer = find_layer(
             opts.model, opts.layer, configuration.model_dir(config)
         )
+        candidate = Candidate(layer.model, (layer.node,), layer.backbone)
+        verdicts = configuration.verdicts(config, log)
+        for fault in verdicts.judge([candidate]).values():
+            raise fault
         with (
             silence_stderr(log, beets_config["verbose"].get(int) < 2),
             file_predictor(
@@ -64,7 +68,7 @@ def run(
             done = export(lib.items(query), values_of, opts, log)
     except OSError as exc:
         raise UserError(f"{opts.output}: {exc.strerror}") from exc
-    ui.print_(f"{tracks(done)}, {layer.model.id} {layer.node}: {opts.output}")
+    say(f"{tracks(done)}, {layer.model.id} {layer.node}: {opts.output}")
 
 
 def export(items: Any, values_of: LayerValues, opts: Values, log: Any) -> int:

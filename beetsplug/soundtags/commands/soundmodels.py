@@ -17,6 +17,7 @@ from beetsplug.soundtags.commands.model_listing import (
     readable,
     table,
 )
+from beetsplug.soundtags.commands.showing import say
 from soundtags.errors import SoundtagsError, UnknownModel, UnusableModel
 from soundtags.models import catalogue, checksums, installed
 from soundtags.models.download import fetch
@@ -81,11 +82,11 @@ class ModelsCommand:
             and (facts["state"] or not self.opts.installed)
         ]
         if self.opts.json:
-            ui.print_(json.dumps(entries, indent=1, ensure_ascii=False))
+            ui.print_(json.dumps(entries, indent=1))
         else:
             for line in table(entries):
-                ui.print_(line)
-            ui.print_(f"{PACKAGE} {package_version()}")
+                say(line)
+            say(f"{PACKAGE} {package_version()}")
 
     def info(self, names: list[str]) -> None:
         """Say all that is known of some models."""
@@ -93,7 +94,7 @@ class ModelsCommand:
         for name in _needed(names, "an ID"):
             for each in [name] if name in facts else _resolved([name]):
                 for key, value in facts[each].items():
-                    ui.print_(f"{key}: {readable(value)}")
+                    say(f"{key}: {readable(value)}")
 
     def fetch(self, names: list[str]) -> None:
         """Fetch models and the backbones that they need."""
@@ -105,10 +106,10 @@ class ModelsCommand:
                 missing.append(model)
             elif model.id not in asked:
                 continue
-            elif _is_embedded(here):
-                ui.print_(f"{model.id}: comes with the package")
+            elif installed.is_embedded(here):
+                say(f"{model.id}: comes with the package")
             else:
-                ui.print_(f"{model.id}: is here already")
+                say(f"{model.id}: is here already")
         failed = 0
         if any(model.licence != "ISC" for model in missing):
             ui.print_(LICENCE)
@@ -128,9 +129,14 @@ class ModelsCommand:
         changed = 0
         graphs = self._chosen(names)
         if not graphs:
-            ui.print_(f"no models in {self.folder}")
+            say(f"no models in {self.folder}")
         for graph in graphs:
-            sha256 = checksums.file_sha256(graph)
+            try:
+                sha256 = checksums.file_sha256(graph)
+            except OSError as exc:
+                changed += 1
+                self.log.error("{}: {}", graph, exc.strerror)
+                continue
             expected = known[graph.name]
             if graph.name in recorded:
                 expected = {*expected, recorded[graph.name]}
@@ -145,7 +151,7 @@ class ModelsCommand:
                     f" {', '.join(sorted(expected - {sha256}))};"
                     " remove it and fetch it again"
                 )
-            ui.print_(f"{graph.name}: {state}")
+            say(f"{graph.name}: {state}")
         if changed:
             raise UserError(f"{changed} models are not what they should be")
 
@@ -160,7 +166,7 @@ class ModelsCommand:
             checksums.forget(self.folder, [graph.name])
             for path in (graph, graph.with_suffix(".json")):
                 path.unlink(missing_ok=True)
-            ui.print_(f"{graph.stem}: removed")
+            say(f"{graph.stem}: removed")
         self._warn_of_orphans()
 
     def _fetch(self, model: Published) -> None:
@@ -177,7 +183,7 @@ class ModelsCommand:
         if fetched.path.stem != name:
             name += f" in the announcement's version, {fetched.path.stem}"
         size = decimal(fetched.path.stat().st_size)
-        ui.print_(f"{name}: fetched, {size}, {digest}")
+        say(f"{name}: fetched, {size}, {digest}")
 
     def _here(self, model: Published) -> Path | None:
         """Return the graph of a model, under any of its names."""
@@ -191,7 +197,7 @@ class ModelsCommand:
         graph = here.get(name) or here.get(catalogue.names().get(name, ""))
         if graph is None:
             raise UnknownModel(f"{name} is not in {self.folder}")
-        if _is_embedded(graph):
+        if installed.is_embedded(graph):
             raise UnknownModel(f"{name} comes with the package and stays")
         return graph
 
@@ -276,14 +282,10 @@ def _metadata_facts(target: str | None, metadata: Metadata) -> dict[str, Any]:
     }
 
 
-def _is_embedded(graph: Path) -> bool:
-    return graph.parent == catalogue.data_folder()
-
-
 def _state(graph: Path | None) -> str:
     if graph is None:
         return ""
-    return "embedded" if _is_embedded(graph) else "installed"
+    return "embedded" if installed.is_embedded(graph) else "installed"
 
 
 def _resolved(names: Iterable[str]) -> list[str]:

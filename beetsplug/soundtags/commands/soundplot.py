@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
-from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration, fields
+from beetsplug.soundtags.commands.showing import say
 from beetsplug.soundtags.queries import get_item, matching_ids
 from soundtags.collection.histograms import histograms
 from soundtags.collection.profile import profile_track
@@ -83,12 +83,12 @@ def run(
             for item, track in _profiles(lib, ids, profile, log):
                 path = folder / file_name(item)
                 draw_track(path, title(item), track, plan)
-                ui.print_(str(path))
+                say(str(path))
                 seen.append(track.analysis)
         if found := _histograms(seen, plan):
             path = folder / HISTOGRAMS
             draw_histograms(path, f"Scores of tracks: {len(seen)}", found)
-            ui.print_(str(path))
+            say(str(path))
     except OSError as exc:
         raise UserError(f"{exc.filename}: {exc.strerror}") from exc
     if not seen:

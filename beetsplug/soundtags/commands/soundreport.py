@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.commands.showing import tracks
+from beetsplug.soundtags.commands.showing import say, tracks
 from beetsplug.soundtags.queries import (
     field_type,
     field_values,
@@ -62,7 +61,7 @@ def run(
             part.write_text(page(found), encoding="ascii", newline="\n")
     except OSError as exc:
         raise UserError(f"{opts.output}: {exc.strerror}") from exc
-    ui.print_(f"{tracks(len(found.titles))}: {target}")
+    say(f"{tracks(len(found.titles))}: {target}")
 
 
 def _collection(

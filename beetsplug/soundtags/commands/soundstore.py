@@ -16,7 +16,7 @@ from beets.util import displayable_path
 from beets.util.units import human_bytes
 
 from beetsplug.soundtags import configuration
-from beetsplug.soundtags.commands.showing import tracks
+from beetsplug.soundtags.commands.showing import say, tracks
 from beetsplug.soundtags.fields import INPUT
 from beetsplug.soundtags.queries import field_values, get_items, matching_ids
 from soundtags.atomic import appearing
@@ -71,9 +71,9 @@ class StoreCommand:
         """Say how much there is."""
         for model, count, size in self.store.usage():
             name = model.split()[0]
-            ui.print_(f"{name}: {tracks(count)}, {human_bytes(size)}")
+            say(f"{name}: {tracks(count)}, {human_bytes(size)}")
         size = self.store.path.stat().st_size
-        ui.print_(f"{self.store.path}: {human_bytes(size)}")
+        say(f"{self.store.path}: {human_bytes(size)}")
 
     def prune(self, _rest: list[str]) -> None:
         """Forget what belongs to no track of the library."""
@@ -103,7 +103,7 @@ class StoreCommand:
         with appearing(target) as part:
             rows = self._rows(ids, plan)
             done = TABLES[target.suffix](part, [*FACTS, *names], rows)
-        ui.print_(f"{done} of {tracks(len(ids))}: {target}")
+        say(f"{done} of {tracks(len(ids))}: {target}")
 
     def _rows(self, ids: list[int], plan: Plan) -> Iterator[list[Row]]:
         """Yield rows of tracks with predictions of all models, in batches."""

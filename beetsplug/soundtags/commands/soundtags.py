@@ -17,6 +17,7 @@ from beetsplug.soundtags.commands import stats, undo
 from beetsplug.soundtags.commands.showing import (
     describe,
     explain,
+    say,
     show_changes,
     tracks,
 )
@@ -267,7 +268,7 @@ class Run:
         """Put what was found onto an item; return what files should have."""
         names = self.tagger.apply(item, analysis.fields)
         if self.opts.verbose:
-            self._aside(lambda: ui.print_(explain(item, analysis)))
+            self._aside(lambda: explain(item, analysis))
         return names
 
     def _write(self, item: Item, names: list[str]) -> None:
@@ -287,7 +288,7 @@ class Run:
         if self.opts.pretend:
             self._aside(lambda: show_changes(item))
         elif not sys.stdout.isatty():
-            ui.print_(describe(item))
+            say(describe(item))
 
     def _fail(self, item: Item, error: SoundtagsError) -> None:
         # Details, which differ from file to file, follow a colon.
@@ -297,13 +298,13 @@ class Run:
         if trace := getattr(error, "trace", ""):
             self.log.debug("{}", trace)
 
-    def _aside(self, say: Any) -> None:
+    def _aside(self, show: Any) -> None:
         """Print something while the progress bar is out of the way."""
         if self.progress is None:
-            say()
+            show()
             return
         self.progress.stop()
-        say()
+        show()
         self.progress.start()
 
     def _update_albums(self) -> None:
@@ -331,4 +332,4 @@ class Run:
             )
         ui.print_(line)
         for reason, count in self.failures.most_common():
-            ui.print_(f"  {count} x {reason}")
+            say(f"  {count} x {reason}")

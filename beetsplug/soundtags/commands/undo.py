@@ -9,7 +9,7 @@ from beets import ui
 from beets.exceptions import UserError
 from beets.util import displayable_path
 
-from beetsplug.soundtags.commands.showing import describe, show_changes
+from beetsplug.soundtags.commands.showing import describe, say, show_changes
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.history import restore_fields
 from beetsplug.soundtags.queries import (
@@ -93,7 +93,7 @@ def _restore(item: Item, opts: Values) -> None:
         restore_item(item, tags, written)
     store_items(item)
     if not opts.quiet:
-        ui.print_(describe(item))
+        say(describe(item))
 
 
 def _undo_albums(lib: Library, ids: set[int]) -> None:

@@ -12,10 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from soundtags.errors import NoDistributed, UnreachableCluster
+from soundtags.errors import NoDistributed, UnreachableCluster, first_line
 from soundtags.inference.dask import is_address
 from soundtags.inference.dask.run import Run
-from soundtags.inference.dask.worker_pool import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -22,6 +22,7 @@ from soundtags.errors import (
     UnsharedFile,
     WrongDigest,
     capture_errors,
+    first_line,
 )
 from soundtags.inference.dask.messages import (
     Failed,
@@ -36,7 +37,7 @@ from soundtags.inference.dask.messages import (
     portable_plan,
 )
 from soundtags.inference.dask.retries import Batch, RetryPolicy
-from soundtags.inference.dask.worker_pool import WorkerPool, first_line
+from soundtags.inference.dask.worker_pool import WorkerPool
 from soundtags.inference.pipeline import GROUP_SIZE, TrackResult
 from soundtags.inference.predict import graph_specs
 from soundtags.inference.sessions import SessionPool

@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from soundtags.errors import LostCluster, UnfitWorker, UnreachableCluster
+from soundtags.errors import (
+    LostCluster,
+    UnfitWorker,
+    UnreachableCluster,
+    first_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,11 +18,6 @@ if TYPE_CHECKING:
 
 POLL_INTERVAL = 1.0  # seconds between requests for the list of workers
 JOIN_TIMEOUT = 15.0  # seconds to wait for a worker while there is none
-
-
-def first_line(exc: BaseException) -> str:
-    """Return the first line of an error's message, or the error's type."""
-    return (str(exc) or type(exc).__name__).splitlines()[0]
 
 
 class WorkerPool:
