@@ -65,6 +65,7 @@ setup(
         "mediafile>=0.17",
         "soxr>=0.5",
         "av>=15",
+        "filelock>=3.16",
         "rich>=13",
         "pooch>=1.6",
         "threadpoolctl>=3.5",

@@ -15,6 +15,7 @@ All that the user is told in one line derives from :class:`SoundtagsError`::
     |   +-- BrokenModels
     +-- DownloadError
     |   +-- UnreachableSource
+    |   |   +-- UnreachableHost
     |   +-- NotPublished
     |   +-- WrongDigest
     |   +-- NotAModel
@@ -115,6 +116,10 @@ class DownloadError(SoundtagsError):
 
 class UnreachableSource(DownloadError):
     """The source cannot be reached, or the connection breaks off."""
+
+
+class UnreachableHost(UnreachableSource):
+    """No model can be fetched from the source at the moment."""
 
 
 class NotPublished(DownloadError):

@@ -17,7 +17,12 @@ from mediafile import MediaFile
 from beetsplug.soundtags import albums, configuration, fields, queries
 from beetsplug.soundtags.commands import COMMANDS
 from beetsplug.soundtags.tag_formats import media_field
-from soundtags.errors import SoundtagsError, UnwritableTags
+from soundtags.errors import (
+    SoundtagsError,
+    UnexpectedFailure,
+    UnwritableTags,
+    capture_errors,
+)
 from soundtags.models import catalogue, installed
 from soundtags.text import printable
 
@@ -64,6 +69,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self.config.add(configuration.DEFAULTS)
         # What imported items still lack, by item id.
         self._pending: dict[int | None, Pending] = {}
+        self._complaints: set[str] = set()  # about the configuration
         self._declare_file_tags()
         self.register_listener("pluginload", self._declare_computed_fields)
         if self._listens_on_import():
@@ -100,8 +106,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     def _types(self) -> dict[str, Type]:
         try:
             targets = installed.targets(configuration.model_dir(self.config))
-        except ConfigError as exc:
-            self._log.error("{}", exc)
+        except (ConfigError, OSError) as exc:
+            self._complain(exc)
             targets = catalogue.targets()
         return fields.item_types(targets.values())
 
@@ -114,6 +120,11 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
                 command.run(lib, self.config, self._log, opts, args)
             except (SoundtagsError, UserError) as exc:
                 raise UserError(printable(str(exc))) from exc
+            except OSError as exc:
+                if exc.filename is None:
+                    raise  # such as a closed pipe, which beets takes quietly
+                path = displayable_path(exc.filename)
+                raise UserError(printable(f"{path}: {exc.strerror}")) from exc
 
         parser = ui.CommonOptionsParser(
             usage=f"%prog {command.usage}", description=command.description
@@ -132,12 +143,16 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         try:
             names = configuration.file_tags(self.config, self._types)
         except ConfigError as exc:
-            self._log.error("{}", exc)
+            self._complain(exc)
             return
         for name in names:
             if name not in MediaFile.__dict__:
                 kind = fields.kind_of(self._types[name])
                 self.add_media_field(name, media_field(name, kind))
+
+    def _complain(self, error: Exception) -> None:
+        self._log.error("{}", error)
+        self._complaints.add(str(error))
 
     def _declare_computed_fields(self) -> None:
         # Types of others may not bear with albums that have nothing to say.
@@ -168,16 +183,21 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         tagger = self._import_tagger
         if tagger is None:
             return
+        for step in (self._analyse, _update_album):
+            failure = capture_errors(step, tagger, task)
+            if failure:
+                self._go_on_without(failure)
+
+    def _analyse(self, tagger: Tagger, task: ImportTask) -> None:
         items = [
             item for item in task.imported_items() if tagger.is_stale(item)
         ]
-        try:
-            for item, outcome in tagger.analyse(items):
-                self._take(tagger, item, outcome)
-        except SoundtagsError as exc:
-            self._go_on_without(exc)
-        if task.is_album and task.album:
-            tagger.update_album(task.album)
+        for item, outcome in tagger.analyse(items):
+            failure = capture_errors(self._take, tagger, item, outcome)
+            if isinstance(failure, UnexpectedFailure):
+                self._warn(item, failure)
+            elif failure:
+                raise failure
 
     def _take(
         self, tagger: Tagger, item: Item, outcome: Outcome | None
@@ -199,34 +219,50 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             del item[fields.PLAN]
             store_items(item)
 
-    def _go_on_without(self, error: Exception) -> None:
+    def _go_on_without(self, error: SoundtagsError | ConfigError) -> None:
         # The import goes on: music first, tags later.
-        self._log.error("importing without analysis: {}", error)
+        if str(error) in self._complaints:
+            self._log.error("importing without analysis")
+        else:
+            self._log.error("importing without analysis: {}", error)
+        self._log.debug("{}", getattr(error, "trace", ""))
         self._import_tagger = None
 
     def files_in_place(self, task: ImportTask, **_kwargs: Any) -> None:
         """Write what beets has not: it writes no tags of as-is imports."""
         for item in task.imported_items():
             pending = self._pending.pop(item.id, None)
-            try:
-                if pending:
-                    _complete(item, pending)
-            except SoundtagsError as exc:
-                self._warn(item, exc)
+            if pending is None:
+                continue
+            failure = capture_errors(_complete, item, pending)
+            if failure:
+                self._warn(item, failure)
 
     @cached_property
     def _import_tagger(self) -> Tagger | None:
         """The tagger of imports; None if there cannot be one."""
         from beetsplug.soundtags.tagger import make_tagger
 
-        try:
-            return make_tagger(self.config, self._log)
-        except (ConfigError, SoundtagsError) as exc:
-            self._go_on_without(exc)
+        def make() -> Tagger | ConfigError:
+            try:
+                return make_tagger(self.config, self._log)
+            except ConfigError as exc:
+                return exc
+
+        made = capture_errors(make)
+        if isinstance(made, Exception):
+            self._go_on_without(made)
             return None
+        return made
 
     def _warn(self, item: Item, error: SoundtagsError) -> None:
         self._log.warning("{}: {}", displayable_path(item.path), error)
+        self._log.debug("{}", getattr(error, "trace", ""))
+
+
+def _update_album(tagger: Tagger, task: ImportTask) -> None:
+    if task.is_album and task.album:
+        tagger.update_album(task.album)
 
 
 def _make_printable(record: LogRecord) -> bool:
@@ -247,7 +283,7 @@ def _complete(item: Item, pending: Pending) -> None:
         item[fields.PLAN] = pending.plan
         if ui.should_write():
             write_item(item, pending.names)
-    except SoundtagsError:
+    except Exception:
         queries.set_values(item, pending.before)
         raise
     finally:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from beets import config as beets_config
 from confuse import ConfigValueError, Filename
 
+from beetsplug.soundtags.fields import INTERNAL
 from soundtags.models import catalogue, installed
 from soundtags.models.settings import Settings
 
@@ -45,6 +46,8 @@ DEFAULTS: dict[str, Any] = {
 # sixteenth of the time that a track takes, and each thread needs memory.
 MOST_JOBS = 16
 TRIALS = "soundtags-trials.json"
+MANY_JOBS = 1000  # that somebody may want who knows better
+SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)B?")
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -162,17 +165,15 @@ def models(config: ConfigView) -> list[str] | None:
     value = config["models"].get()
     if value == "auto":
         return None
-    if isinstance(value, str):
-        return value.split()
-    names: list[str] = _checked(
-        config["models"], "'auto' or a list of ids", _is_names
-    )
-    return names
+    names = value.split() if isinstance(value, str) else value
+    if not _is_names(names):
+        raise _refused(config["models"], value, "'auto' or a list of ids")
+    return list(names)
 
 
 def model_dir(config: ConfigView) -> Path:
     """Return the model folder, relative to the configuration folder."""
-    return Path(config["model_dir"].get(Filename(in_app_dir=True)))
+    return _path(config["model_dir"], Filename(in_app_dir=True))
 
 
 def genre_policy(config: ConfigView) -> str:
@@ -186,8 +187,9 @@ def placeholder_genres(config: ConfigView) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in names)
 
 
-def file_tags(config: ConfigView, allowed: Collection[str]) -> list[str]:
-    """Return the fields to write to files."""
+def file_tags(config: ConfigView, types: Collection[str]) -> list[str]:
+    """Return the fields to write to files; internal ones never are."""
+    allowed = [name for name in types if name not in INTERNAL]
     return _several(config["file_tags"], allowed)
 
 
@@ -208,7 +210,8 @@ def _several(view: ConfigView, allowed: Collection[str]) -> list[str]:
 
 def jobs(config: ConfigView) -> int:
     """Return the number of worker threads."""
-    return _count_or(config["jobs"], "auto", least=1) or _auto_jobs()
+    found = _count_or(config["jobs"], "auto", least=1, most=MANY_JOBS)
+    return found or _auto_jobs()
 
 
 def _auto_jobs() -> int:
@@ -223,7 +226,7 @@ def _auto_jobs() -> int:
 def session_memory(config: ConfigView) -> int:
     """Return how much memory open sessions may take, in bytes."""
     view = config["session_memory"]
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", str(view.get()))
+    match = SIZE.fullmatch(str(view.get()))
     if match is None:
         raise _refused(view, view.get(), "a size such as 500MB or 2GB")
     return int(float(match[1]) * UNITS[match[2]])
@@ -239,7 +242,7 @@ def store(config: ConfigView) -> Path:
     if config["store"].get() is None:
         prefix = "" if library.stem == "library" else f"{library.stem}-"
         return library.with_name(f"{prefix}soundtags.db")
-    return Path(config["store"].get(Filename(cwd=str(library.parent))))
+    return _path(config["store"], Filename(cwd=str(library.parent)))
 
 
 def cluster(config: ConfigView) -> str | None:
@@ -278,6 +281,13 @@ def source(config: ConfigView) -> str:
     return str(config["source"].as_filename())
 
 
+def _path(view: ConfigView, kind: Filename) -> Path:
+    path = str(view.get(kind))
+    if "\0" in path:  # which no file system has in names
+        raise _refused(view, path, "a path")
+    return Path(path)
+
+
 def _entries(view: ConfigView) -> list[tuple[str, ConfigView]]:
     """Return the entries of a mapping, which may be empty."""
     if not isinstance(view.get(), dict):
@@ -297,18 +307,29 @@ def _count(view: ConfigView) -> int:
     return int(_checked(view, "a whole number of at least 0", _is_count))
 
 
-def _count_or(view: ConfigView, word: str, least: int) -> int | None:
+def _count_or(
+    view: ConfigView, word: str, least: int, most: int | None = None
+) -> int | None:
     if view.get() == word:
         return None
-    allowed = f"'{word}' or a whole number of at least {least}"
-    return int(_checked(view, allowed, lambda v: _is_count(v) and v >= least))
+    until = "" if most is None else f" and at most {most}"
+    allowed = f"'{word}' or a whole number of at least {least}{until}"
+
+    def accepts(value: Any) -> bool:
+        return (
+            _is_count(value)
+            and value >= least
+            and (most is None or value <= most)
+        )
+
+    return int(_checked(view, allowed, accepts))
 
 
 def _checked(
     view: ConfigView, allowed: str, accepts: Callable[[Any], bool]
 ) -> Any:
     value = view.get()
-    if isinstance(value, str) and re.fullmatch(r"\d+", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         value = int(value)  # given on the command line
     try:
         if accepts(value):
@@ -344,4 +365,5 @@ def _is_label(value: Any) -> bool:
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    is_list = isinstance(value, list) and len(value) > 0
+    return is_list and all(isinstance(name, str) for name in value)

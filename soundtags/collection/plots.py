@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundtags.atomic import writing
 from soundtags.errors import NoMatplotlib
 from soundtags.labelling.labels import mood_thresholds
 from soundtags.models.catalogue import NUMBERS, SCORE, TEXT
@@ -276,13 +276,7 @@ def _styled() -> Iterator[None]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with warnings.catch_warnings():
-            # Characters that no font has are drawn as boxes.
-            warnings.filterwarnings("ignore", "Glyph .* missing")
-            figure.savefig(part, format="png", dpi=DOTS)
-        os.replace(part, path)
-    finally:
-        with suppress(FileNotFoundError):
-            part.unlink()
+    with writing(path) as file, warnings.catch_warnings():
+        # Characters that no font has are drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(file, format="png", dpi=DOTS)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from soundtags.atomic import appearing
+from soundtags.atomic import writing
 from soundtags.errors import UnusableModel
 from soundtags.inference.trial import Candidate, try_all
 from soundtags.models import installed
@@ -134,8 +134,8 @@ class Verdicts:
 
     def _save(self, reasons: Reasons) -> None:
         content = {"versions": _versions(), "reasons": reasons}
-        with suppress(OSError), appearing(self._path) as part:
-            part.write_text(json.dumps(content, indent=1), "utf-8")
+        with suppress(OSError), writing(self._path) as file:
+            file.write(json.dumps(content, indent=1).encode())
 
 
 def _versions() -> list[str]:

@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from soundtags.errors import UnknownModel
 from soundtags.models.metadata import Metadata, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # Kinds of targets.
 SCORE, TEXT, TAGS, LIST, STYLES, NUMBERS = (
@@ -180,6 +181,49 @@ def groups() -> dict[str, list[str]]:
         if model.announced:
             found["announcement"].append(model.id)
     return dict(found)
+
+
+def resolve(asked: Iterable[str]) -> list[str]:
+    """Return the ids that names of models and groups stand for.
+
+    Raises
+    ------
+    UnknownModel
+        If there is no model or group of that name.
+    """
+    ids: list[str] = []
+    for name in asked:
+        if name in names():
+            ids.append(names()[name])
+        elif name in groups():
+            ids.extend(groups()[name])
+        else:
+            raise UnknownModel(
+                f"no model or group {name} in the catalogue; groups are:"
+                f" {', '.join(sorted(groups()))}"
+            )
+    return list(dict.fromkeys(ids))
+
+
+def with_backbones(ids: Iterable[str]) -> list[Published]:
+    """Return models, each after the backbone that it needs."""
+    models = published()
+    found: dict[str, Published] = {}
+    for name in ids:
+        backbone = models[name].metadata.backbone
+        for each in filter(None, (backbone, name)):
+            found[each] = models[each]
+    return list(found.values())
+
+
+def known_digests() -> dict[str, set[str]]:
+    """Return per file name the digests that the catalogue knows."""
+    known: dict[str, set[str]] = defaultdict(set)
+    for model in published().values():
+        for file in model.files:
+            if file.sha256:
+                known[file.path.rpartition("/")[2]].add(file.sha256)
+    return known
 
 
 @cache

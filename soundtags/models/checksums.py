@@ -6,6 +6,9 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from soundtags.atomic import writing
+from soundtags.models.folder_lock import locked
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
@@ -64,7 +67,8 @@ def record(folder: Path, name: str, sha256: str) -> None:
     sha256
         The digest.
     """
-    _write(folder, {**recorded(folder), name: sha256})
+    with locked(folder):
+        _write(folder, {**recorded(folder), name: sha256})
 
 
 def forget(folder: Path, names: Collection[str]) -> None:
@@ -77,17 +81,14 @@ def forget(folder: Path, names: Collection[str]) -> None:
     names
         The files' names in it.
     """
-    known = recorded(folder)
-    kept = {name: known[name] for name in known if name not in names}
-    if kept != known:
-        _write(folder, kept)
+    if recorded(folder).keys().isdisjoint(names):
+        return
+    with locked(folder):
+        known = recorded(folder)
+        _write(folder, {n: known[n] for n in known if n not in names})
 
 
 def _write(folder: Path, entries: Mapping[str, str]) -> None:
     lines = (f"{entries[name]}  {name}\n" for name in sorted(entries))
-    part = folder / f"{FILE}.{os.getpid()}.part"
-    try:
-        part.write_text("".join(lines), "utf-8", "surrogateescape", "\n")
-        os.replace(part, folder / FILE)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(folder / FILE) as file:
+        file.write("".join(lines).encode("utf-8", "surrogateescape"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,15 +15,15 @@ from soundtags.errors import (
     UnreachableSource,
     WrongDigest,
 )
-from soundtags.models.partial_file import OTHER_SOURCE, Part
+from soundtags.models.folder_lock import locked
+from soundtags.models.partial_file import Part
+from soundtags.models.source import URL, check_source, without_password
 from soundtags.models.transfer import download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from soundtags.models.catalogue import File
-
-URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # "D:\" is none
 
 # Causes for which the next candidate is tried, the most telling one last.
 UNSUITABLE = (NotPublished, NotAModel, WrongDigest)
@@ -39,7 +38,7 @@ class Fetched:
     path
         The file in the model folder.
     origin
-        URL or path of what it was fetched from.
+        URL, without a password, or path of what it was fetched from.
     sha256
         Its digest, which is recorded.
     known
@@ -52,7 +51,7 @@ class Fetched:
     known: bool
 
 
-def _silent(_done: int, _total: int | None) -> None:
+def _ignore(*_args: object) -> None:
     pass
 
 
@@ -62,11 +61,14 @@ def fetch(
     source: str,
     *,
     insecure: bool = False,
-    report: Callable[[int, int | None], None] = _silent,
+    report: Callable[[int, int | None], None] = _ignore,
+    examine: Callable[[Path], None] = _ignore,
     timeout: float = 30.0,
     pause: float = 1.0,
 ) -> Fetched:
     """Get the first of some files that is there and is what it should be.
+
+    While others fetch into the same folder, this waits.
 
     Parameters
     ----------
@@ -82,6 +84,9 @@ def fetch(
     report
         Called during the transfer with the bytes that are here, and with
         those of the whole file or None.
+    examine
+        Called with a file whose digest is not known. It raises UnusableModel
+        if that is no model.
     timeout
         Seconds to wait for a server's next word.
     pause
@@ -95,8 +100,10 @@ def fetch(
 
     Raises
     ------
+    UnreachableHost
+        If the source is not there.
     UnreachableSource
-        If the source is not there, does not work or breaks off.
+        If it does not work, breaks off or is too slow.
     NotPublished, NotAModel, WrongDigest
         If no candidate is what it should be: the most telling failure.
     InsecureSource
@@ -104,22 +111,29 @@ def fetch(
     NoSpace, UnwritableFolder
         If the model folder cannot take the file.
     """
+    check_source(source, insecure)
     failures = []
-    for candidate in candidates:
-        for origin in _origins(source, candidate.path):
-            target = folder / PurePosixPath(candidate.path).name
-            part = Part(candidate, origin, target, report)
-            try:
-                with part.tidied():
-                    if URL.match(source):
-                        sha256 = download(part, insecure, timeout, pause)
-                    else:
-                        sha256 = _copy(part)
-            except UNSUITABLE as exc:
-                failures.append(exc)
-            else:
-                known = candidate.sha256 is not None
-                return Fetched(target, origin, sha256, known)
+
+    def get(part: Part) -> str:
+        with part.tidied():
+            if URL.match(source):
+                return download(part, insecure, timeout, pause)
+            return _copy(part)
+
+    with locked(folder):
+        for candidate in candidates:
+            for origin in _origins(source, candidate.path):
+                target = folder / PurePosixPath(candidate.path).name
+                try:
+                    sha256 = get(
+                        Part(candidate, origin, target, report, examine)
+                    )
+                except UNSUITABLE as exc:
+                    failures.append(exc)
+                else:
+                    known = candidate.sha256 is not None
+                    shown = without_password(origin)
+                    return Fetched(target, shown, sha256, known)
     raise max(failures, key=lambda exc: UNSUITABLE.index(type(exc)))
 
 
@@ -131,10 +145,6 @@ def _origins(source: str, path: str) -> list[str]:
         raise NotAModel(f"{path!r} is not the path of a file below a source")
     if URL.match(source):
         return [f"{source.rstrip('/')}/{quote(path)}"]
-    if not Path(source).is_dir():
-        raise UnreachableSource(
-            f"{parts[-1]} from {source}: no such folder; {OTHER_SOURCE}"
-        )
     return [str(Path(source, *parts)), str(Path(source, parts[-1]))]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
+from soundtags.atomic import commit
 from soundtags.errors import (
     InsecureSource,
     NoSpace,
@@ -15,10 +17,17 @@ from soundtags.errors import (
     NotPublished,
     SoundtagsError,
     UnreachableSource,
+    UnusableModel,
     UnwritableFolder,
     WrongDigest,
 )
-from soundtags.models import checksums
+from soundtags.models import checksums, folder_lock
+from soundtags.models.source import (
+    OTHER_SOURCE,
+    SECURE_SOURCE,
+    without_password,
+    without_passwords,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,24 +37,30 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 10**9
 
-NOT_A_MODEL = re.compile(rb"\s*(<!doctype|<html|\Z)", re.IGNORECASE)
+HEAD = 1024  # bytes
+# A graph may begin with a line break and "<", but then goes on with a control
+# character, as there is one before the name of each operation.
+NOT_A_MODEL = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<[!?a-z]|\Z)|\xff\xfe|\xfe\xff|[^\0-\x08\x0e-\x1f]+\Z",
+    re.IGNORECASE,
+)
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
-OTHER_SOURCE = "name another source in the configuration"
 REMEDIES: dict[type[SoundtagsError], str] = {
     UnreachableSource: f"try again later, or {OTHER_SOURCE}",
     NotPublished: OTHER_SOURCE,
     NotAModel: f"see whether a proxy wants you to log in, or {OTHER_SOURCE}",
     WrongDigest: OTHER_SOURCE,
-    InsecureSource: "name an https:// address or a folder as the source, or"
-    " allow plain HTTP with --insecure",
+    InsecureSource: SECURE_SOURCE,
     NoSpace: "make room and try again",
-    UnwritableFolder: "see to its permissions, or name another model_dir",
+    UnwritableFolder: folder_lock.REMEDY,
 }
 
 
 class Part:
     """What has come of a file, in the model folder beside where it will be.
+
+    Whoever uses it has the lock on that folder.
 
     Parameters
     ----------
@@ -57,6 +72,8 @@ class Part:
         Where it will be.
     report
         Called with the bytes that are here and those of the whole file.
+    examine
+        Called with a file whose digest is not known, before it gets its name.
 
     Attributes
     ----------
@@ -74,6 +91,7 @@ class Part:
         origin: str,
         target: Path,
         report: Callable[[int, int | None], None],
+        examine: Callable[[Path], None],
     ) -> None:
         self.origin = origin
         self.done = 0
@@ -82,14 +100,19 @@ class Part:
         self.resumed = False
         self._candidate = candidate
         self._target = target
-        self._path = target.with_name(f"{target.name}.part")
+        # What cannot be verified is not for others to continue.
+        own = "" if candidate.sha256 else f".{os.getpid()}"
+        self._path = target.with_name(f"{target.name}{own}.part")
         self._file: BinaryIO
         self._report = report
+        self._examine = examine
 
     def failure(self, kind: type[SoundtagsError], cause: str) -> SoundtagsError:
         """Return an error about this file, with its remedy."""
+        origin = without_password(self.origin)
+        cause = without_passwords(cause)
         return kind(
-            f"{self._target.name} from {self.origin}: {cause}; {REMEDIES[kind]}"
+            f"{self._target.name} from {origin}: {cause}; {REMEDIES[kind]}"
         )
 
     @contextmanager
@@ -114,7 +137,7 @@ class Part:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Write to it; what is here stays if it can be checked later."""
-        self._target.parent.mkdir(parents=True, exist_ok=True)
+        self._delete_leftovers()
         with self._path.open("ab") as self._file:
             self.done = self._file.tell()
             if not (self._candidate.sha256 or self.version):
@@ -162,13 +185,15 @@ class Part:
         NotAModel, WrongDigest
             If it is not what it should be.
         """
+        self.done = self._path.stat().st_size
         self._check_whole()
         sha256 = checksums.file_sha256(self._path)
         self._check_digest(sha256)
+        self._check_content()
         # In this order, being killed in between leaves at worst the digest of
         # a file that is not there, never a file that nobody will check.
         checksums.record(self._target.parent, self._target.name, sha256)
-        os.replace(self._path, self._target)
+        commit(self._path, self._target)
         return sha256
 
     def _check_limit(self, size: int) -> None:
@@ -186,8 +211,8 @@ class Part:
             cause = f"broke off after {self.done} of {self.total} bytes"
             raise self.failure(UnreachableSource, cause)
         with self._path.open("rb") as file:
-            if NOT_A_MODEL.match(file.read(1024)):
-                raise self.failure(NotAModel, "a web page, or nothing")
+            if NOT_A_MODEL.match(file.read(HEAD)):
+                raise self.failure(NotAModel, "a web page, text, or nothing")
 
     def _check_digest(self, sha256: str) -> None:
         known = self._candidate.sha256
@@ -199,6 +224,23 @@ class Part:
         else:
             cause = f"SHA-256 {sha256} instead of {known}"
             raise self.failure(WrongDigest, cause)
+
+    def _check_content(self) -> None:
+        if self._candidate.sha256:
+            return  # so it is what somebody has examined
+        try:
+            self._examine(self._path)
+        except UnusableModel as exc:
+            # Without the name of the part, and without a remedy.
+            cause = str(exc).rpartition(f"{self._path.name}: ")[2]
+            raise self.failure(NotAModel, cause.split("; ")[0]) from exc
+
+    def _delete_leftovers(self) -> None:
+        """Delete parts of programs that were killed."""
+        name = f"{glob.escape(self._target.name)}*.part"
+        for path in self._target.parent.glob(name):
+            if path != self._path:
+                path.unlink()
 
     def _discard(self) -> None:
         with suppress(OSError):

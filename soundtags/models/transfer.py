@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -12,17 +14,27 @@ from soundtags.errors import (
     InsecureSource,
     NotAModel,
     NotPublished,
+    Stopped,
+    UnreachableHost,
     UnreachableSource,
+)
+from soundtags.models.partial_file import REMEDIES
+from soundtags.models.source import (
+    is_secure,
+    without_password,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from soundtags.errors import SoundtagsError
     from soundtags.models.partial_file import Part
 
 BLOCK = 1 << 16  # bytes that are written at a time
+SLOWEST = 4000  # bytes per second, on average
+GRACE = 2  # timeouts, before the average counts
+NOT_A_GRAPH = re.compile(r"text/html|.*[/+](xml|json)\b", re.IGNORECASE)
 
-HERE = {"localhost", "127.0.0.1", "::1"}
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 WHOLE, PARTIAL, BEYOND_END = 200, 206, 416
@@ -54,49 +66,141 @@ def download(part: Part, insecure: bool, timeout: float, pause: float) -> str:
     SoundtagsError
         As :func:`download.fetch` does.
     """
-    for wait in (pause, 2 * pause):
+    for seconds in (pause, 2 * pause):
         try:
             return _attempt(part, insecure, timeout)
         except UnreachableSource:
-            time.sleep(wait)
+            time.sleep(seconds)
     return _attempt(part, insecure, timeout)
 
 
 def _attempt(part: Part, insecure: bool, timeout: float) -> str:
-    import pooch  # type: ignore[import-untyped]
-
-    responses = ExitStack()  # whose connections pooch leaves open on errors
-
-    def look(response: Any, **_options: Any) -> None:
-        responses.enter_context(response)
-        if response.is_redirect:
-            target = urljoin(response.url, response.headers["Location"])
-            _check_secure(part, target, insecure)
-        else:
-            _begin(part, response.status_code, response.headers)
-
-    with part.opened(), responses:
-        get = pooch.HTTPDownloader(
-            chunk_size=BLOCK,
-            headers=_request(part),
-            timeout=timeout,
-            hooks={"response": look},
-        )
-        try:
-            _check_secure(part, part.origin, insecure)
-            get(part.origin, part, None)
-        except (OSError, ValueError) as exc:  # what requests' errors are
-            raise part.failure(UnreachableSource, _root(exc)) from exc
+    with part.opened():
+        _Transfer(part, insecure, timeout).run()
     return part.finish()
 
 
-def _check_secure(part: Part, url: str, insecure: bool) -> None:
-    parts = urlsplit(url)
-    allowed = ["https"]
-    if insecure or parts.hostname in HERE:
-        allowed.append("http")
-    if parts.scheme not in allowed:
-        raise part.failure(InsecureSource, f"{url} is not HTTPS")
+class _Transfer:
+    """One attempt to get a file.
+
+    It runs in a thread of its own: a server, or what is on the way to it, can
+    be slow in more ways than there are timeouts for. A thread that is too slow
+    is left behind, and can do no more.
+    """
+
+    def __init__(self, part: Part, insecure: bool, timeout: float) -> None:
+        self._part = part
+        self._insecure = insecure
+        self._timeout = timeout
+        self._came = 0  # bytes
+        self._abandoned = False
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Get what is missing.
+
+        Raises
+        ------
+        SoundtagsError
+            As :func:`download.fetch` does.
+        """
+        result: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                self._get()
+                result.set_result(None)
+            except BaseException as exc:
+                result.set_exception(exc)
+
+        begun = time.monotonic()
+        threading.Thread(target=work, name="soundtags", daemon=True).start()
+        try:
+            while not result.done():
+                took = time.monotonic() - begun
+                left = GRACE * self._timeout + self._came / SLOWEST - took
+                if left < 0:
+                    cause = f"too slow: {self._came} bytes in {took:.0f} s"
+                    raise self._part.failure(UnreachableSource, cause)
+                wait([result], left)
+        finally:
+            with self._lock:
+                self._abandoned = True
+        result.result()
+
+    def write(self, block: bytes) -> None:
+        """Take what has come; pooch writes here."""
+        with self._lock:
+            self._check_wanted()
+            self._part.write(block)
+            self._came += len(block)
+
+    def flush(self) -> None:
+        with self._lock:
+            self._check_wanted()
+            self._part.flush()
+
+    def _check_wanted(self) -> None:
+        if self._abandoned:
+            raise Stopped
+
+    def _get(self) -> None:
+        import pooch  # type: ignore[import-untyped]
+
+        with ExitStack() as responses:  # which pooch leaves open on errors
+
+            def look(response: Any, **_options: Any) -> None:
+                responses.enter_context(response)
+                with self._lock:
+                    self._check_wanted()
+                    self._look(response)
+
+            get = pooch.HTTPDownloader(
+                chunk_size=BLOCK,
+                headers=_request(self._part),
+                timeout=self._timeout,
+                hooks={"response": look},
+            )
+            try:
+                get(self._part.origin, self, None)
+            except (OSError, ValueError) as exc:  # what requests' errors are
+                raise self._failure(exc) from exc
+
+    def _look(self, response: Any) -> None:
+        """Judge a response before its body comes."""
+        if not response.is_redirect:
+            _begin(self._part, response.status_code, response.headers)
+            return
+        target = urljoin(response.url, response.headers["Location"])
+        if not is_secure(target, self._insecure):
+            raise self._part.failure(InsecureSource, f"{target} is not HTTPS")
+
+    def _failure(self, exc: Exception) -> SoundtagsError:
+        """Return an error; it is the host's if there is no talking to it."""
+        if not _has_no_connection(exc, urlsplit(self._part.origin).hostname):
+            return self._part.failure(UnreachableSource, _root(exc))
+        parts = urlsplit(without_password(self._part.origin))
+        return UnreachableHost(
+            f"{parts.scheme}://{parts.netloc} cannot be reached: {_root(exc)};"
+            f" {REMEDIES[UnreachableSource]}"
+        )
+
+
+def _has_no_connection(exc: Exception, host: str | None) -> bool:
+    """Return whether an error says that there is no connection to a host."""
+    from requests import exceptions
+    from urllib3.exceptions import NewConnectionError
+
+    request = getattr(exc, "request", None)
+    if request is None or urlsplit(request.url).hostname != host:
+        return False  # such as where a redirect leads
+    kinds = (
+        NewConnectionError,
+        exceptions.ConnectTimeout,
+        exceptions.ProxyError,
+        exceptions.SSLError,
+    )
+    return any(isinstance(each, kinds) for each in _causes(exc))
 
 
 def _request(part: Part) -> dict[str, str]:
@@ -117,8 +221,8 @@ def _begin(part: Part, status: int, headers: Mapping[str, str]) -> None:
         raise part.failure(UnreachableSource, f"HTTP {status}")
     if status not in (WHOLE, PARTIAL):
         raise part.failure(NotPublished, f"not there (HTTP {status})")
-    if headers.get("Content-Type", "").lower().startswith("text/html"):
-        raise part.failure(NotAModel, "a web page")
+    if NOT_A_GRAPH.match(headers.get("Content-Type", "")):
+        raise part.failure(NotAModel, "a web page, or text")
     if "Content-Encoding" in headers:
         headers = {}  # nothing in them is about the file as it will be
     start, total = _extent(status, headers)
@@ -148,9 +252,17 @@ def _version(headers: Mapping[str, str]) -> str | None:
     return etag if is_strong else headers.get("Last-Modified")
 
 
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and those that it was raised for, innermost last."""
+    yield exc
+    reason = getattr(exc, "reason", None)  # of urllib3's errors
+    for inner in (exc.__cause__, reason, *exc.args):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+            return
+
+
 def _root(exc: BaseException) -> str:
     """Return the words of the error that others were raised for."""
-    for inner in (exc.__cause__, *exc.args):
-        if isinstance(inner, BaseException):
-            return _root(inner)
-    return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    *_, root = _causes(exc)
+    return getattr(root, "strerror", None) or str(root) or type(root).__name__

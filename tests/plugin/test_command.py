@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import mediafile
 import mutagen
 import pytest
 import soundfile
@@ -104,6 +105,16 @@ def test_files_are_written_as_asked(
     for item, file in zip(library.items(), tags(library)):
         assert item["danceability"] is not None
         assert ("danceability" in file) is written
+
+
+def test_tracks_go_by_what_they_have(library: Beet, track: Path):
+    file = mediafile.MediaFile(track)
+    file.update({"title": "Lonely", "artist": None, "album": None})
+    file.save()
+    library("import", "-As", track)
+    for flag in ("-v", "-p"):
+        said = library("soundtags", "-f", flag, "title:Lonely").stdout
+        assert said.startswith("Lonely")
 
 
 def test_quiet_says_nothing(library: Beet):
@@ -217,6 +228,7 @@ def test_changes_made_outside_are_still_found_by_update(library: Beet):
         ("max_moods", -1, "a whole number of at least 0"),
         ("genre", "yes please", "one of: fill, replace, never"),
         ("file_tags", ["moods"], "one of: mood, soundtags, danceability"),
+        ("file_tags", ["soundtags_undo"], "one of: mood, soundtags, "),
         ("jobs", 0, "'auto' or a whole number of at least 1"),
         ("session_memory", "much", "a size such as 500MB or 2GB"),
         ("models", 3, "'auto' or a list of ids"),
@@ -229,6 +241,7 @@ def test_bad_values_are_named(library: Beet, option, value, allowed):
     line = done.stderr.splitlines()[-1]
     shown = value[0] if isinstance(value, list) else value
     assert f"soundtags.{option}: {shown!r} is not {allowed}" in line
+    assert "soundtags_" not in line.split(" is not ")[1]  # internal fields
     assert "Traceback" not in done.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import mediafile
 import mutagen
@@ -221,11 +222,77 @@ def test_write_off_keeps_to_the_library(beet: Beet, track: Path, autotag: bool):
     assert beet.ls("$danceability") == [f"{item['danceability']:.4f}"]
 
 
-def test_a_bad_configuration_never_stops_an_import(beet: Beet, track: Path):
-    beet.configure(soundtags={"models": ["nonsense"]})
+LARGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("models", ["nonsense"], "no model nonsense"),
+        ("models", [], "[] is not 'auto' or a list of ids"),
+        ("models", "", "'' is not 'auto' or a list of ids"),
+        ("models", {"a": 1}, "is not 'auto' or a list of ids"),
+        ("patches", [[]], "is not 'all' or a whole number from 1"),
+        ("genre", str(LARGE) * 20, "is not one of: fill, replace, never"),
+        ("jobs", LARGE, "is not 'auto' or a whole number from 1 to 1000"),
+        ("session_memory", LARGE, "is not a size such as"),
+        ("store", "a\0b", "is not a path"),
+        ("store", [], "must be a filename"),
+        ("thresholds", {"a": {}}, "is not a number from 0"),
+        ("thresholds", None, "None is not a mapping"),
+        ("cluster_paths", "x", "'x' is not a mapping"),
+        ("genre_sources", [None], "must be a list of strings"),
+        ("auto", "perhaps", "is not yes or no; nothing is analysed on import"),
+    ],
+)
+def test_a_bad_configuration_never_stops_an_import(
+    beet: Beet, track: Path, option: str, value: Any, reason: str
+):
+    cluster = {"cluster": "tcp://127.0.0.1:1"} if "cluster" in option else {}
+    beet.configure(soundtags={**cluster, option: value})
     done = beet("import", "-A", track.parent)
-    assert "importing without analysis: no model nonsense" in done.stderr
+    (line,) = [each for each in done.stderr.splitlines() if ": " in each]
+    assert reason in line
+    (item,) = beet.items()
+    assert Path(item["path"]).is_relative_to(beet.folder / "music")
+    assert Path(item["path"]).is_file()
+
+
+def test_what_is_said_at_the_start_is_not_said_again(beet: Beet, track: Path):
+    beet.configure(soundtags={"file_tags": ["nonsense"]})
+    done = beet("import", "-A", track.parent)
+    assert done.stderr.count("nonsense") == 1
+    assert done.stderr.count("importing without analysis") == 1
     assert len(beet.items()) == 1
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "beetsplug.soundtags.tagger:make_tagger",
+        "beetsplug.soundtags.tagger:Tagger:is_stale",
+        "beetsplug.soundtags.tagger:Tagger:analyse",
+        "beetsplug.soundtags.tagger:Tagger:apply",
+        "beetsplug.soundtags.tagger:Tagger:update_album",
+        "beetsplug.soundtags.safe_write:write_item",
+    ],
+)
+def test_no_mistake_of_ours_stops_an_import(
+    beet: Beet, track: Path, tmp_path: Path, what: str
+):
+    beet.configure(
+        plugins=["soundtags", "broken"],
+        pluginpath=[str(PLUGINS)],
+        broken={"what": what},
+    )
+    write_track(track.parent / "other.flac", "Other", 1)
+    done = beet("import", "-A", track.parent)
+    assert "unexpected ZeroDivisionError: made to fail" in done.stderr
+    assert "Traceback" not in done.stderr
+    for item in beet.items():
+        assert Path(item["path"]).is_relative_to(beet.folder / "music")
+        assert Path(item["path"]).is_file()
+    assert len(beet.items()) == 2
 
 
 def test_what_is_up_to_date_is_not_analysed_again(beet: Beet, track: Path):

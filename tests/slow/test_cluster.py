@@ -26,11 +26,14 @@ import soundfile
 from mediafile import MediaFile
 from support.audio import noise, write_track
 from support.beet import Beet
+from support.listeners import STRANGE
 from support.paths import ROOT, SUPPORT
 
 from soundtags import errors
 from soundtags.inference.dask import client as module
 from soundtags.inference.dask import worker_pool
+from soundtags.inference.dask.answers import encode, read_reply
+from soundtags.inference.dask.messages import Failed, Reply
 from soundtags.inference.dask.paths import PathMapping
 from soundtags.models.plan import make_plan
 from soundtags.models.settings import Settings
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 distributed = pytest.importorskip("distributed")
+dask_config = pytest.importorskip("dask.config")
 
 pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(
@@ -55,6 +59,7 @@ ENOUGH = 120  # seconds for anything that is to happen
 PLAIN = ["a", "b", "c", "d"]
 SLOW = [f"slow {number:02}" for number in range(40)]
 TROUBLE = ["bad", "bug", "crash", "hang"]
+STRANGERS = [f"strange {name}" for name in STRANGE]
 ONE, TWO, FOUR = "title::^a$", "title::^[ab]$", "title::^[a-d]$"
 TEN_SLOW, ALL_SLOW = "title::^slow.0", "title::^slow"
 NOT_SLOW = "title::^[^s]"
@@ -229,7 +234,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     source = tmp_path_factory.mktemp("in")
     for seed, title in enumerate(PLAIN):
         write_track(source / f"{title}.flac", title, seed)
-    for title in [*SLOW, *TROUBLE]:  # which nobody reads
+    for title in [*SLOW, *TROUBLE, *STRANGERS]:  # which nobody reads
         path = source / f"{title}.flac"
         soundfile.write(path, noise(0.1, 8000), 8000)
         file = MediaFile(path)
@@ -571,3 +576,84 @@ def test_a_broken_model_is_left_out(library, listening):
     assert "2 tagged" in done.stdout
     assert "left out: " in done.stderr
     assert "broken.pb" in done.stderr
+
+
+def test_strange_answers_cost_their_track_alone(library, cluster):
+    use(library, cluster)
+    done = library("soundtags", "title::^strange|^[ab]$")
+    assert f"2 tagged, 0 already up to date, {len(STRANGE)} failed" in (
+        done.stdout
+    )
+    assert tagged(library) == ["a", "b"]
+    lines = done.stderr.splitlines()
+    for title in STRANGERS:
+        (line,) = [each for each in lines if f"/{title}.flac: " in each]
+        assert "a worker gave" in line
+    assert len(lines) == len(STRANGE)
+
+
+def test_a_worker_that_always_asks_for_models_is_left(library, deserted):
+    use(library, deserted)
+    with deserted.worker(MAKES_UP, ASKS_FOREVER="yes"):
+        said = complaints(library, FOUR)
+        assert "asks for models that it has been sent" in said
+        assert said.count("\n") == 2  # that, and that there is no other
+        with deserted.worker(MAKES_UP):
+            assert "4 tagged" in library("soundtags", FOUR).stdout
+
+
+def test_connections_can_be_encrypted(library, tmp_path, monkeypatch):
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl here to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
+        + ["-days", "2", "-subj", "/CN=soundtags"]
+        + ["-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    settings = {
+        "default-scheme": "tls",
+        "require-encryption": True,
+        "tls.ca-file": str(certificate),
+    }
+    for role in ("scheduler", "worker", "client"):
+        settings[f"tls.{role}.cert"] = str(certificate)
+        settings[f"tls.{role}.key"] = str(key)
+    settings = {f"distributed.comm.{n}": settings[n] for n in settings}
+    environment = {
+        f"DASK_{name}".replace(".", "__").replace("-", "_").upper(): str(value)
+        for name, value in settings.items()
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    # This process has read Dask's configuration already.
+    with dask_config.set(settings), dask(tmp_path) as made:
+        assert made.address.startswith("tls://")
+        made.begin(UNATTENDED, MAKES_UP)
+        use(library, made)
+        assert "1 tagged" in library("soundtags", ONE).stdout
+        # Who has no certificate is not let in.
+        for name in environment:
+            monkeypatch.delenv(name)
+        said = complaints(library, TWO)
+        assert "no scheduler answers at tls://" in said
+        assert said.count("\n") == 1
+
+
+def test_what_goes_wrong_on_a_worker_is_told_as_here():
+    made = make_plan(["msd-musicnn-1"], Path("nowhere"), Settings(), print)
+    for each in vars(errors).values():
+        if isinstance(each, type) and issubclass(each, errors.SoundtagsError):
+            broken = {"msd-musicnn-1": errors.UnusableModel("y")}
+            error = each(broken if each is errors.BrokenModels else "y")
+            sent = encode(Reply("tcp://worker", Failed(error)))
+            reply = read_reply("finished", sent, made, 1)
+            assert reply.worker == "tcp://worker"
+            assert type(reply.outcome.error) is each
+            assert str(reply.outcome.error) == "y"
+            assert vars(reply.outcome.error).keys() == vars(error).keys() or (
+                isinstance(error, errors.UnexpectedFailure)
+            )

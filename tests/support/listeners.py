@@ -5,8 +5,11 @@ Dask preloads this into its workers.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import os
+import pickle
 import signal
 import time
 
@@ -14,8 +17,79 @@ import numpy as np
 
 from soundtags.errors import UnreadableAudio
 from soundtags.inference.dask import worker
+from soundtags.inference.dask.messages import (
+    GraphFile,
+    MissingGraphs,
+    plan_models,
+)
 from soundtags.inference.pipeline import TrackResult
 from soundtags.inference.pooling import TrackPredictions
+
+
+class Unreadable:
+    """What cannot be unpickled."""
+
+    def __reduce__(self):
+        return (divmod, (1, 0))
+
+
+def floats(*values):
+    return base64.b64encode(np.array(values, "<f4").tobytes()).decode()
+
+
+def with_activations(answer, values):
+    for result in answer["predicted"]:
+        result["activations"] = dict.fromkeys(result["activations"], values)
+    return answer
+
+
+# What a worker may answer that cannot be used, by the name of a file. Each
+# takes a good answer apart.
+STRANGE = {
+    "number": lambda _: 5,
+    "object": lambda _: Unreadable(),
+    "none": lambda _: None,
+    "garbage": lambda _: b"\xff garbage",
+    "list": lambda answer: [answer],
+    "anonymous": lambda answer: {**answer, "worker": None},
+    "empty": lambda answer: {"worker": answer["worker"]},
+    "few": lambda answer: {**answer, "predicted": []},
+    "many": lambda answer: {**answer, "predicted": answer["predicted"] * 2},
+    "texts": lambda answer: {**answer, "predicted": ["text"]},
+    "shape": lambda answer: with_activations(answer, floats(0.5, 0.5)),
+    "nan": lambda answer: with_activations(answer, floats(*[np.nan] * 50)),
+    "infinite": lambda answer: with_activations(answer, floats(*[np.inf] * 50)),
+    "fault": lambda answer: {
+        "worker": answer["worker"],
+        "failed": {"kind": "BrokenModels", "faults": {"x": "y"}, "text": ""},
+    },
+    "kind": lambda answer: {
+        "worker": answer["worker"],
+        "failed": {"kind": "SystemExit", "text": ""},
+    },
+    "foreign": lambda answer: {
+        "worker": answer["worker"],
+        "missing": [["x.pb", "0" * 64]],
+    },
+}
+
+
+def answer(version, payload, good=worker.answer):
+    """Answer a request, or strangely if a file's name says so."""
+    answered = good(version, payload)
+    files = getattr(pickle.loads(payload), "files", ())
+    for name, change in STRANGE.items():
+        if any(f"strange {name}." in file.path for file in files):
+            strange = change(json.loads(answered))
+            is_data = isinstance(strange, (dict, list))
+            return json.dumps(strange).encode() if is_data else strange
+    return answered
+
+
+def ask_forever(request):
+    """Ask for the graphs of every plan, whatever comes."""
+    models = plan_models(request.plan)
+    return MissingGraphs([GraphFile.of(model) for model in models])
 
 
 def predict_files(files, plan, memory, reader):
@@ -45,6 +119,11 @@ def predict(key, file, plan):
     return TrackResult(key, TrackPredictions(inputs, 4.0, 0.5, models, {}))
 
 
-worker.TIMEOUT = 2.0
-worker.POLL_INTERVAL = 0.1
-worker.predict_files = predict_files
+def dask_setup(_worker):
+    """Called by Dask in each worker."""
+    if "ASKS_FOREVER" in os.environ:
+        worker._predict = ask_forever
+    worker.answer = answer
+    worker.TIMEOUT = 2.0
+    worker.POLL_INTERVAL = 0.1
+    worker.predict_files = predict_files

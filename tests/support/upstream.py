@@ -32,6 +32,8 @@ class Page:
         Bytes that are sent at a time, and seconds before each.
     stalls
         Whether nothing comes after the headers, until the server closes.
+    drips
+        Whether there are ever more headers, one per pause.
     """
 
     body: bytes = b""
@@ -42,6 +44,7 @@ class Page:
     piece: int = 1 << 20
     pause: float = 0
     stalls: bool = False
+    drips: bool = False
 
 
 @dataclass
@@ -126,6 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**headers, **page.headers}.items():
             if value is not None:
                 self.send_header(name, value)
+        while page.drips and not self.upstream.closing.wait(page.pause):
+            self.flush_headers()
+            self.send_header("Drip", "x")
         self.end_headers()
         if page.stalls:
             self.upstream.closing.wait()

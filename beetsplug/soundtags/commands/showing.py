@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from soundtags.labelling.interpret import Interpretation
 
+SEPARATOR = " - "  # in beets' own format
 EXPLAINED = 5  # classes of each model
 
 
@@ -31,12 +32,13 @@ def show_changes(item: Item) -> None:
     """Print an item, and what is new of it since it was stored."""
     old = item.get_fresh_from_db()
     names = {*old.keys(with_album=False), *item.keys(with_album=False)}
-    ui.show_model_changes(item, old, names - {*HIDDEN}, always=True)
+    ui.print_(item_name(old))
+    ui.show_model_changes(item, old, names - {*HIDDEN}, print_obj=False)
 
 
 def explain(item: Item, analysis: Interpretation) -> None:
     """Print what each model said of an item, a line each."""
-    say(f"{_name(item)}:")
+    say(f"{item_name(item)}:")
     for source, means in analysis.model_means.items():
         say(f"  {source}: {_listed(means)}")
     for target, strengths in analysis.estimates.items():
@@ -48,8 +50,11 @@ def _listed(means: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {means[name]:.4f}" for name in names[:EXPLAINED])
 
 
-def _name(item: Item) -> str:
-    return str(item) if item.title else displayable_path(item.path)
+def item_name(item: Item) -> str:
+    """Return an item as the user has it shown, without what it lacks."""
+    if not item.title:
+        return str(displayable_path(item.path))
+    return SEPARATOR.join(filter(str.strip, str(item).split(SEPARATOR)))
 
 
 def describe(item: Item) -> str:
@@ -62,7 +67,7 @@ def describe(item: Item) -> str:
     danceability = own_value(item, "danceability")
     if danceability is not None:
         found.append(f"danceability {danceability:.2f}")
-    return f"{_name(item)}: {' | '.join(part for part in found if part)}"
+    return f"{item_name(item)}: {' | '.join(part for part in found if part)}"
 
 
 def tracks(count: int) -> str:

@@ -15,7 +15,7 @@ from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.commands.showing import say, tracks
-from soundtags.atomic import appearing
+from soundtags.atomic import writing
 from soundtags.errors import UnreadableAudio
 from soundtags.inference.engine import file_predictor
 from soundtags.inference.layers import find_layer
@@ -46,28 +46,23 @@ def run(
     """
     if not opts.output:
         raise UserError("name the file to write: -o FILE")
-    try:
-        layer = find_layer(
-            opts.model, opts.layer, configuration.model_dir(config)
+    layer = find_layer(opts.model, opts.layer, configuration.model_dir(config))
+    with (
+        silence_stderr(log, beets_config["verbose"].get(int) < 2),
+        file_predictor(
+            configuration.jobs(config), configuration.session_memory(config)
+        ) as predictor,
+    ):
+        values_of = partial(
+            layer.values,
+            settings=configuration.settings(config),
+            predictor=predictor,
         )
         candidate = Candidate(layer.model, (layer.node,), layer.backbone)
         verdicts = configuration.verdicts(config, log)
         for fault in verdicts.judge([candidate]).values():
             raise fault
-        with (
-            silence_stderr(log, beets_config["verbose"].get(int) < 2),
-            file_predictor(
-                configuration.jobs(config), configuration.session_memory(config)
-            ) as predictor,
-        ):
-            values_of = partial(
-                layer.values,
-                settings=configuration.settings(config),
-                predictor=predictor,
-            )
-            done = export(lib.items(query), values_of, opts, log)
-    except OSError as exc:
-        raise UserError(f"{opts.output}: {exc.strerror}") from exc
+        done = export(lib.items(query), values_of, opts, log)
     say(f"{tracks(done)}, {layer.model.id} {layer.node}: {opts.output}")
 
 
@@ -81,7 +76,7 @@ def export(items: Any, values_of: LayerValues, opts: Values, log: Any) -> int:
     """
     target = Path(opts.output).expanduser()
     done: list[Item] = []
-    with appearing(target) as part, zipfile.ZipFile(part, "w") as archive:
+    with writing(target) as file, zipfile.ZipFile(file, "w") as archive:
         for item in items:
             try:
                 _add(archive, item, values_of, opts.mean)

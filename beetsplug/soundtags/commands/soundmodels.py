@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
@@ -18,13 +19,25 @@ from beetsplug.soundtags.commands.model_listing import (
     table,
 )
 from beetsplug.soundtags.commands.showing import say
-from soundtags.errors import SoundtagsError, UnknownModel, UnusableModel
+from soundtags.errors import (
+    NoTensorFlow,
+    SoundtagsError,
+    UnknownModel,
+    UnreachableHost,
+    UnusableModel,
+    UnwritableFolder,
+)
 from soundtags.models import catalogue, checksums, installed
 from soundtags.models.download import fetch
+from soundtags.models.folder_lock import locked
+from soundtags.models.source import (
+    check_source,
+    without_password,
+)
 from soundtags.version import PACKAGE, package_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from optparse import Values
     from pathlib import Path
 
@@ -57,10 +70,7 @@ def run(
     command = ModelsCommand(
         configuration.model_dir(config), configuration.source(config), opts, log
     )
-    try:
-        ACTIONS[action](command, names)
-    except OSError as exc:
-        raise UserError(f"{exc.filename}: {exc.strerror}") from exc
+    ACTIONS[action](command, names)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class ModelsCommand:
 
     def list_models(self, names: list[str]) -> None:
         """List models, all or those of some groups."""
-        chosen = _resolved(names)
+        chosen = catalogue.resolve(names)
         entries = [
             facts
             for facts in self._all_facts()
@@ -92,15 +102,15 @@ class ModelsCommand:
         """Say all that is known of some models."""
         facts = {entry["id"]: entry for entry in self._all_facts()}
         for name in _needed(names, "an ID"):
-            for each in [name] if name in facts else _resolved([name]):
+            for each in [name] if name in facts else catalogue.resolve([name]):
                 for key, value in facts[each].items():
                     say(f"{key}: {readable(value)}")
 
     def fetch(self, names: list[str]) -> None:
         """Fetch models and the backbones that they need."""
-        asked = _resolved(_needed(names, "an ID or GROUP"))
+        asked = catalogue.resolve(_needed(names, "an ID or GROUP"))
         missing = []
-        for model in _with_backbones(asked):
+        for model in catalogue.with_backbones(asked):
             here = self._here(model)
             if here is None:
                 missing.append(model)
@@ -110,22 +120,15 @@ class ModelsCommand:
                 say(f"{model.id}: comes with the package")
             else:
                 say(f"{model.id}: is here already")
-        failed = 0
         if any(model.licence != "ISC" for model in missing):
             ui.print_(LICENCE)
-        for model in missing:
-            try:
-                self._fetch(model)
-            except SoundtagsError as exc:
-                failed += 1
-                self.log.error("{}: {}", model.id, exc)
-        if failed:
+        if failed := self._fetch_all(missing):
             raise UserError(f"{failed} of {len(missing)} models not fetched")
 
     def verify(self, names: list[str]) -> None:
         """Compare what is in the model folder with the known digests."""
         recorded = checksums.recorded(self.folder)
-        known = _known_digests()
+        known = catalogue.known_digests()
         changed = 0
         graphs = self._chosen(names)
         if not graphs:
@@ -163,13 +166,42 @@ class ModelsCommand:
     def remove(self, names: list[str]) -> None:
         """Delete models from the model folder."""
         for graph in [self._own(name) for name in _needed(names, "an ID")]:
-            checksums.forget(self.folder, [graph.name])
-            for path in (graph, graph.with_suffix(".json")):
-                path.unlink(missing_ok=True)
+            with locked(self.folder, self._say_waiting):
+                checksums.forget(self.folder, [graph.name])
+                for path in (graph, graph.with_suffix(".json")):
+                    path.unlink(missing_ok=True)
             say(f"{graph.stem}: removed")
         self._warn_of_orphans()
 
+    def _fetch_all(self, models: Sequence[Published]) -> int:
+        """Fetch models; return how many could not be.
+
+        Raises
+        ------
+        SoundtagsError
+            If no model can be fetched at all.
+        """
+        if models:
+            check_source(self.source, self.opts.insecure)
+        failed = 0
+        for model in models:
+            try:
+                with locked(self.folder, self._say_waiting):
+                    self._fetch(model)
+            except (UnreachableHost, UnwritableFolder):
+                raise  # it would be the same with all others
+            except SoundtagsError as exc:
+                failed += 1
+                self.log.error("{}: {}", model.id, exc)
+        return failed
+
+    def _say_waiting(self) -> None:
+        ui.print_("waiting for another program that changes the model folder")
+
     def _fetch(self, model: Published) -> None:
+        if self._here(model):  # thanks to that other program
+            ui.print_(f"{model.id}: is here already")
+            return
         with progress_bar(model.id) as report:
             fetched = fetch(
                 model.files,
@@ -177,6 +209,7 @@ class ModelsCommand:
                 self.source,
                 insecure=self.opts.insecure,
                 report=report,
+                examine=partial(_examine, metadata=model.metadata),
             )
         digest = "digest verified" if fetched.known else "digest recorded"
         name = model.id
@@ -248,7 +281,7 @@ class ModelsCommand:
         }
 
     def _url(self, path: str) -> str:
-        return f"{self.source.rstrip('/')}/{path}"
+        return f"{without_password(self.source).rstrip('/')}/{path}"
 
     def _warn_of_orphans(self) -> None:
         here = installed.graphs(self.folder)
@@ -282,47 +315,25 @@ def _metadata_facts(target: str | None, metadata: Metadata) -> dict[str, Any]:
     }
 
 
+def _examine(graph: Path, metadata: Metadata) -> None:
+    """Check that a file is the graph of a model.
+
+    Raises
+    ------
+    UnusableModel
+        If it is not.
+    """
+    from soundtags.inference.graph import read_graph  # loads TensorFlow
+
+    nodes = metadata.predictions, metadata.embedding
+    with suppress(NoTensorFlow):  # graphs are read again before they run
+        read_graph(graph, list(filter(None, nodes)))
+
+
 def _state(graph: Path | None) -> str:
     if graph is None:
         return ""
     return "embedded" if installed.is_embedded(graph) else "installed"
-
-
-def _resolved(names: Iterable[str]) -> list[str]:
-    """Return the ids that names of models and groups stand for."""
-    ids: list[str] = []
-    for name in names:
-        if name in catalogue.names():
-            ids.append(catalogue.names()[name])
-        elif name in catalogue.groups():
-            ids.extend(catalogue.groups()[name])
-        else:
-            raise UnknownModel(
-                f"no model or group {name} in the catalogue; groups are:"
-                f" {', '.join(sorted(catalogue.groups()))}"
-            )
-    return list(dict.fromkeys(ids))
-
-
-def _with_backbones(ids: Iterable[str]) -> list[Published]:
-    """Return models, each after the backbone that it needs."""
-    models = catalogue.published()
-    found: dict[str, Published] = {}
-    for name in ids:
-        backbone = models[name].metadata.backbone
-        for each in filter(None, (backbone, name)):
-            found[each] = models[each]
-    return list(found.values())
-
-
-def _known_digests() -> dict[str, set[str]]:
-    """Return per file name the digests that the catalogue knows."""
-    known: dict[str, set[str]] = defaultdict(set)
-    for model in catalogue.published().values():
-        for file in model.files:
-            if file.sha256:
-                known[file.path.rpartition("/")[2]].add(file.sha256)
-    return known
 
 
 def _needed(names: list[str], what: str) -> list[str]:

@@ -62,35 +62,32 @@ def run(
     if not ids:
         raise UserError("no track matches")
     folder = Path(opts.output).expanduser()
-    try:
-        from soundtags.collection.plots import draw_histograms, draw_track
+    from soundtags.collection.plots import draw_histograms, draw_track
 
-        folder.mkdir(parents=True, exist_ok=True)
-        with (
-            silence_stderr(log, beets_config["verbose"].get(int) < 2),
-            file_predictor(
-                configuration.jobs(config), configuration.session_memory(config)
-            ) as predictor,
-        ):
-            plan = _plan(config, predictor.pool, log)
-            profile = partial(
-                profile_track,
-                plan=plan,
-                layer=find_layer(TAGGER, None, configuration.model_dir(config)),
-                predictor=predictor,
-            )
-            seen: list[Interpretation] = []
-            for item, track in _profiles(lib, ids, profile, log):
-                path = folder / file_name(item)
-                draw_track(path, title(item), track, plan)
-                say(str(path))
-                seen.append(track.analysis)
-        if found := _histograms(seen, plan):
-            path = folder / HISTOGRAMS
-            draw_histograms(path, f"Scores of tracks: {len(seen)}", found)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        silence_stderr(log, beets_config["verbose"].get(int) < 2),
+        file_predictor(
+            configuration.jobs(config), configuration.session_memory(config)
+        ) as predictor,
+    ):
+        plan = _plan(config, predictor.pool, log)
+        profile = partial(
+            profile_track,
+            plan=plan,
+            layer=find_layer(TAGGER, None, configuration.model_dir(config)),
+            predictor=predictor,
+        )
+        seen: list[Interpretation] = []
+        for item, track in _profiles(lib, ids, profile, log):
+            path = folder / file_name(item)
+            draw_track(path, title(item), track, plan)
             say(str(path))
-    except OSError as exc:
-        raise UserError(f"{exc.filename}: {exc.strerror}") from exc
+            seen.append(track.analysis)
+    if found := _histograms(seen, plan):
+        path = folder / HISTOGRAMS
+        draw_histograms(path, f"Scores of tracks: {len(seen)}", found)
+        say(str(path))
     if not seen:
         raise UserError("no track could be drawn")
 

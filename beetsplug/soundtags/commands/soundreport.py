@@ -19,14 +19,14 @@ from beetsplug.soundtags.queries import (
     item_columns,
     matching_ids,
 )
-from soundtags.atomic import appearing
+from soundtags.atomic import writing
 from soundtags.collection.disagreement import find_disagreements
 from soundtags.collection.projection import project
 from soundtags.collection.report.page import Collection, Map, page
 from soundtags.inference.cache import PredictionCache
 from soundtags.labelling.interpret import SILENCE
 from soundtags.labelling.rules import GENRES
-from soundtags.models.catalogue import SCORE
+from soundtags.models.catalogue import SCORE, TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from soundtags.collection.disagreement import Disagreements
+    from soundtags.models.installed import Model
     from soundtags.models.plan import Plan
 
 FACTS = ("title", "artist", "album", GENRES, "length", "path")
@@ -55,12 +56,9 @@ def run(
     if not opts.output:
         raise UserError("name the file to write: -o FILE")
     target = Path(opts.output).expanduser()
-    try:
-        found = _collection(lib, config, log, query)
-        with appearing(target) as part:
-            part.write_text(page(found), encoding="ascii", newline="\n")
-    except OSError as exc:
-        raise UserError(f"{opts.output}: {exc.strerror}") from exc
+    found = _collection(lib, config, log, query)
+    with writing(target) as file:
+        file.write(page(found).encode("ascii"))
     say(f"{tracks(len(found.titles))}: {target}")
 
 
@@ -158,21 +156,31 @@ class CachedPredictions:
     def map(self) -> Map | None:
         """Put tracks where those that sound alike are close.
 
-        By the model with embeddings of most of them.
+        By the auto-tagger with embeddings of most of them; other models have
+        learnt what their few classes sound like.
         """
-        best, embeddings = None, np.zeros((0, 0))
-        for model in self._plan.fed:
-            found = self._aligned(
+        found = {
+            model: self._aligned(
                 self._store.embeddings(self._plan.identity(model))
             )
-            if _known(found).sum() > _known(embeddings).sum():
-                best, embeddings = model.id, found
+            for model in self._plan.fed
+        }
+        counts = {model: _known(rows).sum() for model, rows in found.items()}
+        best = max(
+            (model for model in found if counts[model]),
+            key=lambda model: (self._is_tagger(model), counts[model]),
+            default=None,
+        )
         if best is None:
             return None
-        known = _known(embeddings)
-        places = np.full((len(embeddings), 2), np.nan)
-        places[known], share = project(embeddings[known])
-        return Map(best, places, share)
+        known = _known(found[best])
+        places = np.full((len(known), 2), np.nan)
+        places[known], share = project(found[best][known])
+        return Map(best.id, places, share)
+
+    def _is_tagger(self, model: Model) -> bool:
+        target = self._plan.targets.get(str(model.target))
+        return target is not None and target.kind == TAGS
 
     def disagreements(self) -> Disagreements:
         """Find where models disagree."""

@@ -6,8 +6,9 @@ import csv
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from beets import ui
@@ -19,7 +20,7 @@ from beetsplug.soundtags import configuration
 from beetsplug.soundtags.commands.showing import say, tracks
 from beetsplug.soundtags.fields import INPUT
 from beetsplug.soundtags.queries import field_values, get_items, matching_ids
-from soundtags.atomic import appearing
+from soundtags.atomic import writing
 from soundtags.inference.cache import PredictionCache
 
 if TYPE_CHECKING:
@@ -50,11 +51,8 @@ def run(
     action, *rest = args or ["stats"]
     if action not in ACTIONS:
         raise UserError(f"{action} is not one of: {', '.join(ACTIONS)}")
-    try:
-        with closing(PredictionCache(configuration.store(config))) as store:
-            ACTIONS[action](StoreCommand(store, lib, config, log, opts), rest)
-    except OSError as exc:
-        raise UserError(f"{exc.filename}: {exc.strerror}") from exc
+    with closing(PredictionCache(configuration.store(config))) as store:
+        ACTIONS[action](StoreCommand(store, lib, config, log, opts), rest)
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,9 @@ class StoreCommand:
             for name in model.metadata.classes
         ]
         ids = matching_ids(self.lib, query)
-        with appearing(target) as part:
+        with writing(target) as file:
             rows = self._rows(ids, plan)
-            done = TABLES[target.suffix](part, [*FACTS, *names], rows)
+            done = TABLES[target.suffix](file, [*FACTS, *names], rows)
         say(f"{done} of {tracks(len(ids))}: {target}")
 
     def _rows(self, ids: list[int], plan: Plan) -> Iterator[list[Row]]:
@@ -124,11 +122,13 @@ class StoreCommand:
         return [*facts, path, *np.concatenate(means).tolist()]
 
 
-def write_csv(path: Path, names: list[str], rows: Iterator[list[Row]]) -> int:
+def write_csv(
+    file: BinaryIO, names: list[str], rows: Iterator[list[Row]]
+) -> int:
     """Write a table as CSV; return how many rows it has."""
     count = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+    with TextIOWrapper(file, "utf-8", newline="") as text:
+        writer = csv.writer(text)
         writer.writerow(names)
         for several in rows:
             writer.writerows(several)
@@ -137,7 +137,7 @@ def write_csv(path: Path, names: list[str], rows: Iterator[list[Row]]) -> int:
 
 
 def write_parquet(
-    path: Path, names: list[str], rows: Iterator[list[Row]]
+    file: BinaryIO, names: list[str], rows: Iterator[list[Row]]
 ) -> int:
     """Write a table as Parquet; return how many rows it has."""
     try:
@@ -150,7 +150,7 @@ def write_parquet(
     texts = [(name, arrow.string()) for name in FACTS[1:]]
     schema = arrow.schema([(FACTS[0], arrow.int64()), *texts, *numbers])
     count = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(file, schema) as writer:
         for several in rows:
             columns = list(zip(*several)) or [()] * len(names)
             writer.write_table(

@@ -22,6 +22,7 @@ from beetsplug.soundtags.commands.showing import (
     tracks,
 )
 from beetsplug.soundtags.commands.work import Work
+from beetsplug.soundtags.configuration import MANY_JOBS
 from beetsplug.soundtags.fields import PLAN
 from beetsplug.soundtags.inheritance import restore_genres
 from beetsplug.soundtags.queries import (
@@ -74,8 +75,8 @@ def run(
     if opts.undo:
         undo.run(lib, log, opts, query)
         return
-    if opts.jobs is not None and opts.jobs < 1:
-        raise UserError(f"--jobs: {opts.jobs} is not 1 or more")
+    if opts.jobs is not None and not 1 <= opts.jobs <= MANY_JOBS:
+        raise UserError(f"--jobs: {opts.jobs} is not from 1 to {MANY_JOBS}")
     tagger = make_tagger(
         config, log, opts.models, opts.jobs, opts.force, opts.cluster
     )

@@ -94,7 +94,7 @@ class Cluster:
                 timeout=CONNECT_TIMEOUT,
                 set_as_default=False,
             )
-        except (OSError, ValueError, RuntimeError) as exc:
+        except Exception as exc:  # Dask has many, such as for certificates
             raise UnreachableCluster(
                 f"no scheduler answers at {self._address}: {first_line(exc)}"
             ) from exc
@@ -123,7 +123,7 @@ def _import_distributed(logger: logging.Logger) -> Any:
         ) from exc
     if not logger.isEnabledFor(logging.DEBUG):
         for name in LOGGERS:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     # Tasks are meant to be large where models or files are sent.
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
     return distributed

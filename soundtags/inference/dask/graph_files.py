@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundtags.atomic import writing
 from soundtags.errors import WrongDigest
 from soundtags.models.catalogue import data_folder
 from soundtags.models.checksums import file_sha256
@@ -56,17 +56,12 @@ def store_graph(graph: GraphFile, content: bytes) -> None:
     WrongDigest
         If the content has another digest.
     """
+    if hashlib.sha256(content).hexdigest() != graph.sha256:
+        raise WrongDigest(f"{graph.name}: has changed during the run")
     folder = _cache_folder(graph)
     folder.mkdir(parents=True, exist_ok=True)
-    # Several workers may share the folder and receive the same graph.
-    part = folder / f"{os.getpid()}-{threading.get_ident()}.part"
-    try:
-        part.write_bytes(content)
-        if file_sha256(part) != graph.sha256:
-            raise WrongDigest(f"{graph.name}: has changed during the run")
-        part.replace(folder / graph.name)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(folder / graph.name) as file:
+        file.write(content)
 
 
 def _cache_folder(graph: GraphFile) -> Path:

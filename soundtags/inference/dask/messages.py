@@ -1,8 +1,8 @@
 """What the client and the workers of a cluster send each other.
 
 A worker unpickles requests only if it has the client's version of this package,
-so their classes may change at any time. :class:`Reply` and :class:`Failed` come
-from workers with other versions, too: their pickles must remain readable.
+so their classes may change at any time. Answers are not pickled: see
+:mod:`soundtags.inference.dask.answers`.
 """
 
 from __future__ import annotations

@@ -32,11 +32,14 @@ class Batch(Generic[T]):
         How many attempts at them have failed.
     avoid : frozenset of str
         Addresses of the workers that failed.
+    returns : int
+        How many times workers have given them back, for whatever reason.
     """
 
     tracks: tuple[tuple[T, bytes | str], ...]
     attempts: int = 0
     avoid: frozenset[str] = frozenset()
+    returns: int = 0
 
 
 def _costs() -> dict[type[SoundtagsError], int]:
@@ -57,12 +60,16 @@ class RetryPolicy:
     ----------
     max_attempts : int
         Failed attempts after which an error is final.
+    max_returns : int
+        How many times a batch may be given back without an attempt, as by
+        workers that lack models.
     costs : mapping of error type to int
         Errors that may be the worker's fault, and the number of attempts that
         each counts as. All others are final at once.
     """
 
     max_attempts: int = 3
+    max_returns: int = 20
     costs: Mapping[type[SoundtagsError], int] = field(default_factory=_costs)
 
     def retry(
@@ -91,3 +98,9 @@ class RetryPolicy:
             return None
         avoid = batch.avoid | {worker} if worker else batch.avoid
         return replace(batch, attempts=attempts, avoid=avoid)
+
+    def give_back(self, batch: Batch[T]) -> Batch[T] | None:
+        """Return a batch that no worker has tried; None if that is no use."""
+        if batch.returns == self.max_returns:
+            return None
+        return replace(batch, returns=batch.returns + 1)

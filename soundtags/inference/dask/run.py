@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import pickle
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from soundtags.audio.features import features
 from soundtags.audio.patches import FRONT_ENDS
 from soundtags.errors import (
     BrokenModels,
-    CrashedWorker,
     LostCluster,
     SoundtagsError,
     UnexpectedFailure,
@@ -22,11 +20,12 @@ from soundtags.errors import (
     UnsharedFile,
     WrongDigest,
     capture_errors,
-    first_line,
 )
+from soundtags.inference.dask.answers import read_reply
 from soundtags.inference.dask.messages import (
     Failed,
     GraphFile,
+    GraphsStored,
     Lost,
     MissingGraphs,
     Predicted,
@@ -37,11 +36,11 @@ from soundtags.inference.dask.messages import (
     portable_plan,
 )
 from soundtags.inference.dask.retries import Batch, RetryPolicy
+from soundtags.inference.dask.tasks import Tasks
 from soundtags.inference.dask.worker_pool import WorkerPool
 from soundtags.inference.pipeline import GROUP_SIZE, TrackResult
 from soundtags.inference.predict import graph_specs
 from soundtags.inference.sessions import SessionPool
-from soundtags.version import PACKAGE, package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,15 +53,8 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 
 PREFETCH = 2  # tasks under way per thread of a worker
+MAX_TRANSFERS = 3  # of graphs to one worker
 POLL_INTERVAL = 1.0  # seconds to wait for replies before workers are checked
-
-# What a task evaluates. A function of this package would have to be unpickled,
-# also by the scheduler, which need not have the package; and a worker without
-# it could not report that.
-CALL = (
-    "__import__('soundtags.inference.dask.worker', fromlist=['answer'])"
-    ".answer(version, payload)"
-)
 
 
 class Run(Generic[K]):
@@ -90,8 +82,6 @@ class Run(Generic[K]):
         session_memory: int,
         logger: Logger,
     ) -> None:
-        from distributed import as_completed
-
         self._client = client
         self._mapping = mapping
         self._plan = plan
@@ -100,15 +90,14 @@ class Run(Generic[K]):
         self._batch_size = _tracks_per_batch(plan, session_memory)
         self._retry_policy = RetryPolicy()
         self._workers = WorkerPool(client, logger)
-        self._completed = as_completed(
-            loop=client.loop, with_results=True, raise_errors=False
-        )
+        self._tasks = Tasks(client)
         # What is under way, by future: batches at any worker, and transfers of
         # graphs to the worker with that address.
         self._batches: dict[Any, Batch[K]] = {}
         self._transfers: dict[Any, str] = {}
         # Of these, the futures that only some workers may run.
         self._restricted: dict[Any, list[str]] = {}
+        self._sent: Counter[str] = Counter()  # transfers, by address
         self._retries: deque[Batch[K]] = deque()
         # Batches that wait for a transfer, by the address of the worker.
         self._waiting: defaultdict[str, list[Batch[K]]] = defaultdict(list)
@@ -124,7 +113,7 @@ class Run(Generic[K]):
                 if not self._batches and not self._transfers:
                     return
                 for future, value in self._wait():
-                    yield from self._receive(future, _reply(future, value))
+                    yield from self._receive(future, self._reply(future, value))
         finally:
             with suppress(Exception):  # the cluster may have gone
                 self._client.cancel([*self._batches, *self._transfers])
@@ -171,33 +160,22 @@ class Run(Generic[K]):
         self._transfers[future] = address
 
     def _submit(self, request: Request, workers: list[str] | None) -> Any:
-        payload = pickle.dumps(request)
-        future = self._client.submit(
-            eval,
-            CALL,
-            {"version": package_version(), "payload": payload},
-            pure=False,
-            workers=workers,
-        )
+        future = self._tasks.submit(request, workers)
         if workers:
             self._restricted[future] = workers
-        self._completed.add(future)
         return future
 
     def _wait(self) -> list[tuple[Any, Any]]:
         """Wait for tasks to finish: return their futures and values."""
         while True:
-            with self._completed.thread_condition:
-                if not self._completed.has_ready():
-                    self._completed.thread_condition.wait(POLL_INTERVAL)
+            finished = self._tasks.next_finished(POLL_INTERVAL)
             if self._client.status != "running":
                 raise LostCluster(
                     "lost the cluster's scheduler; finished tracks are stored,"
                     " so run the command again to continue"
                 )
-            finished = self._completed.next_batch(block=False)
             if finished:
-                return cast("list[tuple[Any, Any]]", finished)
+                return finished
             self._workers.refresh()
             self._cancel_orphans()
 
@@ -206,6 +184,17 @@ class Run(Generic[K]):
         for future, workers in self._restricted.items():
             if self._workers.have_left(workers):
                 future.cancel()
+
+    def _reply(self, future: Any, value: Any) -> Reply:
+        """Return the reply to a request, or what became of its task."""
+        batch = self._batches.get(future)
+        count = len(batch.tracks) if batch else 0
+        reply = read_reply(future.status, value, self._portable_plan, count)
+        if reply.worker is None and future.status == "finished":
+            with suppress(OSError, RuntimeError):  # the cluster may have gone
+                holders = self._client.who_has([future]).values()
+                return replace(reply, worker=next(chain(*holders), None))
+        return reply
 
     def _receive(self, future: Any, reply: Reply) -> Iterator[TrackResult[K]]:
         self._restricted.pop(future, None)
@@ -216,8 +205,8 @@ class Run(Generic[K]):
                 self._workers.exclude(address, reason)
         if future in self._transfers:
             # Whatever came of it, the worker will say what it lacks.
-            address = self._transfers.pop(future)
-            self._retries.extend(self._waiting.pop(address))
+            for batch in self._waiting.pop(self._transfers.pop(future)):
+                yield from self._give_back(batch)
         else:
             yield from self._receive_batch(self._batches.pop(future), reply)
 
@@ -229,35 +218,67 @@ class Run(Generic[K]):
             case Predicted(results):
                 for result in results:
                     yield from self._settle(batch, worker, result)
-            case MissingGraphs(graphs):
+            case MissingGraphs(graphs) if self._may_have_graphs(str(worker)):
                 self._wait_for_graphs(batch, str(worker), graphs)
-            case Lost():
-                self._retries.append(batch)
+            case MissingGraphs() | Lost():
+                yield from self._give_back(batch)
             case Failed(UnfitWorker() as error):
-                self._retry_elsewhere(batch, worker, error)
+                yield from self._retry_elsewhere(batch, worker, error)
             case Failed(error):
-                for index in range(len(batch.tracks)):
-                    result = TrackResult(index, error=error)
-                    yield from self._settle(batch, worker, result)
+                yield from self._fail(batch, worker, error)
+            case GraphsStored():
+                error = UnexpectedFailure("a worker gave no results")
+                yield from self._fail(batch, worker, error)
+
+    def _may_have_graphs(self, address: str) -> bool:
+        """Return whether to send a worker graphs; if not, exclude it."""
+        if address in self._waiting or self._sent[address] < MAX_TRANSFERS:
+            return True
+        self._workers.exclude(
+            address,
+            UnfitWorker(
+                f"worker {address}: asks for models that it has been sent"
+            ),
+        )
+        return False
 
     def _wait_for_graphs(
         self, batch: Batch[K], address: str, graphs: Iterable[GraphFile]
     ) -> None:
         """Put a batch aside until its worker, or another, can run it."""
         if address not in self._waiting:
+            self._sent[address] += 1
             self._send_graphs(address, graphs)
         self._waiting[address].append(batch)
 
     def _retry_elsewhere(
         self, batch: Batch[K], worker: str | None, error: UnfitWorker
-    ) -> None:
+    ) -> Iterator[TrackResult[K]]:
         """Retry a batch: at no cost if its worker is known, and so excluded."""
-        again: Batch[K] | None = batch
-        if worker is None:
-            again = self._retry_policy.retry(batch, error, worker)
+        if worker is not None:
+            yield from self._give_back(batch)
+            return
+        again = self._retry_policy.retry(batch, error, worker)
         if again is None:
             raise error
         self._retries.append(again)
+
+    def _give_back(self, batch: Batch[K]) -> Iterator[TrackResult[K]]:
+        """Retry a batch that no worker has tried, unless that has no end."""
+        again = self._retry_policy.give_back(batch)
+        if again:
+            self._retries.append(again)
+        else:
+            error = UnexpectedFailure("workers gave it back again and again")
+            yield from (TrackResult(k, error=error) for k, _ in batch.tracks)
+
+    def _fail(
+        self, batch: Batch[K], worker: str | None, error: SoundtagsError
+    ) -> Iterator[TrackResult[K]]:
+        """Settle all tracks of a batch with one error."""
+        for index in range(len(batch.tracks)):
+            result = TrackResult(index, error=error)
+            yield from self._settle(batch, worker, result)
 
     def _settle(
         self, batch: Batch[K], worker: str | None, result: TrackResult[int]
@@ -281,32 +302,6 @@ class Run(Generic[K]):
             lambda: next(features(path, self._plan.feature_spec))
         )
         return read if isinstance(read, SoundtagsError) else None
-
-
-def _reply(future: Any, value: Any) -> Reply:
-    """Return the reply to a request, or what became of its task."""
-    from distributed import KilledWorker
-
-    if future.status == "finished":
-        return cast("Reply", value)
-    if future.status != "error":  # cancelled, or lost
-        return Reply(None, Lost())
-    _, exc, _ = value
-    return Reply(None, Failed(_task_error(exc, KilledWorker)))
-
-
-def _task_error(
-    exc: BaseException, killed_worker: type[BaseException]
-) -> SoundtagsError:
-    """Return the error for a task that ended without a reply."""
-    if isinstance(exc, killed_worker):
-        return CrashedWorker("workers of the cluster crashed on it")
-    if isinstance(exc, ImportError):
-        return UnfitWorker(
-            f"a worker cannot load the plugin: {first_line(exc)}; install on"
-            f" every worker: {PACKAGE}[cluster]=={package_version()}"
-        )
-    return UnexpectedFailure(f"a worker failed: {first_line(exc)}")
 
 
 def _tracks_per_batch(plan: Plan, session_memory: int) -> int:

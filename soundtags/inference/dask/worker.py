@@ -23,6 +23,7 @@ from soundtags.errors import (
     UnsharedFile,
     capture_errors,
 )
+from soundtags.inference.dask.answers import encode
 from soundtags.inference.dask.graph_files import find_graph, store_graph
 from soundtags.inference.dask.messages import (
     Failed,
@@ -52,7 +53,7 @@ TIMEOUT = 300.0  # seconds without progress after which a decoder is given up
 POLL_INTERVAL = 1.0  # seconds between checks for progress
 
 
-def answer(version: str, payload: bytes) -> Reply:
+def answer(version: str, payload: bytes) -> bytes:
     """Answer a request.
 
     Parameters
@@ -64,29 +65,29 @@ def answer(version: str, payload: bytes) -> Reply:
 
     Returns
     -------
-    Reply
-        The address of this worker, and the outcome.
+    bytes
+        The address of this worker and the outcome, see
+        :mod:`soundtags.inference.dask.answers`.
     """
     address = _address()
+    return encode(Reply(address, _outcome(address, version, payload)))
+
+
+def _outcome(address: str, version: str, payload: bytes) -> Outcome:
     if version != package_version():
-        return Reply(
-            address,
-            Failed(
-                UnfitWorker(
-                    f"worker {address}: has {PACKAGE} {package_version()}, but"
-                    f" this machine has {version}; install the same version"
-                    " on both"
-                )
-            ),
+        return Failed(
+            UnfitWorker(
+                f"worker {address}: has {PACKAGE} {package_version()}, but"
+                f" this machine has {version}; install the same version on both"
+            )
         )
     match capture_errors(_handle, pickle.loads(payload)):  # noqa: S301
         case (UnfitWorker() | NoTensorFlow()) as error:
-            unfit = UnfitWorker(f"worker {address}: {error}")
-            return Reply(address, Failed(unfit))
+            return Failed(UnfitWorker(f"worker {address}: {error}"))
         case SoundtagsError() as error:
-            return Reply(address, Failed(error))
+            return Failed(error)
         case outcome:
-            return Reply(address, outcome)
+            return outcome
 
 
 def predict_files(

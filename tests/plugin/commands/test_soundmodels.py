@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -167,6 +168,7 @@ def test_fetched_models_are_verified_used_and_removed(
     assert {path.name for path in folder(client).iterdir()} == {
         f"{UNKNOWN}.pb",
         "SHA256SUMS",
+        ".lock",
     }
     assert (folder(client) / f"{UNKNOWN}.pb").read_bytes() == content
     assert UNKNOWN in client("soundmodels", "-i").stdout
@@ -285,11 +287,79 @@ def test_groups_come_with_their_backbones_and_single_failures_are_told(
     assert "msd-musicnn-1" not in asked  # comes with the package
 
 
-def test_no_network_is_one_clear_line(beet: Beet):
-    impatient(beet, source="http://127.0.0.1:9/")
-    done = beet("soundmodels", "fetch", UNKNOWN, status=1)
-    assert "127.0.0.1:9" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("http://127.0.0.1:9/", "http://127.0.0.1:9 cannot be reached"),
+        ("http://models.invalid/", "is not HTTPS"),
+        ("https://[/", "not an address"),
+        ("nowhere", "no such folder"),
+    ],
+)
+def test_what_concerns_all_models_is_said_once(beet: Beet, source, said):
+    impatient(beet, source=source)
+    done = beet("soundmodels", "fetch", "heads", status=1)
+    (line,) = done.stderr.splitlines()
+    assert said in line
+    assert not list(folder(beet).glob("*.pb"))
+
+
+def test_a_folder_that_cannot_be_made_is_said_once(
+    client: Beet, upstream: Upstream
+):
+    folder(client).write_bytes(b"not a folder")
+    done = client("soundmodels", "fetch", "heads", status=1)
+    (line,) = done.stderr.splitlines()
+    assert f"cannot write to {folder(client)}" in line
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("command", ["info", "list", "fetch"])
+def test_passwords_of_sources_are_not_shown(
+    client: Beet, upstream: Upstream, command
+):
+    configure(client, source=upstream.url.replace("//", "//me:secret@"))
+    args = ["--json"] if command == "list" else [UNKNOWN]
+    status = 1 if command == "fetch" else 0
+    done = client("soundmodels", command, *args, status=status)
+    assert "secret" not in done.stdout + done.stderr
+    assert "//***@127.0.0.1" in done.stdout + done.stderr
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\0\1 no graph" + bytes(100), "not a TensorFlow graph"),
+        (b"\x22\x02\x08\x01", "has no node model/Identity"),
+    ],
+)
+def test_what_is_no_graph_is_not_installed(
+    client: Beet, upstream: Upstream, content, reason
+):
+    path = catalogue.published()[UNKNOWN].files[0].path
+    upstream.serve(path, content)
+    done = client("soundmodels", "fetch", UNKNOWN, status=1)
+    assert f"{UNKNOWN}.pb from {upstream.url}{path}: {reason}" in done.stderr
+    assert not list(folder(client).glob("*.pb"))
+
+
+def test_two_that_fetch_one_model_wait_for_each_other(
+    client: Beet, upstream: Upstream, tmp_path: Path
+):
+    model = catalogue.published()[UNKNOWN]
+    content = standin(UNKNOWN, tmp_path / "served.pb").read_bytes()
+    slow = Page(content, piece=len(content) // 20, pause=0.1)
+    upstream.serve(model.files[0].path, slow)
+    with ThreadPoolExecutor(2) as both:
+        runs = [
+            both.submit(client, "soundmodels", "fetch", UNKNOWN)
+            for _ in range(2)
+        ]
+        said = [each.result().stdout for each in runs]
+    assert len(upstream.requests) == 1
+    (waited,) = [each for each in said if "waiting for another" in each]
+    assert f"{UNKNOWN}: is here already" in waited
 
 
 def test_plain_http_only_if_allowed(beet: Beet):

@@ -20,6 +20,7 @@ from beets.library import Item, Library
 from support.audio import copy_into, write_track
 from support.beet import SEPARATOR, Beet
 from support.browser import FRAME, Page, browsing, find_browser
+from support.standins import write_standin
 
 from soundtags.collection.disagreement import RANKS, SCORES, find_disagreements
 from soundtags.collection.projection import project
@@ -247,6 +248,28 @@ def test_without_predictions_there_is_no_map(library: Beet):
     assert data["map"] is None
     assert not any(data["disagreements"]["of"])
     assert len(data["title"]) == 7
+
+
+def test_the_map_is_an_auto_taggers(library: Beet):
+    name = "genre_dortmund-musicnn-msd-2"
+    facts = catalogue.published()[name].metadata
+    folder = library.folder / "soundtags-models"
+    folder.mkdir()
+    write_standin(
+        folder / f"{name}.pb",
+        facts.algorithm,
+        dict(facts.outputs),
+        len(facts.classes),
+        None,
+        facts.input,
+    )
+    more = make_plan(None, folder, Settings(), print)
+    # Also where it comes first, and has heard more.
+    assert more.fed[0].id == name
+    rng = np.random.default_rng(0)
+    for number in range(7):
+        hear(library, more, number, rng.normal(size=200))
+    assert Parsed(report(library)).data["map"]["model"] == "msd-musicnn-1"
 
 
 def test_of_music(beet: Beet, tmp_path: Path):

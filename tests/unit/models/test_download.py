@@ -17,7 +17,8 @@ import pytest
 from support.upstream import Page, Upstream
 
 from soundtags import errors
-from soundtags.models import checksums, partial_file
+from soundtags.errors import UnreachableHost
+from soundtags.models import checksums, folder_lock, partial_file
 from soundtags.models.catalogue import File
 from soundtags.models.download import Fetched, fetch
 from soundtags.models.transfer import BLOCK
@@ -33,6 +34,8 @@ PART = f"{NAME}.part"
 KNOWN = File(PATH, SHA256)
 UNKNOWN = File(PATH)
 
+# How a graph may begin whose first operation takes as many bytes as "<" says.
+GRAPH = b"\n<\n\x11model/Placeholder\x12\x0bPlaceholder" + bytes(40)
 WEB_PAGE = b"\n<!DOCTYPE html><title>Log in to this network</title>"
 ETAG = {"ETag": '"one"'}
 
@@ -77,7 +80,8 @@ def get(
 
 
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.glob("*")}
+    """Return the files in a folder, but for the lock."""
+    return {path.name for path in folder.glob("*")} - {folder_lock.FILE}
 
 
 def check(fetched: Fetched, folder: Path, body: bytes = BODY) -> None:
@@ -91,11 +95,35 @@ def check(fetched: Fetched, folder: Path, body: bytes = BODY) -> None:
 
 
 def check_line(error: pytest.ExceptionInfo[Exception], *said: str) -> None:
+    """One file cannot be had, and what else there is to say."""
+    check_words(error, NAME, *said)
+
+
+def check_words(error: pytest.ExceptionInfo[Exception], *said: str) -> None:
     line = str(error.value)
-    for words in (NAME, *said):
+    for words in said:
         assert words in line
     assert "\n" not in line
     assert "0x" not in line
+
+
+def at_once(*programs: str) -> None:
+    """Run programs in Python at the same time, until all have ended."""
+    running = [
+        subprocess.Popen([sys.executable, "-c", program])
+        for program in programs
+    ]
+    assert [each.wait(60) for each in running] == [0] * len(running)
+
+
+def fetching(upstream: Upstream, folder: Path, path: str) -> str:
+    """Return a program that fetches a file of which nothing is known."""
+    return (
+        "from pathlib import Path\n"
+        "from soundtags.models.catalogue import File\n"
+        "from soundtags.models.download import fetch\n"
+        f"fetch([File({path!r})], Path({str(folder)!r}), {upstream.url!r})\n"
+    )
 
 
 def put(path: Path, body: bytes = BODY) -> Path:
@@ -371,6 +399,13 @@ def test_the_most_telling_failure_is_said(
         Page(BODY, headers={"Content-Type": "text/HTML; charset=utf-8"}),
         Page(b""),
         Page(WEB_PAGE, headers={"Content-Length": None}, piece=1),
+        Page(b"\xef\xbb\xbf" + WEB_PAGE),
+        Page(WEB_PAGE.decode().encode("utf-16")),
+        Page(b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'),
+        Page(b"<head><title>Log in</title></head>" + bytes(9)),
+        Page(b'{"message": "rate limit exceeded"}'),
+        Page(b"version https://git-lfs.github.com/spec/v1\nsize 3200000\n"),
+        Page(BODY, headers={"Content-Type": "application/problem+json"}),
     ],
 )
 @pytest.mark.parametrize("candidate", [KNOWN, UNKNOWN])
@@ -381,6 +416,129 @@ def test_a_web_page_is_no_model(
     with pytest.raises(errors.NotAModel) as error:
         get(upstream, folder, candidate)
     check_line(error, upstream.url + PATH, "a web page", "proxy")
+    assert names(folder) == set()
+
+
+def test_a_graph_may_begin_like_a_web_page(upstream: Upstream, folder: Path):
+    upstream.serve(PATH, GRAPH)
+    check(get(upstream, folder, UNKNOWN), folder, GRAPH)
+
+
+def test_what_is_unknown_is_examined_before_it_gets_its_name(
+    upstream: Upstream, folder: Path
+):
+    def refuse(path: Path) -> None:
+        assert path.read_bytes() == BODY
+        assert not (folder / NAME).exists()
+        raise errors.UnusableModel(f"{path}: not a graph; get another one")
+
+    upstream.serve(PATH, BODY)
+    with pytest.raises(errors.NotAModel) as error:
+        get(upstream, folder, UNKNOWN, examine=refuse)
+    check_line(error, f"{upstream.url}{PATH}: not a graph; see whether")
+    assert names(folder) == set()
+    # What is known has been examined.
+    check(get(upstream, folder, KNOWN, examine=refuse), folder)
+
+
+def test_programs_that_fetch_one_file_do_not_mix_contents(
+    upstream: Upstream, folder: Path
+):
+    bodies = [bytes([n]) * len(BODY) for n in range(4)]
+    slow = [Page(each, piece=BLOCK // 2, pause=0.1) for each in bodies]
+    upstream.serve(PATH, *slow)
+    at_once(*[fetching(upstream, folder, PATH)] * 4)
+    content = (folder / NAME).read_bytes()
+    assert content in bodies
+    assert checksums.recorded(folder) == {
+        NAME: hashlib.sha256(content).hexdigest()
+    }
+    assert names(folder) == {NAME, checksums.FILE}
+
+
+def test_programs_that_fetch_several_files_record_all(
+    upstream: Upstream, folder: Path
+):
+    paths = [f"model-{number}.pb" for number in range(6)]
+    for path in paths:
+        upstream.serve(path, BODY)
+    at_once(*[fetching(upstream, folder, path) for path in paths])
+    assert checksums.recorded(folder) == dict.fromkeys(paths, SHA256)
+
+
+def test_programs_that_record_digests_lose_none(tmp_path: Path):
+    programs = [
+        "from pathlib import Path\n"
+        "from soundtags.models.checksums import record\n"
+        "for number in range(30):\n"
+        f"    name = f'{letter}{{number}}.pb'\n"
+        f"    record(Path({str(tmp_path)!r}), name, '0' * 64)\n"
+        for letter in "abcd"
+    ]
+    at_once(*programs)
+    assert len(checksums.recorded(tmp_path)) == 30 * len(programs)
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        (Page(status=404), errors.NotPublished),
+        (Page(WEB_PAGE), errors.NotAModel),
+        (Page(BODY, cut=CUT, ranges=False), errors.UnreachableSource),
+        (Page(b"", 302, {"Location": "http://me:secret@x.invalid/"}), None),
+    ],
+)
+def test_passwords_are_not_shown(
+    upstream: Upstream, folder: Path, page: Page, kind: type[Exception] | None
+):
+    source = upstream.url.replace("//", "//me:secret@")
+    upstream.serve(PATH, page)
+    with pytest.raises(kind or errors.InsecureSource) as error:
+        get(source, folder, UNKNOWN)
+    check_line(error, f"http://***@127.0.0.1:{upstream.url[17:]}{PATH}")
+    assert "secret" not in str(error.value)
+    # But they are used.
+    assert upstream.requests[0].headers["Authorization"].startswith("Basic ")
+    upstream.serve(PATH, BODY)
+    assert "secret" not in get(source, folder, UNKNOWN).origin
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://me:secret@127.0.0.1:9/models",
+        "https://me:secret@[::1",
+        "https://me:secret/@127.0.0.1/",
+        "https://me:se cret@127.0.0.1/",
+        "ftp://me:secret@127.0.0.1/",
+        "http://me:secret@example.invalid/",
+    ],
+)
+def test_passwords_are_not_shown_where_there_is_no_server(
+    folder: Path, source: str
+):
+    with pytest.raises(errors.SoundtagsError) as error:
+        get(source, folder)
+    check_words(error, "***@")
+    assert "cret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        Page(BODY, piece=1, pause=0.01),
+        Page(BODY, piece=1, pause=0.01, headers={"Content-Length": None}),
+        Page(drips=True, pause=0.01),
+    ],
+)
+def test_a_server_that_hardly_gets_on_is_given_up(
+    upstream: Upstream, folder: Path, page: Page
+):
+    upstream.serve(PATH, page)
+    with pytest.raises(errors.UnreachableSource) as error:
+        get(upstream, folder, timeout=0.2)
+    check_line(error, upstream.url + PATH, "too slow", "try again later")
+    assert len(upstream.requests) == 3
     assert names(folder) == set()
 
 
@@ -447,14 +605,15 @@ def test_only_https_is_allowed(
 ):
     with pytest.raises(errors.InsecureSource) as error:
         get(source, folder, insecure=insecure)
-    check_line(error, source, "https://", "--insecure")
+    shown = source.replace("localhost@", "***@")
+    check_words(error, shown, "https://", "--insecure")
     assert asked == []
 
 
 def test_plain_http_can_be_allowed(folder: Path, asked: list[str]):
     with pytest.raises(errors.UnreachableSource) as error:
         get("http://example.invalid/", folder, insecure=True)
-    check_line(error, f"http://example.invalid/{PATH}", "no such host")
+    check_words(error, "http://example.invalid cannot be", "no such host")
     assert asked == ["example.invalid"] * 3
 
 
@@ -510,9 +669,9 @@ def test_a_refused_connection_is_an_error(folder: Path, upstream: Upstream):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with pytest.raises(errors.UnreachableSource) as error:
+    with pytest.raises(UnreachableHost) as error:
         get(f"http://127.0.0.1:{port}/", folder)
-    check_line(error, f"http://127.0.0.1:{port}/{PATH}", "refused")
+    check_words(error, f"http://127.0.0.1:{port} cannot be reached", "refused")
     assert "Max retries" not in str(error.value)
 
 
@@ -520,7 +679,7 @@ def test_a_refused_connection_is_an_error(folder: Path, upstream: Upstream):
 def test_an_address_that_is_none_is_an_error(folder: Path, source: str):
     with pytest.raises(errors.UnreachableSource) as error:
         get(source, folder)
-    check_line(error, source)
+    check_words(error, source, "not an address")
 
 
 @pytest.mark.parametrize("candidate", [KNOWN, UNKNOWN])
@@ -586,9 +745,9 @@ def test_a_part_is_not_continued_from_a_folder(tmp_path: Path, folder: Path):
 
 @pytest.mark.parametrize("source", ["no/such/folder", "D:\\models"])
 def test_a_folder_that_is_not_there_is_an_error(folder: Path, source: str):
-    with pytest.raises(errors.UnreachableSource) as error:
+    with pytest.raises(UnreachableHost) as error:
         get(source, folder)
-    check_line(error, source, "no such folder")
+    check_words(error, source, "no such folder")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -692,7 +851,7 @@ def test_a_folder_that_cannot_be_made_is_said(
     upstream.serve(PATH, BODY)
     with pytest.raises(errors.UnwritableFolder) as error:
         get(upstream, file / "models")
-    check_line(error, str(file / "models"), "model_dir")
+    check_words(error, str(file / "models"), "model_dir")
     assert upstream.requests == []
 
 
@@ -735,8 +894,8 @@ def test_a_file_is_never_there_without_its_record(
     recorded: list[dict[str, str]] = []
     replace = os.replace
 
-    def look(source: Path, target: Path) -> None:
-        if target.name == NAME:
+    def look(source: str | Path, target: str | Path) -> None:
+        if Path(target).name == NAME:
             recorded.append(checksums.recorded(folder))
         replace(source, target)
 

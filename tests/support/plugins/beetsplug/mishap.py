@@ -40,7 +40,7 @@ class MishapPlugin(BeetsPlugin):
         super().__init__()
         kind = self.config["kind"].as_str()
         if kind == "full disk":
-            shutil.copy2 = full
+            shutil.copyfile = full
         elif kind in KILLED:
             self.register_listener(KILLED[kind], self.die)
         else:
