@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from beets import config as beets_config
-from beets.util import syspath
+from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags.fields import INPUT, PLAN
 from beetsplug.soundtags.queries import own_value
@@ -153,6 +153,9 @@ class Analyser:
         """
         if result.error:
             return result.error
+        if result.warning:
+            path = displayable_path(item.path)
+            self.logger.warning("{}: {}", path, result.warning)
         predictions = result.unwrap()
         with self._cached() as cache:
             if cache:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from soundtags.api.common import model_folder, naming, sessions
+from soundtags.api.common import log, model_folder, naming, sessions, warn
 from soundtags.inference.pipeline import predict_all
 from soundtags.labelling.interpret import interpret
 from soundtags.labelling.rules import GENRES
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundtags.api.common import AnyPath, TextPath
-
-_log = logging.getLogger("soundtags")
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def analyse(path: AnyPath, model_dir: TextPath | None = None) -> TrackAnalysis:
     >>> track.genres
     ['Electronic', 'Techno', 'House']
     """
-    plan = make_plan(None, model_folder(model_dir), Settings(), _log.warning)
+    plan = make_plan(None, model_folder(model_dir), Settings(), log.warning)
     jobs = os.cpu_count() or 1
     tracks = [(path, os.fspath(path))]
     (result,) = predict_all(tracks, plan, sessions(), jobs)
@@ -97,6 +94,7 @@ def analyse(path: AnyPath, model_dir: TextPath | None = None) -> TrackAnalysis:
         with naming(path):
             raise result.error
     assert result.predictions is not None  # it is either of the two
+    warn(path, result.warning)
     found = interpret(result.predictions, plan)
     return _track_analysis(found.fields, found.model_means)
 

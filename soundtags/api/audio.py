@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soundtags.api.common import naming
+from soundtags.api.common import naming, warn
 from soundtags.audio import mel
 from soundtags.audio.band_edge import correct_band_edge
 from soundtags.audio.decoding import decode
@@ -69,7 +69,9 @@ def load(path: AnyPath, resampler: str = "soxr") -> np.ndarray:
             f"unknown resampler {resampler!r}; use one of {_listed(RESAMPLERS)}"
         )
     with naming(path):
-        signal = resample(decode(os.fspath(path)), resampler)
+        audio = decode(os.fspath(path))
+        signal = resample(audio, resampler)
+    warn(path, audio.warning)
     if signal.edge is None:
         return signal.samples
     return correct_band_edge(signal.samples, signal.edge)

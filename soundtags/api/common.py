@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     TextPath = str | os.PathLike[str]
+
+log = logging.getLogger("soundtags")
 
 SESSION_MEMORY = 2 * 10**9  # bytes that open sessions may take
 
@@ -37,6 +40,12 @@ def naming(path: AnyPath) -> Iterator[None]:
         yield
     except UnreadableAudio as exc:
         raise UnreadableAudio(f"{os.fsdecode(path)}: {exc}") from exc
+
+
+def warn(path: AnyPath, warning: str) -> None:
+    """Log a warning about a file, unless it is empty."""
+    if warning:
+        log.warning("%s: %s", os.fsdecode(path), warning)
 
 
 def model_folder(model_dir: TextPath | None) -> Path:

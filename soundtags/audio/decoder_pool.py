@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import threading
 import time
@@ -34,6 +36,13 @@ HEARTBEAT_INTERVAL = 1.0  # seconds
 POLL_INTERVAL = 0.1  # seconds
 MAX_OPEN = 16  # files that a process keeps open; it starts others over
 READY, HEARTBEAT = "ready", "heartbeat"
+# Why the system starts no process, and what helps.
+OBSTACLES = {
+    errno.EAGAIN: "too many processes; raise the limit (ulimit -u)",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files on this system; close some programs",
+    errno.ENOMEM: "out of memory; close some programs, or lower 'jobs'",
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class DecoderPool:
     """A pool of processes that compute features.
 
     Each process starts when it is first needed, and is replaced after a crash.
+    If one cannot be started, the others do its work.
 
     Parameters
     ----------
@@ -67,7 +77,8 @@ class DecoderPool:
         reader: FeatureReader = features,
         timeout: float = TIMEOUT,
     ) -> None:
-        self._idle = [_Decoder(reader, timeout) for _ in range(size)]
+        self._decoders = [_Decoder(reader, timeout) for _ in range(size)]
+        self._idle = self._decoders.copy()
         self._returned = threading.Condition()
         self._files = count()
 
@@ -85,16 +96,34 @@ class DecoderPool:
         HangingDecoder
             If there is no heartbeat until the timeout.
         NoDecoderProcess
-            If no process can be started.
+            If no process can be started, and none is running.
         """
         file, decoder = next(self._files), None
         for number in count():
             request = _Request(file, number, path, spec)
-            with self._borrowed(decoder) as decoder:
-                chunk = decoder.ask(request, checkpoint)
+            decoder, chunk = self._ask(decoder, request, checkpoint)
             yield chunk
             if chunk.last:
                 return
+
+    def _ask(
+        self,
+        preferred: _Decoder | None,
+        request: _Request,
+        checkpoint: Callable[[], None],
+    ) -> tuple[_Decoder, Features]:
+        """Return a chunk, and the decoder that has the file open."""
+        while True:
+            with self._borrowed(preferred) as decoder:
+                try:
+                    return decoder, decoder.ask(request, checkpoint)
+                except NoDecoderProcess:
+                    running = (
+                        each for each in self._decoders if each.is_running
+                    )
+                    preferred = next(running, None)
+                    if preferred is None:
+                        raise
 
     @contextmanager
     def _borrowed(self, preferred: _Decoder | None) -> Iterator[_Decoder]:
@@ -114,7 +143,7 @@ class DecoderPool:
 
     def close(self) -> None:
         """Stop all processes."""
-        for decoder in self._idle:
+        for decoder in self._decoders:
             decoder.stop()
 
 
@@ -126,6 +155,11 @@ class _Decoder:
         self._timeout = timeout
         self._process: Any = None
         self._connection: Connection
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has been started, and not been stopped."""
+        return self._process is not None
 
     def ask(
         self, request: _Request, checkpoint: Callable[[], None]
@@ -158,14 +192,13 @@ class _Decoder:
 
     def _start(self, checkpoint: Callable[[], None]) -> None:
         self.stop()
-        context = get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(other, self._reader), daemon=True
-        )
         try:
-            self._process.start()
-            other.close()
+            self._connection, self._process = _launch(self._reader)
+        except OSError as exc:
+            raise NoDecoderProcess(
+                f"no decoder process can be started: {_obstacle(exc)}"
+            ) from exc
+        try:
             self._answer(checkpoint)
         except (EOFError, OSError) as exc:
             reason = _reason(self.stop())
@@ -193,6 +226,31 @@ class _Decoder:
             except (HangingDecoder, Stopped):
                 self.stop()
                 raise
+
+
+def _launch(reader: FeatureReader) -> tuple[Connection, Any]:
+    """Start a process; return it and the connection to it."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    with theirs:
+        process = context.Process(
+            target=_serve, args=(theirs, reader), daemon=True
+        )
+        try:
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+    return ours, process
+
+
+def _obstacle(error: OSError) -> str:
+    """Say why no process can be started."""
+    try:
+        os.getcwd()  # which new processes are told
+    except OSError:
+        return "the current folder no longer exists; change to another one"
+    return OBSTACLES.get(error.errno or 0) or error.strerror or str(error)
 
 
 def _reason(status: int | None) -> str:

@@ -1,8 +1,8 @@
-"""Decoding: from files to samples, with libsndfile and FFmpeg (PyAV).
+"""Decoding: from files to samples, with libsndfile and FFmpeg.
 
-What one of them cannot read, the other often can. Segments are read with PyAV,
-because one in ten of libsndfile's seeks in Vorbis lands 10 to 20 ms off; so is
-Opus, which takes PyAV a third of libsndfile's time.
+What one of them cannot read, the other often can. Segments are read with
+FFmpeg, because one in ten of libsndfile's seeks in Vorbis lands 10 to 20 ms
+off; so is Opus, which takes FFmpeg a third of libsndfile's time.
 """
 
 from __future__ import annotations
@@ -11,34 +11,36 @@ import os
 import stat
 import statistics
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, BinaryIO
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundtags.audio import ffmpeg, sndfile
+from soundtags.audio.limits import BLOCK
+from soundtags.audio.resampling import RATE
 from soundtags.errors import UnreadableAudio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from soundtags.types import Path
 
-BLOCK = 1 << 18  # samples per channel
 # 40 dB above full scale: this is no music, and its square would overflow.
 PEAK = 100.0
 # Below this share of the channels' peak, a mix has cancelled out.
 ANTIPHASE = 1e-3
 
-# Formats with exact seeking, by libsndfile's names: containers, and how the
-# names of the codecs inside them start.
-CONTAINERS = {"WAV", "WAVEX", "AIFF", "FLAC", "OGG"}
-CODECS = ("PCM", "FLOAT", "DOUBLE", "VORBIS", "OPUS")
 OPUS = b"OpusHead"  # starts an Opus stream, after the header of an Ogg page
 PAGE_HEADER = 28  # bytes
 PREROLL = 1 / 8  # seconds in which decoders settle; Opus needs 80 ms
 JITTER = 4096  # samples by which time stamps may be wrong after a seek
+MAX_LEAD = 60  # seconds before a segment that are decoded for its sake
+# Seconds by which decoders disagree about the end of the same audio.
+PADDING = 0.5
 
 
 @dataclass
@@ -51,25 +53,40 @@ class Audio:
         Sample rate in Hz.
     blocks
         Mono float32 blocks, shape (samples,); full scale is 1.0, not clipped.
+    faults
+        Why parts of the file are missing; complete after the last block.
     """
 
     rate: int
     blocks: Iterator[np.ndarray]
+    faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._start = 0  # of what is buffered
         self._buffered = np.zeros(0, np.float32)
+
+    @property
+    def warning(self) -> str:
+        """A line that says what is missing; empty if nothing is."""
+        if not self.faults:
+            return ""
+        first, *others = self.faults
+        more = f"; and {len(others)} more" if others else ""
+        return f"decoded in part: {first}{more}"
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return the samples from start to stop, fewer at the end.
 
         Samples before the start are dropped, and cannot be read again.
         """
-        parts, end = [self._buffered], self._start + len(self._buffered)
+        parts, begin = [self._buffered], self._start
+        end = begin + len(self._buffered)
         while end < stop and (block := next(self.blocks, None)) is not None:
+            if end <= start:
+                parts, begin = [], end
             parts.append(block)
             end += len(block)
-        skipped = max(0, start - self._start)
+        skipped = max(0, start - begin)
         self._buffered = np.concatenate(parts)[skipped:]
         self._start = min(start, end)
         return self._buffered[: stop - start]
@@ -117,11 +134,15 @@ class Seekable:
         # FFmpeg cannot seek to the last frames of FLAC.
         target = min(start - int(PREROLL * self.rate), self.length - self.rate)
         self._container.seek(max(0, target), stream=stream)
+        longest = stop - start + MAX_LEAD * self.rate
         begins, blocks, count = [], [], 0
-        for frame, block in _frames(self._container.demux(stream)):
+        packets = self._container.demux(stream)
+        for frame, block in ffmpeg.read_frames(packets, ffmpeg.Damage()):
             begins.append(frame.pts - count)
             blocks.append(block)
             count += len(block)
+            if frame.sample_rate != self.rate or count > longest:
+                raise ValueError("not where, or what, it should be")
             if frame.pts + len(block) >= stop + JITTER:
                 break
         # A few time stamps are wrong in Vorbis; most of them are right.
@@ -140,12 +161,13 @@ def seekable(path: Path) -> Iterator[Seekable | None]:
     Yields
     ------
     Seekable or None
-        None if the format has no exact seeking, or the length is unknown.
+        None if the format has no exact seeking, if the length is unknown, or
+        if the file consists of several streams.
 
     Raises
     ------
     UnreadableAudio
-        If there is no such file.
+        If there is no such file, or if its header is absurd.
     """
     _check_regular(path)
     with ExitStack() as stack:
@@ -155,12 +177,12 @@ def seekable(path: Path) -> Iterator[Seekable | None]:
 def _open_seekable(path: Path, stack: ExitStack) -> Seekable | None:
     import av
 
-    rate, length = _extent(path)
+    rate, length = sndfile.extent(path)
     if not length:
         return None
     try:
         file = stack.enter_context(open(path, "rb"))  # noqa: SIM115
-        container = stack.enter_context(_av_open(file))
+        container = stack.enter_context(ffmpeg.open_container(file))
     except (av.FFmpegError, OSError, ValueError):
         return None
     (stream, *_) = container.streams.audio or [None]
@@ -169,24 +191,12 @@ def _open_seekable(path: Path, stack: ExitStack) -> Seekable | None:
     return Seekable(container, rate, length)
 
 
-def _extent(path: Path) -> tuple[int, int]:
-    """Return sample rate and length; zeros if seeking is not exact."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(_sndfile_name(path)) as file:
-            known = file.format in CONTAINERS and file.frames < 2**62
-            if known and file.subtype.startswith(CODECS):
-                return file.samplerate, file.frames
-    except (soundfile.SoundFileError, OSError, TypeError, ValueError):
-        pass  # the decoders report it
-    return 0, 0
-
-
 def decode(path: Path) -> Audio:
     """Decode a file and mix it down to mono: the mean of its channels.
 
-    Of a damaged file, everything that can be decoded is returned.
+    All of it is decoded, also where channels or sample rate change, and where
+    streams are chained. Of a damaged file, everything that can be decoded is
+    returned.
 
     Parameters
     ----------
@@ -196,24 +206,29 @@ def decode(path: Path) -> Audio:
     Returns
     -------
     Audio
-        Decoded lazily, block by block.
+        Decoded lazily, block by block. Its rate is that of the first part.
 
     Raises
     ------
     UnreadableAudio
-        If there is no such file, or neither decoder finds audio in it.
+        If there is no such file, neither decoder finds audio in it, or its
+        sample rate or number of channels is absurd.
 
     References
     ----------
     Essentia's ``MonoLoader`` (without its resampling).
     """
     _check_regular(path)
-    decoders = [_soundfile_blocks, _av_blocks]
-    for decoder in reversed(decoders) if _is_opus(path) else decoders:
-        audio = _first_block(decoder, path)
-        if audio is not None:
-            return audio
-    raise UnreadableAudio("no audio in it that can be decoded")
+    faults: list[str] = []
+    blocks = _decode(path, faults)
+    first = next(blocks, None)
+    if first is None:
+        raise UnreadableAudio("no audio in it that can be decoded")
+    rate, _ = first
+    if rate < RATE:  # a later part may need more
+        rate = max(each for each, _ in _decode(path, []))
+    rest = _until_refused(blocks, faults)
+    return Audio(rate, _at_rate(rate, chain([first], rest)), faults)
 
 
 def _check_regular(path: Path) -> None:
@@ -229,6 +244,29 @@ def _check_regular(path: Path) -> None:
         raise UnreadableAudio("cannot be opened: permission denied")
 
 
+def _decode(path: Path, faults: list[str]) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode a file with libsndfile, and with FFmpeg what that leaves out.
+
+    Yields
+    ------
+    rate
+        Sample rate in Hz. It may differ from block to block.
+    block
+        Samples, float32, shape (samples, channels).
+    """
+    if _is_opus(path):
+        decoded = ffmpeg.read_blocks(path, faults)
+        first = next(decoded, None)
+        if first is not None:
+            yield first
+            yield from decoded
+            return
+    try:
+        yield from sndfile.read_blocks(path, faults)
+    except sndfile.Incomplete as exc:
+        yield from _after(exc.seconds, ffmpeg.read_blocks(path, faults))
+
+
 def _is_opus(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
@@ -237,106 +275,52 @@ def _is_opus(path: Path) -> bool:
         raise UnreadableAudio(f"cannot be opened: {exc.strerror}") from exc
 
 
-def _first_block(
-    decoder: Callable[[Path], Iterator[tuple[int, np.ndarray]]], path: Path
-) -> Audio | None:
-    """Start a decoder; return None if it does not reach a first block."""
-    decoded = decoder(path)
-    rate, first = next(decoded, (0, None))
-    if first is None or rate <= 0:
-        return None
+def _after(
+    seconds: float, blocks: Iterable[tuple[int, np.ndarray]]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Drop what has been decoded already, and what may be mere padding."""
+    least = seconds + PADDING if seconds else 0.0
+    position = 0.0
+    held: list[tuple[int, np.ndarray]] = []
+    for rate, block in blocks:
+        rest = block[max(0, round((seconds - position) * rate)) :]
+        position += len(block) / rate
+        if len(rest):
+            held.append((rate, rest))
+        if position >= least:
+            yield from held
+            held.clear()
 
-    def blocks() -> Iterator[np.ndarray]:
-        yield _downmix(first)
-        for _, block in decoded:
-            yield _downmix(block)
 
-    return Audio(rate, blocks())
-
-
-def _soundfile_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    import soundfile
-
+def _until_refused(
+    blocks: Iterable[tuple[int, np.ndarray]], faults: list[str]
+) -> Iterator[tuple[int, np.ndarray]]:
     try:
-        with soundfile.SoundFile(_sndfile_name(path)) as file:
-            while True:
-                block = file.read(BLOCK, dtype="float32", always_2d=True)
-                if not len(block):
-                    return
-                yield file.samplerate, block
-    except (soundfile.SoundFileError, OSError, TypeError, ValueError):
-        return  # what came before the damage has been yielded
+        yield from blocks
+    except UnreadableAudio as exc:
+        faults.append(str(exc))
 
 
-def _sndfile_name(path: Path) -> Path:
-    # Bytes allow names that are not UTF-8; Windows takes text.
-    return os.fsdecode(path) if os.name == "nt" else os.fsencode(path)
+def _at_rate(
+    rate: int, blocks: Iterable[tuple[int, np.ndarray]]
+) -> Iterator[np.ndarray]:
+    """Mix blocks down to mono, and bring all of them to one rate."""
+    for source, same in groupby(blocks, itemgetter(0)):
+        mono = (_downmix(block) for _, block in same)
+        yield from mono if source == rate else _resampled(mono, source, rate)
 
 
-def _av_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    import av
+def _resampled(
+    blocks: Iterable[np.ndarray], source: int, target: int
+) -> Iterator[np.ndarray]:
+    import soxr
 
-    # Pass an open file: FFmpeg takes names like "concat:a|b.mp3" for protocols.
-    try:
-        with open(path, "rb") as file, _av_open(file) as container:
-            if not container.streams.audio:
-                return
-            stream = container.streams.audio[0]
-            frames = _frames(container.demux(stream))
-            for rate, same in groupby(frames, lambda each: each[0].sample_rate):
-                for block in _joined(block for _, block in same):
-                    yield rate, block
-    except (av.FFmpegError, OSError, ValueError):
-        return
-
-
-def _joined(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Join small blocks: each one costs time of its own later."""
-    parts, count = [], 0
+    stream = soxr.ResampleStream(source, target, 1, "float32", "HQ")
+    step = BLOCK * source // target  # so that blocks stay small
     for block in blocks:
-        parts.append(block)
-        count += len(block)
-        if count >= BLOCK:
-            yield np.concatenate(parts)
-            parts, count = [], 0
-    if parts:
-        yield np.concatenate(parts)
-
-
-def _av_open(file: BinaryIO) -> Any:
-    import av
-
-    try:
-        return av.open(file)
-    except UnicodeDecodeError:
-        # Before version 19, PyAV rejects tags that are not UTF-8 by default.
-        file.seek(0)
-        return av.open(file, metadata_errors="ignore")
-
-
-def _frames(packets: Iterable[Any]) -> Iterator[tuple[Any, np.ndarray]]:
-    """Decode packets; yield frames, each with (samples, channels)."""
-    import av
-
-    # Packed samples: PyAV miscounts the planes of eight channels.
-    resampler = av.AudioResampler(format="flt")
-    try:
-        for packet in packets:
-            for frame in _decode_packet(packet):
-                for part in resampler.resample(frame):
-                    channels = part.layout.nb_channels
-                    yield part, part.to_ndarray().reshape(-1, channels)
-    except (av.FFmpegError, OSError, ValueError):
-        return  # what came before the damage counts
-
-
-def _decode_packet(packet: Any) -> list[Any]:
-    import av
-
-    try:
-        return list(packet.decode())
-    except av.FFmpegError:
-        return []  # a damaged packet is skipped
+        for start in range(0, len(block), step):
+            yield stream.resample_chunk(block[start : start + step])
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _downmix(block: np.ndarray) -> np.ndarray:

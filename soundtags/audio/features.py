@@ -72,6 +72,8 @@ class Features:
         For each front end, a digest of its patches up to and including this
         chunk and of how they were chosen. Equal digests mean equal
         predictions.
+    warning
+        A line that says what of the file is missing; empty if nothing is.
     """
 
     patches: Mapping[str, np.ndarray]
@@ -80,6 +82,7 @@ class Features:
     level: float
     last: bool
     inputs: Mapping[str, str]
+    warning: str = ""
 
     @property
     def memory(self) -> int:
@@ -186,6 +189,7 @@ def _chunks(track: Track, spec: FeatureSpec) -> Iterator[Features]:
             level=level,
             last=number == len(chunks),
             inputs={name: digests[name].hexdigest() for name in digests},
+            warning=track.warning,
         )
 
 

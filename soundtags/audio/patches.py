@@ -101,9 +101,9 @@ def patch_starts(
     [0, 313]
     """
     last = max(0, frames - front_end.spare - front_end.frames)
-    starts = np.arange(0, last + 1, front_end.hop)
-    if limit is not None and limit < len(starts):
-        starts = np.linspace(0, last, limit).round().astype(int)
+    if limit is None or limit > last // front_end.hop:
+        return np.arange(0, last + 1, front_end.hop)
+    starts: np.ndarray = np.linspace(0, last, limit).round().astype(int)
     return starts
 
 

@@ -48,12 +48,15 @@ class Track:
         Where the samples come from.
     resampler
         A key of :data:`resampling.RESAMPLERS`.
+    warning
+        What is missing, see :attr:`decoding.Audio.warning`.
     """
 
     length: int
     edge: float | None
     source: Source
     resampler: str
+    warning: str = ""
 
     @property
     def seconds(self) -> float:
@@ -146,7 +149,7 @@ def open_whole(
         else resampled_blocks(decode(path), resampler)
     )
     source = Audio(RATE, _checked(blocks, checkpoint))
-    return Track(length, edge, source, resampler)
+    return Track(length, edge, source, resampler, audio.warning)
 
 
 def _checked(

@@ -35,6 +35,8 @@ class Chunk(Generic[K]):
         The predictions for the whole track, if the cache has them.
     error : SoundtagsError or None
         Why the chunk could not be read, or the models could not be run.
+    warning : str
+        What of the file is missing, see :class:`Features`.
     """
 
     key: K
@@ -44,6 +46,7 @@ class Chunk(Generic[K]):
     outputs: ModelOutputs | None = None
     predictions: TrackPredictions | None = None
     error: SoundtagsError | None = None
+    warning: str = ""
 
 
 def read_chunks(key: K, read: Iterator[Features]) -> Iterator[Chunk[K]]:
@@ -55,5 +58,5 @@ def read_chunks(key: K, read: Iterator[Features]) -> Iterator[Chunk[K]]:
             yield Chunk(key, is_first, error=found)
             return
         is_last = found.last
-        yield Chunk(key, is_first, is_last, found)
+        yield Chunk(key, is_first, is_last, found, warning=found.warning)
         is_first = False

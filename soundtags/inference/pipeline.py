@@ -27,6 +27,7 @@ from soundtags.audio.features import features
 from soundtags.audio.patches import FRONT_ENDS
 from soundtags.errors import (
     BrokenModels,
+    NoDecoderProcess,
     SoundtagsError,
     Stopped,
     capture_errors,
@@ -76,11 +77,14 @@ class TrackResult(Generic[K]):
         The predictions of all models.
     error : SoundtagsError or None
         Why there are no predictions.
+    warning : str
+        What of the file the predictions leave out; empty if nothing.
     """
 
     key: K
     predictions: TrackPredictions | None = None
     error: SoundtagsError | None = None
+    warning: str = ""
 
     def unwrap(self) -> TrackPredictions:
         """Return the predictions, or raise the error."""
@@ -133,6 +137,8 @@ def predict_all(
         recalled tracks and errors are yielded.
     NoTensorFlow
         If TensorFlow does not load.
+    NoDecoderProcess
+        If no process can be started that reads files.
     """
     pipeline = _Pipeline[K](plan, pool, jobs, reader, recall)
     try:
@@ -302,16 +308,18 @@ class _Pipeline(Generic[K]):
         outputs: Sequence[ModelOutputs],
         error: SoundtagsError | None,
     ) -> TrackResult[K]:
+        if isinstance(error, NoDecoderProcess):
+            raise error  # no other file can be read either
         if error:
             return TrackResult(last.key, error=error)
         if last.features is None:
-            return TrackResult(last.key, last.predictions)
+            return TrackResult(last.key, last.predictions, warning=last.warning)
         pooled = capture_errors(
             pool_outputs, outputs, last.features, self._plan
         )
         if isinstance(pooled, SoundtagsError):
             return TrackResult(last.key, error=pooled)
-        return TrackResult(last.key, pooled)
+        return TrackResult(last.key, pooled, warning=last.warning)
 
 
 def _prefetch(items: Iterable[T], depth: int) -> Iterator[T]:

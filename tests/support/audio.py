@@ -32,16 +32,30 @@ def write_track(path: Path, title: str = "Title", seed: int = 0) -> Path:
     return path
 
 
-def encode(path: Path, codec: str, container: str) -> None:
-    """Encode the test noise with FFmpeg's encoders, as PyAV carries them."""
-    samples = np.ascontiguousarray(noise().T)
-    with av.open(str(path), "w", format=container) as out:
-        stream = out.add_stream(codec, rate=44100, layout="stereo")
-        stream.bit_rate = 128_000
-        frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
-        frame.sample_rate = 44100
+def encode(
+    path: Path,
+    codec: str,
+    container: str,
+    samples: np.ndarray | None = None,
+    rate: int = 44100,
+    **options: str,
+) -> None:
+    """Encode samples, or the test noise, with FFmpeg's encoders.
+
+    They are those that PyAV carries. Samples have the shape (samples,
+    channels), with one or two channels; options are those of the container.
+    """
+    samples = noise(rate=rate) if samples is None else samples
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    with av.open(str(path), "w", format=container, options=options) as out:
+        stream = out.add_stream(codec, rate=rate, layout=layout)
+        stream.bit_rate = 64_000 * samples.shape[1]
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples.T), "fltp", layout
+        )
+        frame.sample_rate = rate
         resampler = av.AudioResampler(
-            stream.format, "stereo", 44100, stream.frame_size or None
+            stream.format, layout, rate, stream.frame_size or None
         )
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             out.mux(stream.encode(part))

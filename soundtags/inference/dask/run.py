@@ -294,7 +294,7 @@ class Run(Generic[K]):
             if again:
                 self._retries.append(again)
                 return
-        yield TrackResult(key, result.predictions, error)
+        yield TrackResult(key, result.predictions, error, result.warning)
 
     def _local_error(self, path: bytes | str) -> SoundtagsError | None:
         """Return why a file cannot be read on this machine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import threading
@@ -194,6 +195,96 @@ def test_that_there_can_be_no_process_is_said(tmp_path, monkeypatch):
     (tmp_path / "gone_soon.py").unlink()
     with pytest.raises(NoDecoderProcess):
         read(DecoderPool(1, gone_soon.work), "any")
+
+
+@posix
+def test_why_no_process_starts_is_said(tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    made = DecoderPool(1, made_up)
+    with pytest.raises(NoDecoderProcess, match="current folder no longer exis"):
+        read(made, "any")
+    monkeypatch.chdir(tmp_path)
+    assert len(read(made, "any")) == PORTIONS
+    made.close()
+
+
+@posix
+def test_a_limit_on_open_files_is_named():
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    try:
+        with pytest.raises(NoDecoderProcess, match="ulimit -n"):
+            read(DecoderPool(1, made_up), "any")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def refuse(*_):
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+@posix
+def test_a_limit_on_processes_is_named(monkeypatch):
+    monkeypatch.setattr("multiprocessing.util.spawnv_passfds", refuse)
+    with pytest.raises(NoDecoderProcess, match="ulimit -u"):
+        read(DecoderPool(1, made_up), "any")
+
+
+@posix
+def test_the_processes_that_there_are_do_the_work_of_others(monkeypatch):
+    made = DecoderPool(2, made_up)
+    first = made.features("first", NOTHING, no_checkpoint)
+    process = next(first).seconds  # the other decoder is still to be started
+    gate = threading.Barrier(2)
+    monkeypatch.setattr("multiprocessing.util.spawnv_passfds", refuse)
+    found = []
+
+    def work():
+        gate.wait()
+        found.append(read(made, "slow"))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    made.close()
+    assert [len(chunks) for chunks in found] == [PORTIONS] * 2
+    assert {chunk.seconds for chunks in found for chunk in chunks} == {process}
+
+
+@posix
+@pytest.mark.slow
+def test_a_run_without_decoder_processes_ends_with_one_line(
+    beet: Beet, tmp_path
+):
+    for number in range(3):
+        music = tmp_path / f"in{number}"
+        music.mkdir()
+        write_track(music / "a.flac", title=str(number), seed=number)
+    beet("import", "-A", "-s", tmp_path / "in0", tmp_path / "in1")
+    folder = tmp_path / "gone"
+
+    def without_folder(*words, status):
+        folder.mkdir()
+        done = beet.fresh(
+            *words, status=status, cwd=folder, preexec_fn=folder.rmdir
+        )
+        assert done.stderr.count("the current folder no longer exists") == 1
+        assert done.stderr.count("process") == 1
+        return done
+
+    without_folder("soundtags", "-f", status=1)
+    done = without_folder("import", "-A", "-s", tmp_path / "in2", status=0)
+    assert "importing without analysis" in done.stderr
+    assert [item["title"] for item in beet.items()] == ["0", "1", "2"]
 
 
 CRASHING = """

@@ -1,0 +1,44 @@
+"""Limits on what audio may claim to be: beyond them, a header is damaged."""
+
+from __future__ import annotations
+
+from soundtags.errors import UnreadableAudio
+
+MIN_RATE = 4_000  # Hz; below, resampling multiplies what a file takes
+MAX_RATE = 2_822_400  # Hz: DSD512, as FFmpeg decodes it
+MAX_CHANNELS = 64  # ambisonics of the seventh order
+MAX_SAMPLES_PER_BYTE = 1 << 13  # FLAC packs silence into half of this
+
+BLOCK = 1 << 18  # samples per channel that are decoded in one go
+WIDE = 8  # channels up to which that is so
+
+
+def check_plausible(rate: int, channels: int) -> None:
+    """Refuse audio that no music comes in.
+
+    Parameters
+    ----------
+    rate
+        Sample rate in Hz.
+    channels
+        Number of channels.
+
+    Raises
+    ------
+    UnreadableAudio
+        If one of them is absurd.
+    """
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise UnreadableAudio(
+            f"implausible sample rate: {rate} Hz; the header may be damaged"
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise UnreadableAudio(
+            f"implausible number of channels: {channels}; the header may be"
+            " damaged"
+        )
+
+
+def block_length(channels: int) -> int:
+    """Return how many samples per channel to decode in one go."""
+    return BLOCK * WIDE // max(WIDE, channels)

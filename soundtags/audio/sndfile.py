@@ -1,0 +1,200 @@
+"""Decoding with libsndfile, by way of soundfile."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from soundtags.audio.chains import find_streams
+from soundtags.audio.limits import (
+    MAX_SAMPLES_PER_BYTE,
+    block_length,
+    check_plausible,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from soundtags.types import Path
+
+# By libsndfile's names: formats of frames, which others may follow, and
+# formats of chunks.
+FRAMES = {"MP3", "FLAC", "OGG"}
+CHUNKS = {"WAV", "WAVEX", "AIFF"}
+# Formats with exact seeking: containers, and how the names of the codecs
+# inside them start.
+CONTAINERS = {"WAV", "WAVEX", "AIFF", "FLAC", "OGG"}
+CODECS = ("PCM", "FLOAT", "DOUBLE", "VORBIS", "OPUS")
+
+TAGS = 4096  # bytes after the audio that need not be looked at
+APE_HEADER = 32  # bytes
+# The name of a chunk, perhaps after a byte of padding; or tags as in MP3.
+CHUNK = re.compile(rb"\0?([ -~]{4}|ID3)")
+
+
+class Incomplete(Exception):
+    """Raised when libsndfile has not read a file to its end.
+
+    Attributes
+    ----------
+    seconds
+        Duration of what it has read.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def read_blocks(
+    path: Path, faults: list[str]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode a file with libsndfile, which stops where the format changes.
+
+    Parameters
+    ----------
+    path
+        An audio file.
+    faults
+        Gets a line if samples follow that no decoder reads.
+
+    Yields
+    ------
+    rate
+        Sample rate in Hz.
+    block
+        Samples, float32, shape (samples, channels).
+
+    Raises
+    ------
+    Incomplete
+        If FFmpeg may read more.
+    UnreadableAudio
+        If the file has an absurd sample rate or number of channels.
+    """
+    import soundfile
+
+    seconds = 0.0
+    try:
+        with _opened(path) as (sound, file):
+            length = block_length(sound.channels)
+            while True:
+                block = sound.read(length, dtype="float32", always_2d=True)
+                seconds += len(block) / sound.samplerate
+                if len(block):
+                    yield sound.samplerate, block
+                # After a short block, samples may be of another format.
+                if len(block) < length and _is_cut(sound, file):
+                    raise Incomplete(seconds)
+                if not len(block):
+                    break
+            if seconds and _outruns_header(sound, file):
+                faults.append(
+                    f"its header says {seconds:.1f} s, but"
+                    f" {_unread(file)} bytes follow"
+                )
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as exc:
+        raise Incomplete(seconds) from exc  # of what came before the damage
+    if not seconds:
+        raise Incomplete(seconds)
+
+
+def extent(path: Path) -> tuple[int, int]:
+    """Return sample rate and length of a file with exact seeking.
+
+    Parameters
+    ----------
+    path
+        An audio file.
+
+    Returns
+    -------
+    rate
+        Sample rate in Hz; 0 if the file has to be read from the start.
+    length
+        Samples per channel; 0 likewise.
+
+    Raises
+    ------
+    UnreadableAudio
+        If the file has an absurd sample rate or number of channels.
+    """
+    import soundfile
+
+    try:
+        with _opened(path) as (sound, file):
+            if _is_seekable(sound, file):
+                return sound.samplerate, sound.frames
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError):
+        pass  # the decoders report it
+    return 0, 0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
+    """Open a file; its position tells how far libsndfile has read."""
+    with (
+        open(path, "rb", buffering=0) as file,
+        _sound_file(path, file) as sound,
+    ):
+        check_plausible(sound.samplerate, sound.channels)
+        yield sound, file
+
+
+def _sound_file(path: Path, file: BinaryIO) -> Any:
+    import soundfile
+
+    windows = os.name == "nt"  # where libraries do not share descriptors
+    try:
+        source = file if windows else file.fileno()
+        return soundfile.SoundFile(source, closefd=False)
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError):
+        # A few formats are known by their names alone.
+        file.seek(0, os.SEEK_END)
+        # Bytes allow names that are not UTF-8; Windows takes text.
+        name = os.fsdecode(path) if windows else os.fsencode(path)
+        return soundfile.SoundFile(name)
+
+
+def _is_seekable(sound: Any, file: BinaryIO) -> bool:
+    size = os.fstat(file.fileno()).st_size
+    if (
+        sound.format not in CONTAINERS
+        or not sound.subtype.startswith(CODECS)
+        or sound.frames > size * MAX_SAMPLES_PER_BYTE
+    ):
+        return False
+    if sound.format in FRAMES:
+        return len(find_streams(file)) == 1
+    sound.seek(0, os.SEEK_END)
+    return not _outruns_header(sound, file)
+
+
+def _is_cut(sound: Any, file: BinaryIO) -> bool:
+    """Return whether more frames may follow where libsndfile has stopped."""
+    return sound.format in FRAMES and _unread(file) > TAGS
+
+
+def _outruns_header(sound: Any, file: BinaryIO) -> bool:
+    """Return whether samples follow where the header says they end."""
+    if sound.format not in CHUNKS or _unread(file) <= TAGS:
+        return False
+    position = file.tell()
+    following = file.read(5)
+    file.seek(position)
+    return not CHUNK.match(following)
+
+
+def _unread(file: BinaryIO) -> int:
+    """Return how many bytes follow, not counting an APE tag."""
+    position = file.tell()
+    header = file.read(APE_HEADER)
+    size = file.seek(0, os.SEEK_END) - position
+    file.seek(position)
+    if header.startswith(b"APETAGEX"):
+        size -= APE_HEADER + int.from_bytes(header[12:16], "little")
+    return size
