@@ -8,10 +8,10 @@ analysed by the current default plan, in albums of twelve. Prints how long
 query of beets' own that matches nothing, run in turn, and what
 `beet soundtags --stats` takes; whether TensorFlow was loaded; how long queries
 for our fields and `beet soundlike` take; the same for a library of which one
-item is stale (and its file missing); and, with what models once heard in the
-store, how long it takes to derive all fields anew when a threshold has changed.
-The exit status is 1 if the command did anything but what it should, or loaded
-TensorFlow where nothing was to do.
+item is stale (and its file missing); and, with predictions of all tracks in the
+cache, how long it takes to derive all fields again after a threshold has
+changed. The exit status is 1 if the command did anything but what it should, or
+loaded TensorFlow where nothing was to do.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +33,7 @@ import numpy as np
 from beets import config
 from beets.library import Library
 from footprint import beet, make_library
+from own_process import in_own_process
 
 from beetsplug.soundtags import configuration, fields, tagger
 from beetsplug.soundtags.provenance import Provenance
@@ -47,9 +46,10 @@ if TYPE_CHECKING:
     from beets.dbcore.db import Transaction
     from beets.dbcore.types import Type
 
-SHOWN = 120  # characters of what a command says
+CACHE = "soundtags.db"  # in the folder of the library
+SHOWN = 120  # characters of a command's output
 TRACKS = 12  # of an album
-TARGETS = 12  # the first in the catalogue: what a collection of heads answers
+TARGETS = 12  # the first in the catalogue, as of a collection of heads
 NOTHING_TO_DO = {
     "beet version": ["version"],
     "beet ls artist:nothing": ["ls", "-f", "", "artist:nothing"],
@@ -82,25 +82,29 @@ def make_tagger() -> tagger.Tagger:
     return tagger.make_tagger(ours, logging.getLogger())
 
 
-def heard(number: int) -> str:
-    """Return what a track was to the models."""
+def input_digest(number: int) -> str:
+    """Return the digest of a track's patches."""
     return f"{number:020x}"
 
 
-def hear(tagger: tagger.Tagger, count: int) -> None:
-    """Have models have heard something of each track."""
+def save_predictions(tagger: tagger.Tagger, count: int) -> None:
+    """Fill the cache with made-up predictions for each track."""
     rng = np.random.default_rng(0)
     plan = tagger.plan
     (front_end,) = plan.front_ends
     for number in range(count):
-        said = {
+        activations = {
             model.id: rng.beta(0.3, 3, len(model.metadata.classes))
             for model in plan.models
         }
         embeddings = {model.id: rng.normal(size=200) for model in plan.fed}
         tagger.cache.save(
             TrackPredictions(
-                {front_end: heard(number)}, 200.0, 0.1, said, embeddings
+                {front_end: input_digest(number)},
+                200.0,
+                0.1,
+                activations,
+                embeddings,
             ),
             plan,
         )
@@ -111,7 +115,7 @@ def fill(folder: Path, count: int) -> None:
     beet(folder, "version")  # makes the tables
     library = Library(str(folder / "library.db"), str(folder / "music"))
     tagger = make_tagger()
-    hear(tagger, count)
+    save_predictions(tagger, count)
     tagger.close()
     plan = tagger.plan.digest
     with library.transaction() as transaction:
@@ -174,14 +178,14 @@ def item(number: int) -> dict[str, Any]:
 
 def attributes(number: int, plan: str) -> Iterator[dict[str, Any]]:
     """Yield rows as the plugin, and beets itself, store them for an item."""
-    said = {name: something(KINDS[name]) for name in KINDS}
-    new = dict.fromkeys(said)
-    said[fields.PLAN], said[fields.INPUT] = plan, heard(number)
-    ours = {name: said[name] for name in KINDS.keys() - fields.INTERNAL}
-    Provenance.of(ours).to_field(said)
-    said[fields.UNDO] = json.dumps({"plan": plan, "fields": new, "tags": {}})
+    values = {name: something(KINDS[name]) for name in KINDS}
+    new = dict.fromkeys(values)
+    values[fields.PLAN], values[fields.INPUT] = plan, input_digest(number)
+    ours = {name: values[name] for name in KINDS.keys() - fields.INTERNAL}
+    Provenance.of(ours).to_field(values)
+    values[fields.UNDO] = json.dumps({"plan": plan, "fields": new, "tags": {}})
     for name, kind in KINDS.items():
-        value = kind.to_sql(said[name])
+        value = kind.to_sql(values[name])
         yield {"entity_id": number + 1, "key": name, "value": value}
     yield {
         "entity_id": number + 1,
@@ -202,7 +206,7 @@ KINDS = fields.item_types(list(catalogue.targets().values())[:TARGETS])
 
 
 def make_stale(folder: Path) -> None:
-    """Let the item in the middle have another plan, and be unheard."""
+    """Give the item in the middle another plan, and no predictions."""
     library = Library(str(folder / "library.db"), str(folder / "music"))
     with library.transaction() as transaction:
         (count,) = transaction.query("SELECT COUNT(*) FROM items")[0]
@@ -237,7 +241,7 @@ def measure(
 
 
 def inspect(folder: Path, *args: str) -> tuple[str, bool]:
-    """Return what beet says, and whether it loads TensorFlow."""
+    """Return the output of beet, and whether it loads TensorFlow."""
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *args],
         env={**os.environ, "BEETSDIR": str(folder)},
@@ -246,10 +250,10 @@ def inspect(folder: Path, *args: str) -> tuple[str, bool]:
         check=True,
     )
     *lines, loaded = done.stdout.splitlines()
-    said = "; ".join(line.strip() for line in lines if line)
-    print(f"  beet {' '.join(args)} says: {said[:SHOWN]}")
+    output = "; ".join(line.strip() for line in lines if line)
+    print(f"  beet {' '.join(args)}: {output[:SHOWN]}")
     print(f"  TensorFlow loaded: {loaded}")
-    return said, loaded == "True"
+    return output, loaded == "True"
 
 
 def derive(folder: Path, count: int, runs: int) -> bool:
@@ -263,14 +267,14 @@ def derive(folder: Path, count: int, runs: int) -> bool:
         config.write_text(text)
         seconds, peak = beet(folder, "soundtags", "-qW")
         took.append(seconds)
-        said, loaded = inspect(folder, "soundtags")
-        if loaded or f"0 tagged, {count} already" not in said:
+        output, loaded = inspect(folder, "soundtags")
+        if loaded or f"0 tagged, {count} already" not in output:
             return False
-    size = (folder / "soundtags.db").stat().st_size
+    size = (folder / CACHE).stat().st_size
     print(
-        f"all derived anew: {statistics.median(took):.1f} s (from"
+        f"all derived again: {statistics.median(took):.1f} s (from"
         f" {min(took):.1f} to {max(took):.1f}), {peak:.0f} MB at its peak;"
-        f" the store has {size / 1e6:.0f} MB"
+        f" the cache has {size / 1e6:.0f} MB"
     )
     return True
 
@@ -283,26 +287,29 @@ def check(folder: Path, count: int, runs: int) -> bool:
         f"  {(ours - start) * 1000:+.0f} ms over beet version,"
         f" {(ours - query) * 1000:+.0f} ms over beet ls"
     )
-    said, loaded = inspect(folder, "soundtags")
-    good = f"0 tagged, {count} already up to date, 0 failed" in said
+    output, loaded = inspect(folder, "soundtags")
+    good = f"0 tagged, {count} already up to date, 0 failed" in output
     counted, loaded_to_count = inspect(folder, "soundtags", "--stats")
     measure(folder, QUERIES, runs)
     derived = derive(folder, count, runs)
     make_stale(folder)
     measure(folder, ONE_STALE, runs)
-    said, _ = inspect(folder, "soundtags")
+    output, _ = inspect(folder, "soundtags")
     return (
         derived
         and good
         and not (loaded or loaded_to_count)
         and f"{count} tracks, 0 of them not analysed" in counted
         and f"; relaxed {count} 100%" in " ".join(counted.split())
-        and f"0 tagged, {count - 1} already up to date, 1 failed" in said
+        and f"0 tagged, {count - 1} already up to date, 1 failed" in output
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--items", type=int, default=50000)
     parser.add_argument("--runs", type=int, default=7)
     given = parser.parse_args()
@@ -310,10 +317,7 @@ def main() -> None:
         folder = make_library(Path(temporary) / "library", "soundtags")
         os.environ["BEETSDIR"] = str(folder)
         started = time.perf_counter()
-        # On Linux, a process starts with the peak memory of the one that
-        # starts it. So this one has to stay small.
-        with ProcessPoolExecutor(1, get_context("spawn")) as executor:
-            executor.submit(fill, folder, given.items).result()
+        in_own_process(fill, folder, given.items)
         size = (folder / "library.db").stat().st_size
         print(
             f"{given.items} items, {len(list(attributes(0, '')))} attributes"

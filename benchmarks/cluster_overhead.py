@@ -5,8 +5,8 @@
 Analyses the tracks in MUSIC, several times over, with the default models in
 both ways by turns, once everything is started and loaded: with threads of this
 process, and with a scheduler and workers of one thread each, or of --threads.
-Prints the seconds, their ratio in each round, whether all predictions are the
-same to the last digit, and the memory that a worker takes in the end.
+Prints the seconds and their ratio for each round, whether all predictions are
+the same to the last digit, and the memory that a worker takes in the end.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 import os
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,49 @@ from soundtags.models.settings import Settings
 if TYPE_CHECKING:
     from soundtags.inference.engine import Engine
     from soundtags.inference.pipeline import TrackResult
+    from soundtags.models.plan import Plan
+
+    Results = dict[str, TrackResult[str]]
 
 MODELS = ["msd-musicnn-1", "mtt-musicnn-1"]
 MEMORY = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The analysis of some files, by whichever engine."""
+
+    files: list[str]
+    plan: Plan
+
+    def run(self, engine: Engine) -> tuple[float, Results]:
+        started = time.perf_counter()
+        pairs = [(file, file) for file in self.files]
+        results = engine.predict(pairs, self.plan, lambda *_: None)
+        found = {result.key: result for result in results}
+        return time.perf_counter() - started, found
+
+
+def compare(
+    analysis: Analysis, engines: dict[str, Engine], rounds: int
+) -> list[float]:
+    """Have engines take turns; print and return the ratios."""
+    for engine in engines.values():
+        analysis.run(engine)
+    ratios = []
+    for number in range(rounds):
+        order = sorted(engines, reverse=bool(number % 2))
+        took, found = {}, {}
+        for name in order:
+            took[name], found[name] = analysis.run(engines[name])
+        ratios.append(took["cluster"] / took["alone"])
+        print(
+            *(f"{name} {took[name]:6.2f} s" for name in engines),
+            f"ratio {ratios[-1]:.3f}",
+            "same" if alike(found["alone"], found["cluster"]) else "DIFFERENT",
+            sep="   ",
+        )
+    return ratios
 
 
 def main() -> None:
@@ -51,15 +92,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     files = sorted(str(p) for p in options.music.iterdir() if p.is_file())
-    plan = make_plan(MODELS, Path("none"), Settings(), lambda _: None)
-
-    def predict(engine: Engine) -> tuple[float, dict[str, TrackResult[str]]]:
-        started = time.perf_counter()
-        pairs = [(file, file) for file in files] * options.copies
-        results = engine.predict(pairs, plan, lambda *_: None)
-        found = {result.key: result for result in results}
-        return time.perf_counter() - started, found
-
+    plan = make_plan(MODELS, Path("none"), Settings(), print)
     with LocalCluster(
         n_workers=options.jobs // options.threads,
         threads_per_worker=options.threads,
@@ -72,21 +105,8 @@ def main() -> None:
                 dask.scheduler_address, mapping, MEMORY, logging.getLogger()
             ),
         }
-        for engine in engines.values():
-            predict(engine)
-        ratios = []
-        for number in range(options.rounds):
-            order = sorted(engines, reverse=bool(number % 2))
-            took, found = {}, {}
-            for name in order:
-                took[name], found[name] = predict(engines[name])
-            ratios.append(took["cluster"] / took["alone"])
-            print(
-                *(f"{name} {took[name]:6.2f} s" for name in engines),
-                f"ratio {ratios[-1]:.3f}",
-                "same" if alike(found["alone"], found["cluster"]) else "OTHER",
-                sep="   ",
-            )
+        analysis = Analysis(files * options.copies, plan)
+        ratios = compare(analysis, engines, options.rounds)
         for engine in engines.values():
             engine.close()
         with Client(dask) as client:
@@ -103,9 +123,7 @@ def memory() -> int:
     return psutil.Process().memory_info().rss
 
 
-def alike(
-    one: dict[str, TrackResult[str]], other: dict[str, TrackResult[str]]
-) -> bool:
+def alike(one: Results, other: Results) -> bool:
     return one.keys() == other.keys() and all(
         same(one[name], other[name]) for name in one
     )

@@ -1,12 +1,11 @@
-"""Send a long queue through a cluster, and watch beets.
+"""Send a long queue of tracks through a cluster, and watch beets.
 
     python benchmarks/cluster_queue.py [--tracks 10000] [--workers 2]
 
 The workers run no models: they return made-up predictions at once, as in the
-tests, so that results keep beets as busy as possible. Prints for each tenth of
-the run the tracks per second and the resident memory of beets, and in the end
-the processor time per track of beets and of the scheduler, which is in this
-process.
+tests, so that results keep beets as busy as possible. For each tenth of the
+run, prints the tracks per second and the resident memory of beets; at the end,
+the CPU time per track of beets and of the scheduler, which is in this process.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ from beets.library import Item, Library
 from distributed import LocalCluster
 from footprint import beet, make_library
 
-LISTENERS = Path(__file__).parent.parent / "tests" / "support" / "listeners.py"
+SUPPORT = Path(__file__).resolve().parent.parent / "tests" / "support"
+MADE_UP = SUPPORT / "listeners.py"  # has workers make predictions up
 TENTHS = 10
 
 
@@ -44,6 +44,7 @@ def fill(folder: Path, count: int) -> None:
 
 
 def watch(folder: Path, address: str, count: int) -> None:
+    """Run beet on a cluster and print how it does."""
     started = last = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "beets", "soundtags", "-W"]
@@ -54,29 +55,29 @@ def watch(folder: Path, address: str, count: int) -> None:
     )
     itself = psutil.Process(process.pid)
     own = psutil.Process()
-    before = computed(own)
+    before = cpu_time(own)
     print("tracks  per second  MB")
-    share = max(1, count // TENTHS)
+    tenth = max(1, count // TENTHS)
     for number, line in enumerate(process.stdout or (), start=1):
         if number > count:
             print(line, end="")
-        elif number % share == 0:
+        elif number % tenth == 0:
             now = time.perf_counter()
             memory = itself.memory_info().rss / 1e6
-            took = computed(itself), computed(own) - before
-            print(f"{number:6}  {share / (now - last):10.0f}  {memory:.0f}")
+            took = cpu_time(itself), cpu_time(own) - before
+            print(f"{number:6}  {tenth / (now - last):10.0f}  {memory:.0f}")
             last = now
     if process.wait():
         sys.exit("beet soundtags failed")
     print(
         f"{count / (time.perf_counter() - started):.0f} tracks per second;"
-        f" beets computes {took[0] / count * 1e3:.1f} ms per track, the"
+        f" CPU time per track: beets {took[0] / count * 1e3:.1f} ms,"
         f" scheduler {took[1] / count * 1e3:.1f} ms"
     )
 
 
-def computed(process: psutil.Process) -> float:
-    """Return the processor time of a process, in seconds."""
+def cpu_time(process: psutil.Process) -> float:
+    """Return the CPU time of a process, in seconds."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
@@ -96,7 +97,7 @@ def main() -> None:
             n_workers=options.workers,
             threads_per_worker=1,
             dashboard_address=None,
-            preload=[str(LISTENERS)],
+            preload=[str(MADE_UP)],
         ) as dask:
             watch(folder, dask.scheduler_address, options.tracks)
 

@@ -27,6 +27,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -156,41 +157,47 @@ class Simulated(NamedTuple):
     beets: float
 
 
+class Stage(IntEnum):
+    """What a task waits for."""
+
+    SCHEDULER = 0
+    WORKER = 1
+    BEETS = 2
+
+
 def simulate(
     workers: int,
     tracks: int,
-    tasks: list[float],
-    scheduling: float,
-    result: float,
-    seed: int = 0,
+    tasks: list[float],  # seconds of a worker, of which one is drawn
+    scheduling: float,  # seconds of the scheduler per task
+    result: float,  # seconds of beets per result
 ) -> Simulated:
     """Simulate a run, event by event.
 
     A task waits for the scheduler, then for a worker, then for beets, which
     sends another one when it has processed the result.
     """
-    rng = random.Random(seed)
+    rng = random.Random(0)
     free = [0.0] * workers  # when each worker is free
     scheduler = beets = busy = 0.0  # when they are free; work of workers
-    window = min(PREFETCH * workers, tracks)
-    events = [(0.0, 0, number) for number in range(window)]
-    handed = window
+    sent = min(PREFETCH * workers, tracks)
+    events = [(0.0, Stage.SCHEDULER)] * sent
     while events:
-        now, stage, number = heapq.heappop(events)
-        if stage == 0:  # handed out
+        now, stage = heapq.heappop(events)
+        if stage is Stage.SCHEDULER:
             scheduler = max(scheduler, now) + scheduling
-            heapq.heappush(events, (scheduler, 1, number))
-        elif stage == 1:  # assigned
+            heapq.heappush(events, (scheduler, Stage.WORKER))
+        elif stage is Stage.WORKER:
             took = rng.choice(tasks)
             done = max(heapq.heappop(free), now) + took
             busy += took
             heapq.heappush(free, done)
-            heapq.heappush(events, (done, 2, number))
-        else:  # has come back
+            heapq.heappush(events, (done, Stage.BEETS))
+        else:
             beets = max(beets, now) + result
-            if handed < tracks:
-                heapq.heappush(events, (beets, 0, handed))
-                handed += 1
+            if sent < tracks:
+                heapq.heappush(events, (beets, Stage.SCHEDULER))
+                sent += 1
     return Simulated(
         tracks / beets,
         busy / workers / beets,
@@ -199,7 +206,33 @@ def simulate(
     )
 
 
-def main() -> None:
+def show_measured(measured: Measured) -> None:
+    print(
+        f"a worker of one thread: {statistics.mean(measured.tasks):.2f} s per"
+        f" track ({min(measured.tasks):.2f} to {max(measured.tasks):.2f})\n"
+        f"{measured.sent} bytes there, {measured.returned} bytes back\n"
+    )
+    for name, seconds in measured.steps.items():
+        print(f"{name:18} {seconds * 1e3:6.2f} ms")
+
+
+def show_simulated(
+    tracks: int, tasks: list[float], scheduling: float, result: float
+) -> None:
+    print(
+        "workers  tracks/s  workers busy  scheduler busy  beets busy"
+        "  hours per million"
+    )
+    for workers in WORKERS:
+        found = simulate(workers, tracks, tasks, scheduling, result)
+        print(
+            f"{workers:7} {found.rate:9.1f} {found.workers:13.0%}"
+            f" {found.scheduler:15.0%} {found.beets:11.0%}"
+            f" {1e6 / found.rate / 3600:18.1f}"
+        )
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -219,39 +252,23 @@ def main() -> None:
         help="tracks per second that beets processes in cluster_queue.py"
         " (default: %(default)s)",
     )
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
     files = sorted(p for p in options.music.iterdir() if p.is_file())
-    plan = make_plan(MODELS, Path("none"), Settings(), lambda _: None)
+    plan = make_plan(MODELS, Path("none"), Settings(), print)
     measured = measure(files, plan)
-    print(
-        f"a worker of one thread: {statistics.mean(measured.tasks):.2f} s per"
-        f" track ({min(measured.tasks):.2f} to {max(measured.tasks):.2f})\n"
-        f"{measured.sent} bytes there, {measured.returned} bytes back\n"
-    )
-    for name, seconds in measured.steps.items():
-        print(f"{name:18} {seconds * 1e3:6.2f} ms")
+    show_measured(measured)
     for name, result in {
         "without tags": 1 / options.queue,
         "with tags": 1 / options.queue + measured.steps["tags"],
     }.items():
-        print(
-            f"\n{name}: {result * 1e3:.2f} ms per result"
-            "\nworkers  tracks/s  workers busy  scheduler busy  beets busy"
-            "  hours per million"
+        print(f"\n{name}: {result * 1e3:.2f} ms per result")
+        show_simulated(
+            options.tracks, measured.tasks, options.scheduling / 1e3, result
         )
-        for workers in WORKERS:
-            found = simulate(
-                workers,
-                options.tracks,
-                measured.tasks,
-                options.scheduling / 1e3,
-                result,
-            )
-            print(
-                f"{workers:7} {found.rate:9.1f} {found.workers:13.0%}"
-                f" {found.scheduler:15.0%} {found.beets:11.0%}"
-                f" {1e6 / found.rate / 3600:18.1f}"
-            )
 
 
 if __name__ == "__main__":

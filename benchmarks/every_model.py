@@ -1,12 +1,11 @@
-"""Run every model of the catalogue through beet, and print what came of it.
+"""Run every model of the catalogue through beet, and print the results.
 
     python benchmarks/every_model.py TRACK [--models MODELS] [--only GROUP]
 
-For each model: its real file from MODELS where that has it, or else a stand-in
-of the same layers and size with random weights is put into the model folder of
-a new library that holds TRACK; then `beet soundtags -m ID` runs, and the fields
-that the model's target has are read from the library. The exit status is 1 if
-any model fails.
+For each model, its file from MODELS, or else a stand-in with the same layers
+and random weights, is put into the model folder of a library that holds TRACK;
+then `beet soundtags -m ID` runs, and the fields of the model's target are read
+from the library. The exit status is 1 if any model fails.
 """
 
 from __future__ import annotations
@@ -88,27 +87,26 @@ class Library:
         for path in self.models.iterdir():
             path.unlink()
 
-    def said(self, model: catalogue.Published) -> dict[str, str]:
+    def values(self, model: catalogue.Published) -> dict[str, str]:
         """Return the fields of a model's target, as beet prints them."""
         target = catalogue.targets()[str(model.target)]
-        names = list(fields.item_types([target]))
-        names.remove(fields.PLAN)
-        names.remove("mood")  # of no mood, if none holds
+        without = {*fields.INTERNAL, "mood"}  # which may have no mood at all
         if target.kind != catalogue.TAGS:
-            names.remove("soundtags")
+            without.add("soundtags")
+        names = sorted(fields.item_types([target]).keys() - without)
         template = "\t".join(f"%ifdef{{{name},${name}}}" for name in names)
         values = self.beet("ls", "-f", template).stdout.strip("\n").split("\t")
         return dict(zip(names, values))
 
     def forget(self) -> None:
-        """Take the values of a run from the library again."""
+        """Remove the values of a run from the library."""
         database = sqlite3.connect(self.folder / "library.db")
         with contextlib.closing(database), database:
             database.execute("DELETE FROM item_attributes")
 
 
 def check(library: Library, model: catalogue.Published) -> tuple[str, str]:
-    """Run one model; return what was tried and what came of it."""
+    """Run one model; return what was tried, and the result."""
     name, tried = library.put(model)
     if name != model.id:
         tried += f" {name}"
@@ -117,22 +115,26 @@ def check(library: Library, model: catalogue.Published) -> tuple[str, str]:
         tried += f" on {library.put(backbone)[1]} {backbone.id}"
     done = library.beet("soundtags", "-m", name)
     if model.target is None:
-        # An extractor says nothing by itself: its heads do.
+        # A feature extractor has no classes: its heads have.
         refused = "has no classes of its own" in done.stderr
         return tried, "refused, as it should be" if refused else "FAILED"
-    said = library.said(model)
-    if done.returncode or not all(said.values()):
-        return tried, f"FAILED: {said} {done.stdout}{done.stderr}"
-    return tried, ", ".join(f"{name} {value}" for name, value in said.items())
+    values = library.values(model)
+    if done.returncode or not all(values.values()):
+        return tried, f"FAILED: {values} {done.stdout}{done.stderr}"
+    return tried, ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("track", type=Path)
     parser.add_argument("--models", type=Path)
-    parser.add_argument("--only")
+    groups = catalogue.groups()
+    parser.add_argument("--only", metavar="GROUP", choices=groups)
     options = parser.parse_args()
-    chosen = catalogue.groups().get(options.only, catalogue.published())
+    chosen = groups[options.only] if options.only else catalogue.published()
     failed = 0
     with tempfile.TemporaryDirectory() as temporary:
         library = Library(Path(temporary), options.track, options.models)

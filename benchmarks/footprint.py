@@ -2,10 +2,10 @@
 
     python benchmarks/footprint.py MUSIC [--pairs 30]
 
-Prints how much longer ``beet version`` takes with the plugin enabled (median
-of so many pairs of runs, in turn), and the peak memory of ``beet soundtags``
-over a throw-away library with copies of the tracks in MUSIC: with the default
-number of patches, and with all.
+Prints how much longer `beet version` takes with the plugin enabled (the median
+of pairs of runs, in turn), and the peak memory of `beet soundtags` in a
+throw-away library with copies of the tracks in MUSIC: with the default number
+of patches, and with all.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def make_library(folder: Path, plugins: str) -> Path:
 
 
 def beet(library: Path, *args: str) -> tuple[float, float]:
-    """Run beet; return seconds, and MB at the peak with its processes."""
+    """Run beet; return seconds, and MB of all its processes at the peak."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "beets", *args],
@@ -56,7 +56,10 @@ def beet(library: Path, *args: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("music", type=Path)
     parser.add_argument("--pairs", type=int, default=30)
     options = parser.parse_args()

@@ -2,9 +2,9 @@
 
     python benchmarks/heads.py TRACK [--models MODELS] [--rounds 9]
 
-Runs `msd-musicnn-1` by itself, and fifteen heads on it, over the patches of
-TRACK, in turn, and prints the times and their ratio. Heads come from MODELS
-where that has them; others are stand-ins of the same layers and size.
+Runs `msd-musicnn-1` alone, and with fifteen heads on it, on the patches of
+TRACK, in turn, and prints both times and their ratio. Heads are taken from
+MODELS if they are there; the others are stand-ins with the same layers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -30,13 +31,16 @@ from soundtags.labelling.interpret import interpret
 from soundtags.models import catalogue, plan
 from soundtags.models.settings import Settings
 
+if TYPE_CHECKING:
+    from soundtags.audio.features import Features
+
 BACKBONE = "msd-musicnn-1"
 FAMILY = "msd-musicnn"
 HEADS = 15
 
 
 def provide(name: str, folder: Path, models: Path | None) -> bool:
-    """Put a head into a folder; return whether it is a real one."""
+    """Put a head into a folder; return whether it is the real one."""
     graph = folder / f"{name}.pb"
     real = models and (models / graph.name).resolve()
     if real and real.exists():
@@ -54,8 +58,19 @@ def provide(name: str, folder: Path, models: Path | None) -> bool:
     return False
 
 
+def analyse(chunk: Features, made: plan.Plan, pool: SessionPool) -> float:
+    """Run a plan on patches; return the seconds from these to labels."""
+    started = time.perf_counter()
+    outputs = predict([chunk.patches], plan_nodes(made), pool)
+    interpret(pool_outputs(outputs, chunk, made), made)
+    return time.perf_counter() - started
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("track", type=Path)
     parser.add_argument("--models", type=Path)
     parser.add_argument("--rounds", type=int, default=9)
@@ -68,17 +83,14 @@ def main() -> None:
             "backbone": plan.make_plan([BACKBONE], folder, Settings(), print),
             "heads": plan.make_plan(heads, folder, Settings(), print),
         }
-        (track,) = features(str(options.track), plans["backbone"].wanted)
+        (chunk,) = features(str(options.track), plans["backbone"].feature_spec)
         pool = SessionPool(2 * 10**9)
         times: dict[str, list[float]] = {name: [] for name in plans}
         for _ in range(options.rounds + 1):
             for name, made in plans.items():
-                started = time.perf_counter()
-                (said,) = predict([track.patches], plan_nodes(made), pool)
-                interpret(pool_outputs([said], track, made), made)
-                times[name].append(time.perf_counter() - started)
+                times[name].append(analyse(chunk, made, pool))
         pool.close()
-    (patches,) = track.patches.values()
+    (patches,) = chunk.patches.values()
     # The first round loads the graphs.
     alone, together = (statistics.median(times[n][1:]) for n in plans)
     print(

@@ -1,12 +1,12 @@
-"""Show where a model's time goes, and how near it is to what the core can do.
+"""Show which layers of a model take the time, and how fast they are for a core.
 
     python benchmarks/layers.py [GRAPH ...] [--rounds 60]
 
 Runs each graph (default: the embedded auto-taggers), as it is and folded, on
-one patch at a time and one core, in turn with a matrix product. Prints the
-medians, the rates, the ratio to the matrix product, the largest difference of
-the two, and the layers of the folded graph that take the most: time, share, and
-rate of those that multiply.
+one patch at a time and one core, in turn with a matrix product. Prints median
+times, rates, their ratio to that of the matrix product, the largest difference
+between the two, and the slowest layers of the folded graph: time, share, and
+the rate of those that multiply.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Runner:
     definition
         The graph.
     model
-        What it is.
+        Its metadata.
     patch
-        What it is fed, shape (1, frames, bands).
+        The input, shape (1, frames, bands).
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class Runner:
         return values
 
     def operations_of(self, name: str) -> int:
-        """Return those of a layer as TensorFlow runs it.
+        """Return the operations of a layer as TensorFlow runs it.
 
-        A convolution goes by the name of the last that is fused into it.
+        A convolution has the name of the last operation fused into it.
         """
         try:
             operation = self._graph.get_operation_by_name(name)
-        except KeyError:  # of TensorFlow's own making
+        except KeyError:  # added by TensorFlow
             return 0
         while operation.type in FUSED:
             operation = operation.inputs[0].op
@@ -107,7 +107,7 @@ class Runner:
 
 
 def _products(operation: Any) -> int:
-    """Return how many products a node sums up for one patch."""
+    """Return how many products a node adds up for one patch."""
     if operation.type not in MULTIPLYING:
         return 0
     *summed, _ = operation.inputs[1].shape
@@ -169,7 +169,10 @@ def show_layers(runner: Runner, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("graphs", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()

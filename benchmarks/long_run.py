@@ -2,14 +2,14 @@
 
     python benchmarks/long_run.py MUSIC [--tracks 1000] [--plot FILE.png]
 
-A throw-away library is filled with links to the tracks in MUSIC, in turn, over
-and over, until there are as many as wanted. While `beet soundtags -W` works on
-them in that order, its lines are timed, and its memory, with that of its
-processes, is read. Prints for each tenth of the run the time per track
-and per minute of audio, and the memory at its end; then totals, and how the
-last tenth compares with the second (the first has the start-up). In long runs,
-tenths are whole rounds of the tracks, so that each has the same mix. The plot
-shows the same, and the time of each round (it needs matplotlib).
+A throw-away library is filled with links to the tracks in MUSIC, over and over
+until there are --tracks of them. While `beet soundtags -W` analyses them in
+that order, the time of each line of its output and the memory of all its
+processes are recorded. For each tenth of the run, prints the time per track and
+per minute of audio, and the memory at its end; then totals, and how the last
+tenth compares with the second (the first includes start-up). In long runs,
+tenths are whole rounds of the tracks, so that each has the same mix. The plot,
+which needs Matplotlib, shows the same, and the time of each round.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Part:
 
 @dataclass
 class Run:
-    """What was seen of a run."""
+    """What was recorded of a run."""
 
     lengths: list[float]  # minutes of each track
     round_size: int  # tracks until they come again
@@ -76,13 +76,13 @@ class Run:
         return max(found for _, found in self.memory)
 
     def time_of(self, track: int) -> float:
-        """Return when so many tracks were done, with those that failed."""
+        """Return when so many tracks were done, including failed ones."""
         return max(
             (self.lines[n] for n in self.lines if n < track), default=0.0
         )
 
     def memory_at(self, seconds: float) -> float:
-        """Return the last reading up to a time."""
+        """Return the last reading of the memory before a time."""
         place = bisect_right(self.memory, (seconds, float("inf")))
         return self.memory[max(place - 1, 0)][1]
 
@@ -98,7 +98,7 @@ class Run:
         )
 
     def parts(self, edges: list[int]) -> list[Part]:
-        """Cut the run at numbers of tracks."""
+        """Divide the run at numbers of tracks."""
         return [self.part(*pair) for pair in pairwise(edges)]
 
     def rounds(self) -> list[Part]:
@@ -128,7 +128,7 @@ def read_tracks(music: Path) -> list[Item]:
 
 
 def fill(folder: Path, sources: list[Item], count: int) -> None:
-    """Put links to tracks into a library: each round of them is an album."""
+    """Put links to tracks into a library, each round of them as an album."""
     beet(folder, "version")  # makes the tables
     library = Library(str(folder / "library.db"), str(folder / "music"))
     with library.transaction():
@@ -143,7 +143,7 @@ def fill(folder: Path, sources: list[Item], count: int) -> None:
 
 
 def linked(source: Item, folder: Path, number: int) -> Item:
-    """Return an item like another, whose file is a link to that one's."""
+    """Return a copy of an item, whose file is a link to the original."""
     original = source.filepath
     link = folder / f"{number:06}{original.suffix}"
     link.symlink_to(original)
@@ -153,7 +153,7 @@ def linked(source: Item, folder: Path, number: int) -> Item:
 
 
 def watch(folder: Path, run: Run) -> None:
-    """Run the command and note when it says what."""
+    """Run the command and record when each track is done."""
     process = subprocess.Popen(
         [sys.executable, "-m", "beets", "soundtags", "-W", "id+"],
         env={
@@ -166,8 +166,8 @@ def watch(folder: Path, run: Run) -> None:
     )
     with watching(process.pid, run.note_memory):
         for line in process.stdout or ():
-            if said := re.match(r"(\d+): ", line):  # the id, and what was found
-                run.lines[int(said[1]) - 1] = run.now()
+            if done := re.match(r"(\d+): ", line):  # the id, and the labels
+                run.lines[int(done[1]) - 1] = run.now()
             else:
                 print(line, end="")
         status = process.wait()

@@ -1,13 +1,12 @@
-"""Time the way from nothing to a first playlist, step by step.
+"""Time each step from an empty folder to a first playlist.
 
     python benchmarks/newcomer.py [--music FOLDER]
 
 Everything happens in a throw-away folder: a clone of this checkout, a fresh
 virtual environment, a configuration as in the documentation, an import that
-copies the music, and a smart playlist. Without `--music`, there are the three
-pieces of the demonstration. Prints the commands and what each took, the sum,
-and how many songs are on the playlist. Packages come from wherever pip gets
-them.
+copies the music, and a smart playlist. Without `--music`, the three pieces of
+the demonstration are imported. Prints the commands and how long each took, the
+sum, and how many tracks are in the playlist. Pip downloads all packages.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ smartplaylist:
 
 
 def steps(folder: Path, music: Path) -> list[tuple[str, list[str | Path]]]:
-    """Return what a newcomer types, and what that is here."""
+    """Return what a newcomer types, and the command that runs instead."""
     bin_ = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
     beet = bin_ / "beet"
     clone = folder / "beets-soundtags"
@@ -54,7 +53,10 @@ def steps(folder: Path, music: Path) -> list[tuple[str, list[str | Path]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--music", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -86,7 +88,7 @@ def main() -> None:
             print(f"{typed:32} {took:6.1f} s", flush=True)
         print(f"{'together':32} {total:6.1f} s")
         playlist = (folder / "playlists" / "relaxed.m3u").read_text()
-        print(f"{len(playlist.splitlines())} songs in relaxed.m3u")
+        print(f"{len(playlist.splitlines())} tracks in relaxed.m3u")
 
 
 if __name__ == "__main__":

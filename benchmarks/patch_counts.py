@@ -1,14 +1,14 @@
-"""Show what is lost by listening to a few patches of a track only.
+"""Show what is lost by analysing only a few patches of each track.
 
     python benchmarks/patch_counts.py MUSIC [--models MODELS] [--scores]
 
-Analyses every track in MUSIC with 4, 8, 16, 32 and 64 patches, evenly spread,
-and with all (half overlapping), and prints how far scores change from those of
-all, and how many labels flip: text fields, and which moods, genres and tags
-are in lists. A flip counts as clear if the score behind it is more than 0.05
-from where it would turn. One table is of the default plan, with the embedded
-auto-taggers and the rules; with MODELS, another is of all classifiers there
-that can be run. With --scores, a line per score follows.
+Analyses every track in MUSIC with 4, 8, 16, 32 and 64 patches, at even
+distances, and with all (half overlapping). Prints how far scores are from those
+of all patches, and how many labels flip: text fields, and which moods, genres
+and tags are in lists. A flip is clear if the score behind it is more than 0.05
+from the threshold. One table is for the default plan, with the embedded
+auto-taggers and the rules; with MODELS, another is for all usable classifiers
+in that folder. With --scores, a line per score follows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Fields = dict[str, Any]
 
 
 class Change(NamedTuple):
-    """Of one score of one track."""
+    """A change of one score of one track."""
 
     size: float
     score: str
@@ -48,11 +48,11 @@ class Change(NamedTuple):
 
 
 class Flip(NamedTuple):
-    """Of one label of one track: what it was with all patches."""
+    """A label of one track that all patches give, or do not give."""
 
     label: str
     track: str
-    margin: float | None  # of the score behind it, if there is one
+    margin: float | None  # from its score to the threshold, if it has a score
 
 
 def analyse(
@@ -69,7 +69,7 @@ def analyse(
 
 
 def classifiers(folder: Path) -> list[str]:
-    """Return the ids of all classifiers in a folder that can be run."""
+    """Return the ids of all usable classifiers in a folder."""
     names = []
     for name, graph in installed.graphs(folder).items():
         try:
@@ -82,10 +82,12 @@ def classifiers(folder: Path) -> list[str]:
 
 
 def labels(fields: Fields) -> dict[str, Any]:
-    """Return every label: what a text field says, what a list has."""
+    """Return every label: the values of text fields, the names in lists."""
     found: dict[str, Any] = {}
     for name, value in fields.items():
-        if isinstance(value, str) and name != "soundtags_plan":
+        if name in (catalogue.PLAN_FIELD, catalogue.INPUT_FIELD):
+            continue
+        if isinstance(value, str):
             found[name] = value
         elif isinstance(value, list):
             found.update({f"{name}: {each}": True for each in value})
@@ -93,7 +95,7 @@ def labels(fields: Fields) -> dict[str, Any]:
 
 
 def margin(label: str, fields: Fields) -> float | None:
-    """Return how far the score behind a label is from where it turns."""
+    """Return how far the score behind a label is from the threshold."""
     name, _, value = label.partition(": ")
     if name == "mood":
         score = fields.get(f"mood_{value}")
@@ -114,7 +116,7 @@ def compare(
     for track, fields in every.items():
         for name, value in fields.items():
             if isinstance(value, float) and few[track].get(name) is not None:
-                # Of texts, that of the same class: else it is a flip.
+                # Scores of texts are compared if they are of the same class.
                 text = name.removesuffix("_score")
                 if fields.get(text) == few[track].get(text) or text == name:
                     size = abs(value - few[track][name])
@@ -178,7 +180,10 @@ def print_scores(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("music", type=Path)
     parser.add_argument("--models", type=Path)
     parser.add_argument("--scores", action="store_true")

@@ -1,10 +1,10 @@
-"""Compare reading files in processes of their own with reading them here.
+"""Compare decoding in processes of its own with decoding in this process.
 
     python benchmarks/readers.py MUSIC [--rounds 5] [--jobs 2]
 
 By turns, the tracks in MUSIC are analysed with the default models in both ways,
 in one run, once the models are loaded and the processes started. Prints how
-much longer the first way takes, and the memory of all processes.
+much longer it takes with processes, and the memory of all of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import os
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,54 @@ from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
     from soundtags.audio.features import FeatureReader
+    from soundtags.models.plan import Plan
 
 MODELS = ["msd-musicnn-1", "mtt-musicnn-1"]
 MEMORY = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The analysis of some files, time and again."""
+
+    files: list[str]
+    plan: Plan
+    pool: SessionPool
+    jobs: int
+
+    def run(self, reader: FeatureReader) -> tuple[float, float]:
+        """Return seconds, and MB at the peak."""
+        seen = [0.0]
+        started = time.perf_counter()
+        with watching(os.getpid(), seen.append):
+            tracks = ((file, file) for file in self.files)
+            for _ in predict_all(
+                tracks, self.plan, self.pool, self.jobs, reader
+            ):
+                pass
+            seconds = time.perf_counter() - started
+        return seconds, max(seen)
+
+
+def measure(analysis: Analysis, rounds: int) -> None:
+    analysis.run(features)
+    _, memory_here = analysis.run(features)  # before there are processes
+    decoders = DecoderPool(analysis.jobs)
+    analysis.run(decoders.features)
+    ratios, peaks = [], []
+    for number in range(1, rounds + 1):
+        here, _ = analysis.run(features)
+        elsewhere, peak = analysis.run(decoders.features)
+        ratios.append(elsewhere / here)
+        peaks.append(peak)
+        print(f"{number}: here {here:.2f} s, elsewhere {elsewhere:.2f} s")
+    decoders.close()
+    print(
+        f"{len(analysis.files)} files, jobs {analysis.jobs}:"
+        f" {statistics.median(ratios):.3f} times the time"
+        f" ({min(ratios):.3f} to {max(ratios):.3f}); {memory_here:.0f} MB here,"
+        f" {max(peaks):.0f} MB with {analysis.jobs} processes"
+    )
 
 
 def main() -> None:
@@ -44,43 +90,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     files = sorted(str(p) for p in options.music.iterdir() if p.is_file())
-    plan = make_plan(MODELS, Path("none"), Settings(), lambda _: None)
+    plan = make_plan(MODELS, Path("none"), Settings(), print)
     pool = SessionPool(MEMORY)
-    jobs = options.jobs
-
-    def analyse(reading: FeatureReader) -> tuple[float, float]:
-        """Return seconds and the peak memory."""
-        seen: list[float] = []
-        started = time.perf_counter()
-        with watching(os.getpid(), seen.append):
-            for _ in predict_all(
-                ((file, file) for file in files), plan, pool, jobs, reading
-            ):
-                pass
-            took = time.perf_counter() - started
-        return took, max(seen)
-
-    analyse(features)
-    here = [analyse(features)]  # its memory, before there are processes
-    readers = DecoderPool(jobs)
-    analyse(readers.features)
-    elsewhere = []
-    ratios = []
-    for number in range(options.rounds):
-        here.append(analyse(features))
-        elsewhere.append(analyse(readers.features))
-        ratios.append(elsewhere[-1][0] / here[-1][0])
-        print(
-            f"{number + 1}: here {here[-1][0]:.2f} s,"
-            f" elsewhere {elsewhere[-1][0]:.2f} s"
-        )
-    readers.close()
-    print(
-        f"{len(files)} files, jobs {jobs}: {statistics.median(ratios):.3f}"
-        f" times the time ({min(ratios):.3f} to {max(ratios):.3f});"
-        f" {here[0][1]:.0f} MB here,"
-        f" {max(peak for _, peak in elsewhere):.0f} MB with {jobs} processes"
-    )
+    measure(Analysis(files, plan, pool, options.jobs), options.rounds)
 
 
 if __name__ == "__main__":

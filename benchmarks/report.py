@@ -2,12 +2,12 @@
 
     python benchmarks/report.py [--items 20000] [--runs 7] [--keep FILE]
 
-A throw-away library is filled with items (without files) of a dozen genres, as
-if models had heard each. Prints how long `beet soundreport` takes, how large
-the page is, and, in Chromium (or the browser that CHROME names): the time until
-the page has been drawn, and from a click, a letter in the search box or a move
-of the mouse to the frame that shows what follows. The exit status is 1 if the
-page is drawn later than after two seconds, or a click takes more than 200 ms.
+A throw-away library is filled with items (without files) of a dozen genres,
+with made-up predictions for each. Prints how long `beet soundreport` takes, the
+size of the page, and, in Chromium (or the browser that CHROME names): the time
+until the page has been drawn, and from a click, a letter in the search box or a
+move of the mouse to the frame that shows the effect. The exit status is 1 if
+the page takes more than two seconds to be drawn, or a click more than 200 ms.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import argparse
 import os
 import random
 import shutil
+import sqlite3
 import statistics
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,21 +28,22 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import numpy as np
 from beets.library import Library
-from big_library import fill, make_tagger
+from big_library import CACHE, fill, input_digest
 from footprint import beet, make_library
+from own_process import in_own_process
 from support.browser import FRAME, Page, browsing, find_browser
 
 from beetsplug.soundtags.fields import LIST_OF_NAMES
 from soundtags.inference.cache import EMBEDDING
 
-DRAWN, CLICKED = 2.0, 0.2  # seconds that are not too long
+DRAWN, CLICKED = 2.0, 0.2  # the most seconds allowed
 GENRES = [
     *("Rock", "Electronic", "Jazz", "Folk", "Classical", "Metal"),
     *("Pop", "Ambient", "Blues", "Country", "Reggae", "Punk"),
 ]
 MOODS = ["relaxed", "happy", "sad", "party", "aggressive", "acoustic"]
 SIZE = 200  # of an embedding
-# What is done, by what and for how long until it shows.
+# Milliseconds from an act until its effect has been drawn.
 TIMED = (
     "(async () => { const start = performance.now(); {};"
     f" await {FRAME};"
@@ -85,35 +85,34 @@ def make(folder: Path, count: int) -> None:
                 for n in range(count)
             ],
         )
-    kinds = rng.normal(size=(len(GENRES), SIZE))
-    heard = kinds[genres] + rng.normal(size=(count, SIZE))
-    tagger = make_tagger()
-    with closing(tagger.cache._database) as database, database:
+    centres = rng.normal(size=(len(GENRES), SIZE))
+    embeddings = centres[genres] + rng.normal(size=(count, SIZE))
+    with closing(sqlite3.connect(folder / CACHE)) as database, database:
         database.executemany(
             "UPDATE means SET embedding = ? WHERE input = ?",
             [
-                (each.tobytes(), f"{n:020x}")
-                for n, each in enumerate(heard.astype(EMBEDDING))
+                (each.tobytes(), input_digest(n))
+                for n, each in enumerate(embeddings.astype(EMBEDDING))
             ],
         )
 
 
 def measure(page: Page, path: Path, runs: int) -> bool:
-    """Print how long things take; return whether none takes too long."""
+    """Print how long each act takes; return whether none takes too long."""
     page.resize(1280, 900)
     opened = [page.open(path) for _ in range(runs)]
-    tell("until drawn", opened)
+    show("until drawn", opened)
     slowest = 0.0
     for name, act in ACTS.items():
         took = [
             page.run(TIMED.replace("{}", act, 1)) / 1000 for _ in range(runs)
         ]
-        tell(name, took)
+        show(name, took)
         slowest = max(slowest, statistics.median(took))
     return statistics.median(opened) <= DRAWN and slowest <= CLICKED
 
 
-def tell(name: str, seconds: list[float]) -> None:
+def show(name: str, seconds: list[float]) -> None:
     low, middle, high = (
         1000 * each
         for each in (min(seconds), statistics.median(seconds), max(seconds))
@@ -122,7 +121,10 @@ def tell(name: str, seconds: list[float]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--items", type=int, default=20000)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--keep", type=Path)
@@ -133,14 +135,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = make_library(Path(temporary) / "library", "soundtags")
         os.environ["BEETSDIR"] = str(folder)
-        # See big_library.py for why not here.
-        with ProcessPoolExecutor(1, get_context("spawn")) as executor:
-            executor.submit(make, folder, given.items).result()
+        in_own_process(make, folder, given.items)
         path = Path(temporary) / "report.html"
         command = ["soundreport", "-o", str(path)]
         beet(folder, *command)  # not counted: it reads from the disk
         took = [beet(folder, *command) for _ in range(given.runs)]
-        tell("beet", [seconds for seconds, _ in took])
+        show("beet", [seconds for seconds, _ in took])
         print(f"{max(peak for _, peak in took):.0f} MB at its peak")
         print(f"{path.stat().st_size / 1e6:.1f} MB for {given.items} tracks")
         if given.keep:

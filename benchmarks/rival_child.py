@@ -1,4 +1,4 @@
-"""What children of rivals.py have in common: requests in, answers out.
+"""What children of rivals.py share: requests in, answers out.
 
 Runs in every contender's environment, so it needs nothing but Python.
 """
@@ -31,7 +31,7 @@ def serve(tasks: dict[str, Prepare]) -> None:
         for it; only what that returns is timed.
     """
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries print what they like
+    os.dup2(2, 1)  # libraries print to it
     prepared: dict[str, Work] = {}
     for line in sys.stdin:
         request = json.loads(line)
@@ -47,7 +47,7 @@ def serve(tasks: dict[str, Prepare]) -> None:
 
 
 def measured(work: Work, files: list[str]) -> dict[str, Any]:
-    """Do some work; return what it took and what it says itself."""
+    """Do some work; return its cost, and the facts it returns."""
     started, spent = time.perf_counter(), time.process_time()
     facts = work(files)
     return {

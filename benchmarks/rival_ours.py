@@ -1,7 +1,7 @@
-"""Our own package, from files to fields; a child of rivals.py.
+"""Our package, from files to fields; a child of rivals.py.
 
-What depends on how the package is put together is in the functions `analyse`,
-`push` and `read_and_run`.
+What depends on its structure is in `analyse`, `push`, `read_and_run` and
+`watched`.
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ if TYPE_CHECKING:
 
 MEMORY = 2 * 10**9  # for sessions: the default
 SIDE = 2048  # of the matrices
-WINDOWS = 8  # of which the best counts
-WINDOW = 1.5  # seconds, at least
-PATCHES = 64  # that are pushed through a model at a time
+WINDOW = 1.5  # seconds, of which the best count
+PATCHES = 8  # per job, that are pushed through a model at a time
 
 
 def analyse(
@@ -67,17 +66,17 @@ def analyse(
 
 
 def push(rows: np.ndarray, plan: Plan, pool: SessionPool, jobs: int) -> None:
-    """Run a plan's models over patches in so many threads."""
+    """Run the models of a plan on patches, in several threads."""
     (name,) = plan.front_ends
-    with ThreadPoolExecutor(jobs) as team:
-        predict([{name: rows}], plan_nodes(plan), pool, team.map)
+    with ThreadPoolExecutor(jobs) as threads:
+        predict([{name: rows}], plan_nodes(plan), pool, threads.map)
 
 
 def read_and_run(
     file: str, plan: Plan, pool: SessionPool, watch: Stopwatch
 ) -> None:
     """Analyse a file, step by step, in this thread."""
-    with watch.running("decode"):  # less what is found within
+    with watch.running("decode"):  # less the stages within it
         parts = list(features.features(file, plan.feature_spec))
     with watch.running("scores"):
         chunks = [part.patches for part in parts]
@@ -87,7 +86,7 @@ def read_and_run(
 
 @contextmanager
 def watched(watch: Stopwatch) -> Iterator[None]:
-    """Have the stages within the reading of a file timed."""
+    """Time the stages within the decoding of a file."""
     resamplers = {
         name: replace(how, run=watch.watched("resample", how.run))
         for name, how in resampling.RESAMPLERS.items()
@@ -116,7 +115,7 @@ class WatchedPool(SessionPool):
 
 
 class Stopwatch:
-    """Adds up seconds per stage, less those of stages within."""
+    """Adds up seconds per stage, without those of stages within it."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -189,29 +188,29 @@ class Tasks:
 
         return work
 
-    def model(self, jobs: int) -> Work:
-        """Run an embedded MusiCNN alone over patches that are there."""
+    def model(self, jobs: int, seconds: float) -> Work:
+        """Run an embedded MusiCNN alone on patches in memory."""
         plan = self.plan("backbone")
         (model,) = plan.fed
         gflop = flops(model) / 1e9
         pool = SessionPool(MEMORY)
         kind = FRONT_ENDS[model.metadata.algorithm]
-        shape = (PATCHES, kind.frames, 96)
+        shape = (PATCHES * jobs, kind.frames, 96)
         rows = np.random.default_rng(0).random(shape, np.float32)
 
         def work(files: list[str]) -> dict[str, Any]:
-            seconds = best(lambda: push(rows, plan, pool, jobs))
-            return {"rate": PATCHES / seconds, "gflop": gflop}
+            took = best(lambda: push(rows, plan, pool, jobs), seconds)
+            return {"rate": len(rows) / took, "gflop": gflop}
 
         return work
 
-    def product(self) -> Work:
+    def product(self, seconds: float) -> Work:
         """Multiply matrices with NumPy."""
         a, b = np.random.default_rng(0).random((2, SIDE, SIDE), np.float32)
 
         def work(files: list[str]) -> dict[str, Any]:
-            seconds = best(lambda: a @ b)
-            return {"gflops": 2 * SIDE**3 / seconds / 1e9}
+            took = best(lambda: a @ b, seconds)
+            return {"gflops": 2 * SIDE**3 / took / 1e9}
 
         return work
 
@@ -244,7 +243,7 @@ class Tasks:
 
 
 def copy_classifiers(models: Path, folder: Path) -> list[str]:
-    """Put so many whole classifiers into a folder, some more than once."""
+    """Put fifteen whole classifiers into a folder, some more than once."""
     graphs = sorted(models.glob("*-musicnn-msd-2.pb"))
     names = []
     for number, graph in enumerate(islice(cycle(graphs), HEADS)):
@@ -268,15 +267,15 @@ def count(analysis: Interpretation, plan: Plan) -> int:
     )
 
 
-def best(work: Callable[[], Any]) -> float:
-    """Return the seconds per call, in the best of several windows."""
-    return min(per_call(work) for _ in range(WINDOWS))
+def best(work: Callable[[], Any], seconds: float) -> float:
+    """Return the seconds per call, in the best window of so many seconds."""
+    windows = max(1, round(seconds / WINDOW))
+    return min(per_call(work, seconds / windows) for _ in range(windows))
 
 
-def per_call(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    calls, took = 0, 0.0
-    while took < WINDOW:
+def per_call(work: Callable[[], Any], seconds: float) -> float:
+    calls, started, took = 0, time.perf_counter(), 0.0
+    while not calls or took < seconds:
         work()
         calls += 1
         took = time.perf_counter() - started
@@ -284,10 +283,10 @@ def per_call(work: Callable[[], Any]) -> float:
 
 
 def flops(model: Any) -> int:
-    """Return the floating-point operations that a model wants per patch.
+    """Return the floating-point operations of a model per patch.
 
-    Counted are the multiplications and additions of convolutions and matrix
-    products, as the graph has them.
+    These are the multiplications and additions of convolutions and matrix
+    products in its graph.
     """
     tf = tensorflow()
     facts = model.metadata

@@ -25,8 +25,8 @@ def seven() -> Callable[[list[str]], dict[str, Any]]:
         return list(result.to_dict().values())
 
     def work(files: list[str]) -> dict[str, Any]:
-        with ThreadPoolExecutor(os.cpu_count()) as team:
-            return {"scores": list(team.map(one, files))}
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return {"scores": list(threads.map(one, files))}
 
     return work
 

@@ -2,19 +2,18 @@
 
     python benchmarks/rule_agreement.py MODELS MUSIC
 
-MODELS is a folder with official classifiers (``.pb`` and ``.json``), MUSIC one
-with the tracks named in HEARD. Each rule about a score is held against the
-mean of all classifiers of its target, over whole tracks and over segments of
-ten patches; where no classifier is at hand, against what a listener hears.
-Printed are the agreement at the threshold in use, that of always giving the
-commoner answer, the rank correlation, and the thresholds that would agree
-best.
+MODELS is a folder with official classifiers (`.pb` and `.json`), MUSIC one with
+the tracks in BY_EAR. The score of each rule is compared with the mean score of
+all classifiers of its target, for whole tracks and for segments of ten patches;
+and with what a listener notes in BY_EAR. Prints the agreement at the threshold
+in use, that of always giving the commoner answer, the rank correlation, and the
+thresholds with the best agreement.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +38,8 @@ PATCHES = 60
 SEGMENT = 10  # patches
 TAGGERS = ["msd-musicnn-1", "mtt-musicnn-1"]
 
-# What the names of the tracks say: sung or spoken, electronic, for a party.
-HEARD = {
+# Whether a track has a voice, and whether it is electronic.
+BY_EAR = {
     "voice_instrumental": {
         "metal_female_vocals": True,
         "pop_female_vocals_11s": True,
@@ -97,9 +96,10 @@ class Track:
     def __init__(self, file: Path, models: plan.Plan, pool: SessionPool):
         self.name = file.stem
         self.models = models.models
-        with ThreadPoolExecutor() as team:
+        nodes = plan_nodes(models)
+        with ThreadPoolExecutor() as threads:
             outputs = [
-                predict([chunk.patches], plan_nodes(models), pool, team.map)[0]
+                predict([chunk.patches], nodes, pool, threads.map)[0]
                 for chunk in features(str(file), models.feature_spec)
             ]
         self.activations = {
@@ -129,7 +129,7 @@ class Track:
 
 
 def read_models(folder: Path) -> list[str]:
-    """Return the taggers and all classifiers in a folder that we can run."""
+    """Return the taggers and all usable classifiers in a folder."""
     names = list(TAGGERS)
     for graph in sorted(folder.glob("*.pb")):
         try:
@@ -147,7 +147,7 @@ def tags_of(means: dict[str, scores.Means]) -> scores.Means:
 
 
 def odds(target: str, tags: scores.Means) -> float:
-    """Return strength for over strength against, the threshold left out."""
+    """Return the strength for over the strength against, unthresholded."""
     strengths = rules.strengths(catalogue.rules()[target], tags)
     (negative,) = set(strengths) - {positive(target)}
     return strengths[positive(target)] * threshold(target) / strengths[negative]
@@ -161,10 +161,10 @@ def threshold(target: str) -> float:
     return catalogue.rules()[target][positive(target)].threshold
 
 
-def heard(target: str, track: Track, _: slice) -> float | None:
+def by_ear(target: str, track: Track, _: slice) -> float | None:
     if target == NO_PARTY:
         return 0.0
-    answer = HEARD.get(target, {}).get(track.name)
+    answer = BY_EAR.get(target, {}).get(track.name)
     return None if answer is None else float(answer)
 
 
@@ -186,7 +186,7 @@ def clustered(target: str, track: Track, part: slice) -> float | None:
 
 JUDGES = {
     "classifiers": classified,
-    "a listener": heard,
+    "a listener": by_ear,
     "clusters": clustered,
 }
 
@@ -263,17 +263,7 @@ def print_genres(tracks: list[Track], models: plan.Plan) -> None:
         print(f"{name}: {sum(fitting)} of {len(fitting)} fit")
 
 
-def main() -> None:
-    folder, music = Path(sys.argv[1]), Path(sys.argv[2])
-    settings = Settings(patches=PATCHES)
-    models = plan.make_plan(read_models(folder), folder, settings, print)
-    pool = SessionPool(2 * 10**9)
-    tracks = [
-        Track(file, models, pool)
-        for file in sorted(music.iterdir())
-        if file.suffix != ".md"
-    ]
-
+def print_rules(tracks: list[Track]) -> None:
     print(
         "rule                 against  threshold  agreement    always"
         "  rank   best thresholds"
@@ -286,6 +276,25 @@ def main() -> None:
             parts = pairs(target, score, tracks, lambda t: t.segments)
             if len(whole):
                 print(row(target, against, whole, parts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("models", type=Path)
+    parser.add_argument("music", type=Path)
+    options = parser.parse_args()
+    folder, settings = options.models, Settings(patches=PATCHES)
+    models = plan.make_plan(read_models(folder), folder, settings, print)
+    pool = SessionPool(2 * 10**9)
+    tracks = [
+        Track(file, models, pool)
+        for file in sorted(options.music.iterdir())
+        if file.suffix != ".md"
+    ]
+    print_rules(tracks)
     print_genres(tracks, models)
 
 

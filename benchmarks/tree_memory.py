@@ -1,4 +1,4 @@
-"""The memory of a process together with those that it starts."""
+"""The memory of a process and of those that it starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERIOD = 0.25  # seconds between readings
 
 
 def memory(pid: int) -> float:
-    """Return MB; what several of them share is counted once (on Linux)."""
+    """Return MB; on Linux, memory that they share is counted once."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)

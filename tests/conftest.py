@@ -1,4 +1,4 @@
-"""Fixtures that tests share, and what is said of tests that fail."""
+"""Shared fixtures, and how to run failed tests again."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def beet(tmp_path: Path, request: pytest.FixtureRequest) -> Beet:
 
 @pytest.fixture
 def interruptible():
-    """Have Ctrl-C work, also where this was started in the background."""
+    """Let Ctrl-C work even if the tests run in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what to run to see failures again."""
+    """Print commands that run the failed tests again."""
     failed = [
         report.nodeid
         for kind in ("failed", "error")

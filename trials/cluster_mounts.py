@@ -4,13 +4,14 @@
 
 Each worker has a network of its own, with a link to the scheduler's, and mounts
 of its own: the library's folder is /mnt, and no file has the path that it has
-for beets. Library and store must then have the same content as after a run
+for beets. Library and cache must then have the same content as after a run
 without a cluster, each score to the last digit, even if one of the workers is
 killed during the run. Otherwise, the exit status is 1. Needs Linux and root.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -51,7 +52,7 @@ def run(*command: str) -> None:
 
 @contextmanager
 def network(number: int) -> Iterator[str]:
-    """Have a network namespace with a link to ours."""
+    """Create a network namespace with a link to ours; yield its name."""
     name, ours, theirs = (f"{kind}{number}" for kind in ("stags", "so", "st"))
     run("ip", "netns", "add", name)
     try:
@@ -135,7 +136,7 @@ def started(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def worker_processes(process: subprocess.Popen[bytes]) -> list[int]:
-    """Return what a nanny looks after; ``ip`` and ``sh`` have become it."""
+    """Return the children of a nanny, which `ip` and `sh` have become."""
     found = subprocess.run(
         ["pgrep", "-P", str(process.pid)],
         capture_output=True,
@@ -145,50 +146,65 @@ def worker_processes(process: subprocess.Popen[bytes]) -> list[int]:
     return [int(line) for line in found.stdout.split()]
 
 
+def start_workers(
+    stack: ExitStack, folder: Path, home: Home
+) -> list[subprocess.Popen[bytes]]:
+    """Start a scheduler, and workers with networks and mounts of their own."""
+    python = sys.executable
+    scheduler = (python, "-m", "distributed.cli.dask_scheduler")
+    port = ("--port", str(PORT), "--no-dashboard")
+    stack.enter_context(started(*scheduler, *port))
+    workers = []
+    for number in WORKERS:
+        name = stack.enter_context(network(number))
+        own = folder / name
+        own.mkdir()
+        script = ENTER.format(
+            music=home.library,
+            library=home.library,
+            folder=own,
+            python=python,
+            number=number,
+            port=PORT,
+        )
+        inside = ("ip", "netns", "exec", name, "unshare", "-m")
+        process = started(*inside, "sh", "-c", script)
+        workers.append(stack.enter_context(process))
+    return workers
+
+
+def run_and_kill(home: Home, worker: subprocess.Popen[bytes]) -> None:
+    """Analyse all tracks; kill a worker meanwhile."""
+    (home.folder / "soundtags.db").unlink()
+    again = home.start("soundtags", "-qf")
+    time.sleep(4)
+    for victim in worker_processes(worker):
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+    if again.wait():
+        sys.exit("beet soundtags: failed")
+
+
 def main() -> int:
-    music = Path(sys.argv[1]).absolute()
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("music", type=Path)
+    music = parser.parse_args().music.absolute()
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         alone = Home(folder / "alone", music)
         alone.beet("soundtags", "-q")
         home = Home(folder / "home", music)
-        python = sys.executable
-        stack.enter_context(
-            started(
-                *(python, "-m", "distributed.cli.dask_scheduler"),
-                *("--port", str(PORT), "--no-dashboard"),
-            )
-        )
-        workers = []
-        for number in WORKERS:
-            name = stack.enter_context(network(number))
-            own = folder / name
-            own.mkdir()
-            script = ENTER.format(
-                music=home.library,
-                library=home.library,
-                folder=own,
-                python=python,
-                number=number,
-                port=PORT,
-            )
-            inside = ("ip", "netns", "exec", name, "unshare", "-m")
-            process = started(*inside, "sh", "-c", script)
-            workers.append(stack.enter_context(process))
+        workers = start_workers(stack, folder, home)
         home.configure(
             cluster=f"tcp://127.0.0.1:{PORT}",
             cluster_paths={str(home.library): "/mnt"},
         )
         home.beet("soundtags", "-q")
         faults = [differs("both workers", alone, home)]
-        (home.folder / "soundtags.db").unlink()
-        again = home.start("soundtags", "-qf")
-        time.sleep(4)
-        for victim in worker_processes(workers[0]):
-            with suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
-        if again.wait():
-            sys.exit("beet soundtags: failed")
+        run_and_kill(home, workers[0])
         faults.append(differs("one of them killed", alone, home))
         shutil.rmtree(home.library)
     return int(any(faults))
@@ -198,7 +214,7 @@ def differs(when: str, alone: Home, home: Home) -> bool:
     expected, found = alone.content(), home.content()
     counts = ", ".join(str(len(each)) for each in found)
     same = expected == found
-    print(f"{when}: {'the same' if same else 'OTHERS'} ({counts} values)")
+    print(f"{when}: {'the same' if same else 'DIFFERENT'} ({counts} values)")
     return not same
 
 

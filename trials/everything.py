@@ -1,18 +1,17 @@
-"""Let the command loose on everything that libraries can hold.
+"""Run the command on everything that a library can hold.
 
     python trials/everything.py [FOLDER ...] [--jobs 1 2] [--hours 3] [--table]
 
 A throw-away library gets copies of all files in the folders, and what the
 script makes: links to nowhere and to themselves, a pipe, folders and devices
-with the names of music, names that mean something to somebody, and audio as it
-should not be. `beet soundtags` then analyses all of them, once per number of
-jobs, and a last time to write its tags.
+with the names of music, names with special characters, and malformed audio.
+`beet soundtags` then analyses all of them, once per number of jobs, and a last
+time to write its tags.
 
-Prints what came of each file (with --table as a table in reStructuredText).
-The exit status is 1 if the command's was, if it left a traceback, if the
-numbers of its summary do not add up, if a value in the library is not finite,
-or if two runs differ in a stored decimal. What cannot be read is only so for
-users other than root.
+Prints the result for each file (with --table grouped, in reStructuredText). The
+exit status is 1 if the command failed or printed a traceback, if the numbers of
+its summary do not add up, if a value in the library is not finite, or if two
+runs differ in a stored decimal. Root can read the unreadable file, too.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ import sys
 import tempfile
 from collections import Counter
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ NAMES = {
     "no ending": b"music",
     "right to left": "\u202eflac.\u05d0".encode(),
 }
+# Fields that need not be the same after each run.
+PER_RUN = ("mtime", "id", "path", "added", "soundtags_undo")
 SUMMARY = re.compile(
     r"^(\d+) tagged, (\d+) already up to date, (\d+) failed", re.MULTILINE
 )
@@ -91,6 +93,7 @@ def write_minutes(path: Path, minutes: int) -> None:
             file.write(part)
 
 
+@cache
 def encoded(kind: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a.{kind}"
@@ -120,7 +123,7 @@ def unreadable(path: Path) -> None:
     path.chmod(0)
 
 
-# What each is called in the table, its file, and how it is made.
+# Name in the table to the name of the file, and how it is made.
 MADE: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "link to nowhere": ("dangling.mp3", lambda p: p.symlink_to("nowhere")),
     "link to itself": ("loop.mp3", lambda p: p.symlink_to(p.name)),
@@ -170,12 +173,12 @@ MADE: dict[str, tuple[str, Callable[[Path], Any]]] = {
 def provide(
     folder: Path, sources: list[Path], hours: float
 ) -> dict[bytes, str]:
-    """Fill a folder; return the path of each to what it is called."""
+    """Fill a folder; return the path of each file to its name in the table."""
     found = {}
     for source in sources:
         for number, file in enumerate(sorted(source.iterdir())):
             if file.is_file() and file.suffix not in (".md", ".txt"):
-                # Short names: what is to be shown is what is within.
+                # The content matters here, not the name.
                 target = folder / f"{source.name}{number}{file.suffix}"
                 shutil.copyfile(file, target)
                 found[os.fsencode(target)] = f"{source.name}/{file.name}"
@@ -208,13 +211,13 @@ def beet(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def stored(folder: Path) -> dict[str, dict[str, str]]:
-    """Return what the library says of each file, by what that is called."""
+    """Return the fields of each file in the library, by its name."""
     library = Library(str(folder / "library.db"), str(folder / "music"))
     return {
         item.title: {
             key: str(item[key])
             for key in item.keys(computed=False)
-            if key not in ("mtime", "id", "path", "added")
+            if key not in PER_RUN
         }
         for item in library.items()
     }
@@ -223,13 +226,14 @@ def stored(folder: Path) -> dict[str, dict[str, str]]:
 def report(
     name: str, done: subprocess.CompletedProcess[str], count: int
 ) -> Iterator[str]:
-    """Print the summary of a run; yield what is wrong with that."""
+    """Print the summary of a run; yield what is wrong with it."""
     numbers = SUMMARY.search(done.stdout)
     print(f"{name}: {numbers and numbers[0]}")
     if done.returncode:
         yield f"exit status {done.returncode}"
-    if "Traceback" in done.stderr + done.stdout:
-        yield "a traceback"
+    output = done.stdout + done.stderr
+    if "Traceback" in output:
+        yield output[output.index("Traceback") :]
     if not numbers or sum(map(int, numbers.groups())) != count:
         yield f"{numbers and numbers[0]}, of {count}"
 
@@ -237,22 +241,25 @@ def report(
 def faults(
     values: dict[str, dict[str, str]], others: dict[str, dict[str, str]]
 ) -> Iterator[str]:
-    """Yield what is wrong with values, or other than it was before."""
+    """Yield what is wrong with values, or differs from those of another run."""
     for label, fields in values.items():
         for name, value in fields.items():
             if value.lower() in ("nan", "inf", "-inf"):
                 yield f"{label}: {name} is {value}"
-        if fields != others[label]:
-            yield f"{label}: {fields} and {others[label]}"
+        for name in sorted(fields.keys() | others[label].keys()):
+            value, other = fields.get(name), others[label].get(name)
+            if value != other:
+                yield f"{label}: {name} is {value}, and was {other}"
 
 
-def outcome(path: bytes, values: dict[str, str], said: str) -> str:
+def outcome(path: bytes, values: dict[str, str], messages: str) -> str:
+    """Return the message about a file, or what it was given."""
     name = os.fsdecode(path)
-    lines = [line for line in said.split("soundtags: ") if name in line]
+    lines = [line for line in messages.split("soundtags: ") if name in line]
     if lines:
-        return lines[0].partition(f"{name}: ")[2].strip()
+        return lines[0].partition(f"{name}: ")[2].splitlines()[0]
     if "soundtags_plan" not in values:
-        return "nothing at all"
+        return "no message, no values"
     return "tagged" if "danceability" in values else "tagged as silence"
 
 
@@ -275,7 +282,6 @@ def main() -> None:
         library = Library(str(folder / "library.db"), str(folder / "music"))
         for path, label in files.items():
             library.add(Item(path=path, title=label))
-        library._close()
         first: dict[str, dict[str, str]] = {}
         for jobs in options.jobs:
             done = beet(folder, "soundtags", "-f", "-W", "-j", jobs)

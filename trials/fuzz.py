@@ -3,12 +3,11 @@
     python trials/fuzz.py [--files 20000] [--seed 0] [--formats FOLDER]
 
 Seeds are short pieces in the formats that libsndfile writes, and the files in
-FOLDER. Of each file that is made of them, some bytes are changed, some pieces
-left out, repeated, or put elsewhere, and its end may be missing. Prints what
-came of them. Files that crash a decoder or make it hang are kept. The exit
-status is 1 if the analysis as such ended, said something unexpected or gave a
-score that is none; crashes of decoders, which cost their file alone, are
-counted.
+FOLDER. Copies of them are damaged: some bytes changed, some pieces left out,
+repeated or moved, and sometimes the end cut off. Prints the results. Files that
+crash a decoder or make it hang are kept. The exit status is 1 if the analysis
+stopped, raised an unexpected error, or gave a score that is none; crashes of
+decoders, which fail their file alone, are only counted.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,8 @@ from soundtags.models.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from soundtags.labelling.interpret import Outcome
+
 MODEL = "msd-musicnn-1"
 WRITTEN = {
     "wav": "PCM_16",
@@ -64,7 +66,7 @@ LARGEST = 1 << 20  # bytes of a seed
 
 
 def seeds(folder: Path, more: Path | None) -> list[Path]:
-    """Write a short piece in many formats, and add what there is."""
+    """Write a short piece in many formats; return these and more files."""
     time_ = np.arange(SECONDS * RATE) / RATE
     rng = np.random.default_rng(0)
     samples = 0.4 * np.sin(2000 * time_) + 0.1 * rng.standard_normal(len(time_))
@@ -81,7 +83,7 @@ def seeds(folder: Path, more: Path | None) -> list[Path]:
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
-    """Return a file that was damaged in a few ways."""
+    """Return a file's content, damaged in a few ways."""
     data = bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 4, 16])):
         if not data:
@@ -119,6 +121,76 @@ def made(
         yield path, str(path)
 
 
+@dataclass
+class Tally:
+    """The results so far.
+
+    Attributes
+    ----------
+    kept
+        Folder for the files that are kept.
+    outcomes
+        How often there was each.
+    wrong
+        How many results should not have been.
+    slowest
+        The longest wait for a result, in seconds.
+    """
+
+    kept: Path
+    outcomes: Counter[str] = field(default_factory=Counter)
+    wrong: int = 0
+    slowest: float = 0.0
+
+    def add(self, path: Path, found: Outcome, seconds: float) -> None:
+        self.slowest = max(self.slowest, seconds)
+        self.outcomes[kind_of(found)] += 1
+        if isinstance(found, CrashedDecoder | HangingDecoder):
+            shutil.copy(path, self.kept)
+        if isinstance(found, UnexpectedFailure) or not sane(found):
+            print(f"{path.name}: {found}\n{getattr(found, 'trace', '')}")
+            shutil.copy(path, self.kept)
+            self.wrong += 1
+
+    def show(self) -> None:
+        print(f"longest wait for one: {self.slowest:.1f} s")
+        for outcome, count in self.outcomes.most_common():
+            print(f"{count:6} {outcome}")
+        if any(self.kept.iterdir()):
+            print(f"kept: {self.kept}")
+        else:
+            self.kept.rmdir()
+
+
+def kind_of(found: Outcome) -> str:
+    if isinstance(found, Interpretation):
+        silent = found.fields.get("danceability", 0) is None
+        return "silence" if silent else "analysed"
+    return f"{type(found).__name__}: {str(found).split(':')[0]}"
+
+
+def sane(found: Outcome) -> bool:
+    """Return whether all scores are between 0 and 1."""
+    if not isinstance(found, Interpretation):
+        return True
+    scores = [v for v in found.fields.values() if isinstance(v, float)]
+    return all(math.isfinite(score) and 0 <= score <= 1 for score in scores)
+
+
+def analyse(tracks: Iterator[tuple[Path, str]], tally: Tally) -> None:
+    """Analyse files, and delete each."""
+    jobs = len(os.sched_getaffinity(0))
+    plan = make_plan([MODEL], Path("none"), Settings(patches=1), print)
+    pool, decoders = SessionPool(10**9), DecoderPool(jobs)
+    before = time.monotonic()
+    for result in predict_all(tracks, plan, pool, jobs, decoders.features):
+        found = result.error or capture_errors(interpret, result.unwrap(), plan)
+        tally.add(result.key, found, time.monotonic() - before)
+        before = time.monotonic()
+        result.key.unlink()
+    decoders.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -128,62 +200,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--formats", type=Path)
     options = parser.parse_args()
-    jobs = len(os.sched_getaffinity(0))
-    plan = make_plan([MODEL], Path("none"), Settings(patches=1), lambda _: None)
-    outcomes: Counter[str] = Counter()
-    wrong, slowest, started = 0, 0.0, time.monotonic()
-    kept = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    readers = DecoderPool(jobs)
+    tally = Tally(Path(tempfile.mkdtemp(prefix="fuzz-")))
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "seeds").mkdir()
         files = seeds(folder / "seeds", options.formats)
         contents = [(file.name, file.read_bytes()[:LARGEST]) for file in files]
         tracks = made(folder, contents, options.files, options.seed)
-        before = time.monotonic()
-        for result in predict_all(
-            tracks, plan, SessionPool(10**9), jobs, readers.features
-        ):
-            path = result.key
-            found = result.error or capture_errors(
-                interpret, result.unwrap(), plan
-            )
-            slowest = max(slowest, time.monotonic() - before)
-            before = time.monotonic()
-            outcomes[kind_of(found)] += 1
-            if isinstance(found, CrashedDecoder | HangingDecoder):
-                shutil.copy(path, kept)
-            if isinstance(found, UnexpectedFailure) or not sane(found):
-                print(f"{path.name}: {found}\n{getattr(found, 'trace', '')}")
-                shutil.copy(path, kept)
-                wrong += 1
-            path.unlink()
-    readers.close()
+        analyse(tracks, tally)
     took = time.monotonic() - started
     print(f"{options.files} files of {len(files)} seeds in {took / 60:.1f} min")
-    print(f"longest wait for one: {slowest:.1f} s")
-    for outcome, count in outcomes.most_common():
-        print(f"{count:6} {outcome}")
-    if any(kept.iterdir()):
-        print(f"kept: {kept}")
-    else:
-        kept.rmdir()
-    sys.exit(bool(wrong) or sum(outcomes.values()) != options.files)
-
-
-def kind_of(found: object) -> str:
-    if isinstance(found, Interpretation):
-        silent = found.fields.get("danceability", 0) is None
-        return "silence" if silent else "analysed"
-    return f"{type(found).__name__}: {str(found).split(':')[0]}"
-
-
-def sane(found: object) -> bool:
-    """Whether all scores are between 0 and 1."""
-    if not isinstance(found, Interpretation):
-        return True
-    scores = [v for v in found.fields.values() if isinstance(v, float)]
-    return all(math.isfinite(score) and 0 <= score <= 1 for score in scores)
+    tally.show()
+    complete = tally.outcomes.total() == options.files
+    sys.exit(bool(tally.wrong) or not complete)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""Kill beet at random moments, again and again, and look at the files.
+"""Kill beet at random moments, again and again, and check the files.
 
     python trials/kills.py MUSIC [--times 300] [--full 20] [--seed 0]
 
 By turns, copies of the tracks in MUSIC are imported into an empty library, and
 those in another library are analysed by the command. Each time, beet is killed
-(SIGKILL) at a random moment. After that, every file must decode to the audio
-that it had, with the tags of others that it had, and the library must be sound.
-(But for files that beets was just copying, which have the beginning of what
-they come from: these are counted.)
-Every twentieth time (--full), import and command may run to their ends, after
-which all tracks must be analysed, and the files say what the library says. The
-exit status is 1 if any of this was not so. Needs POSIX.
+(SIGKILL) at a random moment. After that, every file must still decode to the
+same audio, with the same tags of other programs, and the library must be sound.
+(Files that beets was just copying are incomplete; they are counted.) Every
+twentieth time (--full), import and command may end; then all tracks must have
+been analysed, and files and library must agree. The exit status is 1 if any of
+this was not so. Needs POSIX.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ import: {{copy: yes, write: yes, autotag: no, quiet: yes, resume: no,
 paths: {{default: $title, singleton: $title, comp: $title}}
 ui: {{color: no}}
 """
-State = tuple[str, list[object]]  # digest of the audio, tags of others
+State = tuple[str, list[object]]  # digest of the audio, other tags
 OTHERS = ("title", "artist", "album", "year", "track", "comments")
 
 
@@ -74,7 +73,7 @@ class Home:
         return title, state(target)
 
     def renew(self) -> None:
-        """Begin with an empty library."""
+        """Start again with an empty library."""
         shutil.rmtree(self.folder / "music", ignore_errors=True)
         (self.folder / "music").mkdir()
         (self.folder / "library.db").unlink(missing_ok=True)
@@ -116,7 +115,7 @@ class Home:
             self.faults.append(f"library: {sound}")
 
     def _is_begun(self, path: Path) -> bool:
-        """Whether a file is the beginning of one that is being copied."""
+        """Return whether a file is the beginning of another, as if copied."""
         content = path.read_bytes()
         return path.parent != self.source and any(
             len(content) < source.stat().st_size
@@ -129,7 +128,7 @@ class Home:
         return [p for p in found if p.is_file() and p.name[0] != "."]
 
     def complete(self) -> None:
-        """Let beet end, and see that library and files agree."""
+        """Let beet end, and check that library and files agree."""
         self.run("import", str(self.source))
         self.run("soundtags")
         self.check()
@@ -139,11 +138,10 @@ class Home:
         missing = set(self.known)
         for item in library.items():
             missing.discard(item.title)
-            said = item.get("danceability")
-            held = mediafile.MediaFile(item.filepath).danceability
-            if said is None or f"{float(said):.4f}" != held:
-                self.faults.append(f"{item.title}: {said}, file: {held}")
-        library._close()
+            value = item.get("danceability")
+            written = mediafile.MediaFile(item.filepath).danceability
+            if value is None or f"{float(value):.4f}" != written:
+                self.faults.append(f"{item.title}: {value}, file: {written}")
         if missing:
             self.faults.append(f"not in the library: {sorted(missing)}")
         for path in (self.folder / "music").rglob(".soundtags-*"):
@@ -151,12 +149,48 @@ class Home:
 
 
 def state(path: Path) -> State:
-    """Return a digest of a file's audio, and the tags of others."""
+    """Return a digest of a file's audio, and the values of other tags."""
     digest = hashlib.sha256()
     for block in decode(str(path)).blocks:
         digest.update(block.tobytes())
     file = mediafile.MediaFile(path)
     return digest.hexdigest(), [getattr(file, name) for name in OTHERS]
+
+
+def add_field() -> None:
+    """Have mediafile read one of our tags."""
+    mediafile.MediaFile.add_field(
+        "danceability",
+        mediafile.MediaField(
+            mediafile.MP3DescStorageStyle("DANCEABILITY"),
+            mediafile.MP4StorageStyle("----:com.apple.iTunes:DANCEABILITY"),
+            mediafile.StorageStyle("DANCEABILITY"),
+            mediafile.ASFStorageStyle("DANCEABILITY"),
+        ),
+    )
+
+
+def kill(homes: list[Home], times: int, full: int, seed: int) -> int:
+    """Kill imports and analyses by turns; return how many ended before."""
+    chance = random.Random(seed)
+    started = time.monotonic()
+    for home in homes:
+        home.run("import", str(home.source))
+    took = (time.monotonic() - started) / len(homes)
+    ended = 0
+    for number in range(times):
+        home = homes[number % 2]
+        command = ("soundtags", "-f")
+        if number % 2:
+            home.renew()
+            command = ("import", str(home.source))
+        moment = chance.uniform(0.3, 1.1 * took)
+        ended += home.run(*command, limit=moment)
+        home.check()
+        if number % full >= full - 2:
+            home.complete()
+            print(f"{number + 1} of {times}", file=sys.stderr)
+    return ended
 
 
 def main() -> None:
@@ -169,38 +203,13 @@ def main() -> None:
     parser.add_argument("--full", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    mediafile.MediaFile.add_field(
-        "danceability",
-        mediafile.MediaField(
-            mediafile.MP3DescStorageStyle("DANCEABILITY"),
-            mediafile.MP4StorageStyle("----:com.apple.iTunes:DANCEABILITY"),
-            mediafile.StorageStyle("DANCEABILITY"),
-            mediafile.ASFStorageStyle("DANCEABILITY"),
-        ),
-    )
+    add_field()
     tracks = sorted(p for p in options.music.iterdir() if p.is_file())
-    chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         homes = [Home(Path(temporary) / name, tracks) for name in "ab"]
-        started = time.monotonic()
-        for home in homes:
-            home.run("import", str(home.source))
-        took = (time.monotonic() - started) / len(homes)
-        ended = 0
-        for number in range(options.times):
-            home = homes[number % 2]
-            command = ("soundtags", "-f")
-            if number % 2:
-                home.renew()
-                command = ("import", str(home.source))
-            moment = chance.uniform(0.3, 1.1 * took)
-            ended += home.run(*command, limit=moment)
-            home.check()
-            if number % options.full >= options.full - 2:
-                home.complete()
-                print(f"{number + 1} of {options.times}", file=sys.stderr)
-        faults = [fault for home in homes for fault in home.faults]
-        seen = [state for home in homes for state in home.versions.values()]
+        ended = kill(homes, options.times, options.full, options.seed)
+    faults = [fault for home in homes for fault in home.faults]
+    seen = [state for home in homes for state in home.versions.values()]
     print(
         f"{options.times} runs, {options.times - ended} of them killed;"
         f" {len(homes[0].known)} files, {len(seen)} versions of them seen,"

@@ -1,4 +1,4 @@
-"""Audio that the tests make, in every format that can be tagged."""
+"""Audio for tests, in every format that can be tagged."""
 
 from __future__ import annotations
 

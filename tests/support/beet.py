@@ -113,13 +113,13 @@ class Beet:
             if process.is_alive():
                 process.kill()
                 process.join()
-            said, complaints = (
+            output, errors = (
                 (folder / stream).read_text("utf-8", "surrogateescape")
                 for stream in ("stdout", "stderr")
             )
-        assert status in (None, process.exitcode), said + complaints
+        assert status in (None, process.exitcode), output + errors
         return subprocess.CompletedProcess(
-            words, process.exitcode, said, complaints
+            words, process.exitcode, output, errors
         )
 
     def fresh(

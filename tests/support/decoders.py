@@ -1,4 +1,4 @@
-"""What a process that reads files may meet, by the name of the file."""
+"""A made-up decoder; the name of a file decides what happens to it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from soundtags.audio import decoder_pool
 from soundtags.audio.features import Features
 from soundtags.errors import UnreadableAudio
 
-PORTIONS = 3
+CHUNKS = 3
 SLOW = 4.0  # seconds
 
-if multiprocessing.parent_process():  # this is a process that reads files
-    decoder_pool.SIGN = 0.1  # many a sign within the patience of tests
+if multiprocessing.parent_process():  # this is a process of the pool
+    decoder_pool.HEARTBEAT_INTERVAL = 0.1  # several within the timeout of tests
 
 
 def made_up(path, spec, checkpoint):
-    """Yield portions that say which file and which process they are of."""
+    """Yield chunks that tell the file and the process they are of."""
     if "segfault" in path:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "abort" in path:
@@ -36,12 +36,12 @@ def made_up(path, spec, checkpoint):
         raise UnreadableAudio("made to fail")
     if "bug" in path:
         raise ZeroDivisionError("made to fail")
-    for number in range(PORTIONS):
+    for number in range(CHUNKS):
         yield Features(
             patches={path: np.full((2, 3, 4), number)},
             times={path: np.zeros(2)},
             seconds=os.getpid(),
             level=1.0,
-            last=number == PORTIONS - 1,
+            last=number == CHUNKS - 1,
             inputs={path: str(number)},
         )

@@ -1,4 +1,4 @@
-"""What workers of a cluster may meet, by the name of a file; no models run.
+"""Predictions made up in workers; the name of a file decides what happens.
 
 Dask preloads this into its workers.
 """

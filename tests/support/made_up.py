@@ -1,8 +1,8 @@
 """Predictions that no model made, for tests of what becomes of predictions.
 
 They depend on the audio as those of models do: on each patch alone, the same
-for the same, and different for different ones. Files are read in earnest, but
-not in processes of their own.
+for the same, and different for different ones. Files are decoded as usual, but
+in this process.
 """
 
 from __future__ import annotations
@@ -25,12 +25,17 @@ DIMENSIONS = 200  # of embeddings
 VARIETY = 12.0  # of logits: enough for scores on both sides of thresholds
 
 
-def install() -> None:
-    """Have this process make predictions up."""
+def install(decoders: bool = False) -> None:
+    """Have this process make predictions up.
+
+    `decoders` says whether it decodes files in processes of their own, as
+    usual; they take a moment to start.
+    """
     SessionPool.check = lambda *_: {}
     Verdicts.judge = lambda *_: {}
     SessionPool.run = lambda _pool, job, rows, *_: run(job, rows)
-    DecoderPool.features = lambda _readers, *args: features(*args)
+    if not decoders:
+        DecoderPool.features = lambda _pool, *args: features(*args)
 
 
 def run(job: GraphSpec, rows: np.ndarray) -> dict[str, np.ndarray]:

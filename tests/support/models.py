@@ -1,4 +1,4 @@
-"""Models that the tests make, and plans of them."""
+"""Small models for tests, and plans of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_model(
 ) -> Path:
     """Write a model whose activations are always the same.
 
-    `size` more floats make the graph as large as a test wants it.
+    `size` more floats make the graph larger.
     """
     tf = tensorflow()
     shape = (None, 200) if backbone else (None, 187, 96)
@@ -83,12 +83,12 @@ def make(names, folder: Path = NOWHERE) -> plan.Plan:
 
 
 def outcome(result, made: plan.Plan):
-    """Return what follows from predictions, or why there are none."""
+    """Return what predictions are interpreted as, or the error."""
     return result.error or interpret(result.predictions, made)
 
 
 class CountingLoader:
-    """Keeps count of the graphs that get a session, and that lose it."""
+    """Records which graphs get a session, and which lose it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loaded: list[str] = []

@@ -1,4 +1,4 @@
-"""Where things are that tests use."""
+"""Folders that tests use."""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
 """Scripts outside the package, run as from a command line, but without delay.
 
-A script runs in a fork of the server that :mod:`support.beet` describes. So
-does each ``python -m beets`` that it starts, where predictions are made up.
+A script runs in a fork of the server that :mod:`support.beet` describes. So do
+the Python programs that it starts: other scripts, and `python -m beets`, which
+makes predictions up unless models are wanted. Work that it does in processes of
+its own for the sake of their memory is done in threads.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import multiprocessing
 import os
 import runpy
@@ -13,11 +16,15 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .beet import FORKS, PRELOADED, TIMEOUT
 from .paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 if FORKS:
@@ -28,30 +35,28 @@ def run_script(
     script: str,
     *args: str | Path,
     stdin: str = "",
-    status: int = 0,
-    environment: dict[str, str] | None = None,
+    models: bool = False,
+    decoders: bool = False,
 ) -> str:
-    """Run a script of the checkout, check its exit status, return its output.
+    """Run a script of the checkout, check that it succeeds, return its output.
 
     Parameters
     ----------
-    script
-        Its path in the checkout.
-    args
-        Its arguments.
+    script, args
+        Its path in the checkout, and its arguments.
     stdin
         What it reads from standard input.
-    status
-        The exit status that is expected.
-    environment
-        Environment variables to set.
+    models
+        Whether beet runs models, instead of making predictions up.
+    decoders
+        Whether it decodes files in processes of their own even if it does not.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "stdin").write_text(stdin)
         words = [str(ROOT / script), *map(str, args)]
         process = _context.Process(
-            target=_run, args=(words, folder, environment or {})
+            target=_run, args=(words, folder, models, decoders)
         )
         process.start()
         process.join(TIMEOUT)
@@ -62,12 +67,11 @@ def run_script(
             (folder / each).read_text("utf-8", "replace")
             for each in ("stdout", "stderr")
         )
-    assert process.exitcode == status, output + errors
+    assert process.exitcode == 0, output + errors
     return output
 
 
-def _run(words: list[str], folder: Path, environment: dict[str, str]) -> None:
-    os.environ.update(environment)
+def _run(words: list[str], folder: Path, models: bool, decoders: bool) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
     for number, (stream, flags) in enumerate(
         {
@@ -79,9 +83,9 @@ def _run(words: list[str], folder: Path, environment: dict[str, str]) -> None:
         os.dup2(os.open(folder / stream, flags), number)
     _open_streams()
     subprocess.Popen = ForkingPopen
-    sys.argv = words
-    sys.path.insert(0, str(Path(words[0]).parent))
-    runpy.run_path(words[0], run_name="__main__")
+    ForkingPopen.models, ForkingPopen.decoders = models, decoders
+    concurrent.futures.ProcessPoolExecutor = InThreads
+    _be_script(words)
 
 
 def _open_streams() -> None:
@@ -90,24 +94,61 @@ def _open_streams() -> None:
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
+def _be_script(words: list[str]) -> None:
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).parent))
+    runpy.run_path(words[0], run_name="__main__")
+
+
+def _be_beet(words: list[str], models: bool, decoders: bool) -> None:
+    sys.argv = ["beet", *words]
+
+    from beets import config, ui
+    from beets.util import cached_classproperty
+
+    from . import made_up
+
+    # The script may have used beets with another configuration.
+    config.clear()
+    cached_classproperty.cache.clear()
+    if not models:
+        made_up.install(decoders)
+    ui.main(words)
+
+
+class InThreads(concurrent.futures.ThreadPoolExecutor):
+    """Stands in for an executor with processes."""
+
+    def __init__(self, max_workers: int, _context: object) -> None:
+        super().__init__(max_workers)
+
+
 class ForkingPopen(subprocess.Popen):
-    """Has ``python -m beets`` be a fork of this process, if it can."""
+    """Has Python programs be forks of this process, if it can."""
+
+    models = decoders = False
 
     def _execute_child(self, args: Any, *rest: Any) -> None:
         words = list(args) if isinstance(args, (list, tuple)) else [args]
-        if not FORKS or words[:3] != [sys.executable, "-m", "beets"]:
+        if FORKS and words[:3] == [sys.executable, "-m", "beets"]:
+            be = partial(_be_beet, words[3:], self.models, self.decoders)
+        elif FORKS and words[0] == sys.executable and words[1][-3:] == ".py":
+            be = partial(_be_script, words[1:])
+        else:
             super()._execute_child(args, *rest)
             return
         environment, pipes = rest[5], rest[9:15]
         self.pid = os.fork()
         if not self.pid:
-            _be_beet(words[3:], environment, pipes)
+            _be(be, environment, pipes)
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
 
-def _be_beet(
-    words: list[str], environment: dict[str, str] | None, pipes: Any
+def _be(
+    program: Callable[[], None],
+    environment: dict[str, str] | None,
+    pipes: Any,
 ) -> None:
     status = 1
     try:
@@ -122,17 +163,12 @@ def _be_beet(
         if environment is not None:
             os.environ.clear()
             os.environ.update(environment)
-        sys.argv = ["beet", *words]
-
-        from beets import ui
-
-        from . import made_up
-
-        made_up.install()
-        ui.main(words)
+        program()
         status = 0
     except SystemExit as exc:
-        status = exc.code if isinstance(exc.code, int) else int(bool(exc.code))
+        if isinstance(exc.code, str):
+            sys.stderr.write(f"{exc.code}\n")
+        status = exc.code if isinstance(exc.code, int) else bool(exc.code)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -1,4 +1,4 @@
-"""A server on this machine that plays upstream, in its moods."""
+"""A server on this machine that stands in for upstream, faults and all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Page:
     Attributes
     ----------
     body
-        What it is about.
+        The content.
     status, headers
         Sent with it; a header that is None is not sent.
     ranges
@@ -49,7 +49,7 @@ class Page:
 
 @dataclass
 class Request:
-    """What was asked for, and how many bytes of a body it was given."""
+    """A request, and how many bytes of a body were sent."""
 
     path: str
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""The Python interface: on made-up audio, and against the reference."""
+"""The Python API, on made-up audio, and beside the reference."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run_examples(text: str, name: str) -> doctest.TestResults:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_of_docstrings_are_right(name, song, monkeypatch):
+def test_examples_in_docstrings_are_right(name, song, monkeypatch):
     monkeypatch.chdir(song.parent)
     done = doctest.testmod(import_module(name))
     assert done.attempted
@@ -221,7 +221,7 @@ def test_audio_shorter_than_a_patch_is_refused(model):
 
 
 @pytest.mark.parametrize("name", [BACKBONE, "MSD_musicnn_frozen_small"])
-def test_a_model_goes_by_id_and_alias(name):
+def test_a_model_is_found_by_id_and_alias(name):
     model = soundtags.Model(name)
     assert model.id == BACKBONE
     assert len(model.classes) == 50
@@ -238,7 +238,7 @@ def test_any_node_can_be_asked_for(model):
     assert np.allclose(predictions, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
-def test_what_a_model_does_not_give_is_named(model):
+def test_outputs_that_a_model_lacks_are_named(model):
     with pytest.raises(errors.ParameterError, match="model/dense_1/BiasAdd"):
         model.predict(noise(3), output="model/dense_9/BiasAdd")
     vgg = soundtags.Model("msd-vgg-1")
@@ -247,7 +247,7 @@ def test_what_a_model_does_not_give_is_named(model):
 
 
 @pytest.mark.parametrize("name", ["openl3", "danceability-musicnn-msd-2"])
-def test_models_that_are_not_here_are_unknown(name, tmp_path):
+def test_models_that_are_not_installed_are_unknown(name, tmp_path):
     for folder in (None, tmp_path):
         with pytest.raises(errors.UnknownModel, match=name):
             soundtags.Model(name, folder)
@@ -258,7 +258,7 @@ def test_a_path_to_nothing_is_refused(tmp_path):
         soundtags.Model(tmp_path / "nothing.pb")
 
 
-def test_top_classes_come_by_their_means(model):
+def test_top_classes_are_ranked_by_their_means(model):
     activations = np.zeros((2, 50), np.float32)
     activations[:, 3] = 0.25, 0.75
     activations[:, 7] = 0.5, 0.25
@@ -295,7 +295,7 @@ def test_silence_has_predictions_but_no_labels(tmp_path):
 
 
 @pytest.mark.parametrize("track", TRACKS)
-def test_the_same_samples_give_what_the_reference_gives(shared, track, model):
+def test_the_same_samples_agree_with_the_reference(shared, track, model):
     reference = np.load(shared / "reference" / f"{track.split('.')[0]}.npz")
     head = reference["samples_head"]
     for kind, tolerance in {"musicnn": 1e-4, "vggish": 3e-4}.items():
@@ -314,7 +314,7 @@ def test_the_same_samples_give_what_the_reference_gives(shared, track, model):
 
 
 @pytest.mark.parametrize("track", TRACKS)
-def test_a_file_gives_the_means_that_the_reference_gives(shared, track):
+def test_the_means_of_a_file_agree_with_the_reference(shared, track):
     reference = np.load(shared / "reference" / f"{track.split('.')[0]}.npz")
     audio = soundtags.load(shared / "audio" / "music" / track)
     for name in (BACKBONE, *HEADS):

@@ -1,4 +1,4 @@
-"""Files that change: as they were, or as they are to be."""
+"""Files that change are as before, or complete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has others")
 TAGS = {"mood": ["happy", "sad"], "danceability": 0.5}
-# What is done on the way, in this order.
+# The steps of a change, in this order.
 STEPS = [
     "os.open",  # of an empty copy
     "shutil.copyfile",
@@ -85,7 +85,7 @@ def flac(originals, tmp_path) -> Path:
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("ending", ["mp3", "flac", "ogg", "m4a"])
-def test_whoever_is_killed_leaves_the_file_whole(
+def test_a_killed_process_leaves_the_file_whole(
     originals, tmp_path, ending, step, when
 ):
     path = shutil.copy(originals[ending], tmp_path / f"track.{ending}")
@@ -100,13 +100,13 @@ def test_whoever_is_killed_leaves_the_file_whole(
     assert path.read_bytes() == (wanted.read_bytes() if replaced else before)
     assert write_tags(str(path), TAGS, id3v23=False) != replaced
     assert path.read_bytes() == wanted.read_bytes()
-    if not replaced:  # otherwise nothing was left to be done
+    if not replaced:  # otherwise, the second call has nothing to do
         names = {each.name for each in tmp_path.iterdir()}
         assert names == {path.name, wanted.name}
 
 
 @pytest.mark.parametrize("ending", MADE)
-def test_tags_of_others_and_the_audio_stay(originals, tmp_path, ending):
+def test_other_tags_and_the_audio_stay(originals, tmp_path, ending):
     path = shutil.copy(originals[ending], tmp_path / f"track.{ending}")
     before = audio(path)
     assert write_tags(str(path), TAGS, id3v23=False)
@@ -133,10 +133,10 @@ def test_a_full_disk_leaves_the_file_alone(flac, monkeypatch, step):
 
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0,
-    reason="whoever may do anything is not stopped by permissions",
+    reason="permissions do not stop this user",
 )
 @pytest.mark.parametrize("which", ["file", "folder"])
-def test_what_must_not_be_written_is_not(flac, which):
+def test_a_file_without_permission_stays_as_it_is(flac, which):
     before = flac.read_bytes()
     locked, mode = (flac, 0o444) if which == "file" else (flac.parent, 0o555)
     locked.chmod(mode)
@@ -148,17 +148,17 @@ def test_what_must_not_be_written_is_not(flac, which):
     assert flac.read_bytes() == before
 
 
-def test_what_somebody_else_writes_meanwhile_is_kept(flac, monkeypatch):
+def test_a_change_by_another_program_meanwhile_is_kept(flac, monkeypatch):
     save = mediafile.MediaFile.save
 
     def meddle(self):
         save(self)
-        flac.write_bytes(b"by somebody else")
+        flac.write_bytes(b"by another program")
 
     monkeypatch.setattr(mediafile.MediaFile, "save", meddle)
     with pytest.raises(UnwritableTags, match="changed by somebody else"):
         write_tags(str(flac), TAGS, id3v23=False)
-    assert flac.read_bytes() == b"by somebody else"
+    assert flac.read_bytes() == b"by another program"
     assert list(flac.parent.iterdir()) == [flac]
 
 
@@ -183,9 +183,11 @@ def test_links_and_permissions_stay(flac, tmp_path):
 def test_names_of_any_length(flac, tmp_path, length):
     path = flac.rename(tmp_path / ("x" * (length - 5) + ".flac"))
     assert write_tags(str(path), TAGS, id3v23=False)
+    assert not write_tags(str(path), TAGS, id3v23=False)  # it has them
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_change_that_fails_is_none(flac):
+def test_a_change_that_fails_is_not_made(flac):
     before = flac.read_bytes()
 
     def change() -> None:

@@ -1,4 +1,4 @@
-"""Results do not depend on the number of threads that a BLAS has."""
+"""Results do not depend on the number of threads of the BLAS."""
 
 from __future__ import annotations
 

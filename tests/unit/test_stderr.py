@@ -1,4 +1,4 @@
-"""Native code is silenced, Python is not."""
+"""Messages of native code are silenced, those of Python are not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print("printed after", file=sys.stderr)
 """
 
 
-def said(enabled: bool) -> list[str]:
+def messages(enabled: bool) -> list[str]:
     script = SCRIPT.format(root=str(ROOT), enabled=enabled)
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -50,7 +50,7 @@ def said(enabled: bool) -> list[str]:
 
 
 def test_native_messages_vanish_and_others_arrive():
-    assert said(enabled=True) == [
+    assert messages(enabled=True) == [
         "native before",
         "logged inside",
         "printed inside",
@@ -62,7 +62,7 @@ def test_native_messages_vanish_and_others_arrive():
 
 
 def test_everything_arrives_when_not_enabled():
-    assert said(enabled=False).count("native inside") == 2
+    assert messages(enabled=False).count("native inside") == 2
 
 
 def test_streams_that_are_no_files_do_no_harm(monkeypatch):

@@ -1,4 +1,4 @@
-"""Files that are read in processes of their own, and what happens to these."""
+"""Decoding in processes of its own, and failures of these processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from support.audio import noise, write_track
 from support.beet import Beet
-from support.decoders import PORTIONS, SLOW, made_up
+from support.decoders import CHUNKS, SLOW, made_up
 
 from soundtags.audio import decoder_pool as module
 from soundtags.audio.decoder_pool import DecoderPool
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 NOTHING = FeatureSpec((), None, "soxr")
-PATIENCE = 3.0  # seconds; a process may take one to start
+TIMEOUT = 3.0  # seconds; a process may take one to start
 posix = pytest.mark.skipif(
     os.name == "nt", reason="Windows has other ways to die"
 )
 
 
 @pytest.fixture(scope="module")
-def readers() -> Iterator[DecoderPool]:
-    """A process at a time; it takes most of a second to start one."""
-    made = DecoderPool(1, made_up, timeout=PATIENCE)
+def decoders() -> Iterator[DecoderPool]:
+    """One process for several tests, as it takes a moment to start."""
+    made = DecoderPool(1, made_up, timeout=TIMEOUT)
     yield made
     made.close()
 
 
-def read(readers, name, checkpoint=no_checkpoint):
-    return list(readers.features(name, NOTHING, checkpoint))
+def decode(decoders, name, checkpoint=no_checkpoint):
+    return list(decoders.features(name, NOTHING, checkpoint))
 
 
-def process_of(readers) -> int:
-    return int(read(readers, "any")[0].seconds)
+def process_of(decoders) -> int:
+    return int(decode(decoders, "any")[0].seconds)
 
 
-def child_of(readers) -> BaseProcess:
-    process = process_of(readers)
+def child_of(decoders) -> BaseProcess:
+    process = process_of(decoders)
     (child,) = [
         each
         for each in multiprocessing.active_children()
@@ -68,13 +68,13 @@ def child_of(readers) -> BaseProcess:
 
 
 @pytest.mark.parametrize("patches", [5, None])
-def test_what_is_read_is_the_same_as_in_this_process(tmp_path, patches):
+def test_features_are_the_same_as_in_this_process(tmp_path, patches):
     path = tmp_path / "a.flac"
     soundfile.write(path, noise(120, 16000), 16000)
-    wanted = FeatureSpec(list(FRONT_ENDS), patches, "soxr")
-    expected = list(features(str(path), wanted))
+    spec = FeatureSpec(list(FRONT_ENDS), patches, "soxr")
+    expected = list(features(str(path), spec))
     made = DecoderPool(1)
-    found = list(made.features(str(path), wanted, no_checkpoint))
+    found = list(made.features(str(path), spec, no_checkpoint))
     made.close()
     assert [f.last for f in found] == [e.last for e in expected]
     for one, other in zip(found, expected):
@@ -84,66 +84,66 @@ def test_what_is_read_is_the_same_as_in_this_process(tmp_path, patches):
             assert np.array_equal(one.times[name], other.times[name])
 
 
-def test_one_process_reads_one_file_after_the_other(readers):
-    assert process_of(readers) == process_of(readers) != os.getpid()
+def test_one_process_decodes_one_file_after_the_other(decoders):
+    assert process_of(decoders) == process_of(decoders) != os.getpid()
 
 
 @posix
 @pytest.mark.parametrize(
     ("name", "reason"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT")]
 )
-def test_a_crash_costs_its_file_alone(readers, name, reason):
-    before = process_of(readers)
+def test_a_crash_fails_its_file_alone(decoders, name, reason):
+    before = process_of(decoders)
     with pytest.raises(CrashedDecoder, match=reason):
-        read(readers, name)
-    assert process_of(readers) != before
+        decode(decoders, name)
+    assert process_of(decoders) != before
 
 
 @pytest.mark.slow
-def test_a_file_that_hangs_is_given_up(readers):
+def test_a_decoder_that_hangs_times_out(decoders):
     with pytest.raises(HangingDecoder, match="made no progress for 3 s"):
-        read(readers, "hang")
-    assert len(read(readers, "next")) == PORTIONS
+        decode(decoders, "hang")
+    assert len(decode(decoders, "next")) == CHUNKS
 
 
 @pytest.mark.slow
-def test_a_file_that_takes_long_is_not(readers):
-    assert SLOW > PATIENCE
-    assert len(read(readers, "slow")) == PORTIONS
+def test_a_slow_decoder_does_not_time_out(decoders):
+    assert SLOW > TIMEOUT
+    assert len(decode(decoders, "slow")) == CHUNKS
 
 
-def test_files_can_be_read_by_turns(readers):
+def test_files_can_be_decoded_by_turns(decoders):
     names = [f"file {number}" for number in range(module.MAX_OPEN + 3)]
-    # More than a process keeps open: some are begun anew.
-    files = [readers.features(n, NOTHING, no_checkpoint) for n in names]
-    for number in range(PORTIONS):
+    # More than a process keeps open: some are started over.
+    files = [decoders.features(n, NOTHING, no_checkpoint) for n in names]
+    for number in range(CHUNKS):
         for name, file in zip(names, files):
-            portion = next(file)
-            assert (portion.patches[name] == number).all()
-            assert portion.last == (number == PORTIONS - 1)
+            chunk = next(file)
+            assert (chunk.patches[name] == number).all()
+            assert chunk.last == (number == CHUNKS - 1)
 
 
 @posix
-def test_files_that_were_open_go_on_after_a_crash(readers):
-    file = readers.features("open", NOTHING, no_checkpoint)
+def test_files_that_were_open_go_on_after_a_crash(decoders):
+    file = decoders.features("open", NOTHING, no_checkpoint)
     assert (next(file).patches["open"] == 0).all()
     with pytest.raises(CrashedDecoder):
-        read(readers, "segfault")
+        decode(decoders, "segfault")
     assert (next(file).patches["open"] == 1).all()
 
 
-def test_a_process_that_somebody_killed_is_replaced(readers):
-    victim = child_of(readers)
+def test_a_killed_process_is_replaced(decoders):
+    victim = child_of(decoders)
     victim.kill()
     victim.join()
-    assert process_of(readers) != victim.pid
+    assert process_of(decoders) != victim.pid
 
 
-def test_errors_arrive(readers):
+def test_errors_are_passed_on(decoders):
     with pytest.raises(UnreadableAudio, match=r"^made to fail$"):
-        read(readers, "bad")
+        decode(decoders, "bad")
     with pytest.raises(UnexpectedFailure, match="ZeroDivisionError") as found:
-        read(readers, "bug")
+        decode(decoders, "bug")
     assert "decoders.py" in found.value.trace
 
 
@@ -155,7 +155,7 @@ def test_several_threads_have_a_process_each():
 
     def work():
         gate.wait()
-        processes.append(int(read(made, "slow")[0].seconds))
+        processes.append(int(decode(made, "slow")[0].seconds))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -166,8 +166,8 @@ def test_several_threads_have_a_process_each():
     assert len(set(processes)) == 3
 
 
-def test_who_waits_can_be_stopped(readers):
-    process_of(readers)
+def test_waiting_can_be_stopped(decoders):
+    process_of(decoders)
     asked = count()
 
     def third_time():
@@ -175,26 +175,27 @@ def test_who_waits_can_be_stopped(readers):
             raise Stopped
 
     with pytest.raises(Stopped):  # before the timeout
-        read(readers, "hang", third_time)
+        decode(decoders, "hang", third_time)
 
 
 @posix
-def test_processes_end_with_us(readers):
-    child = child_of(readers)
-    readers.close()
+def test_processes_end_with_the_pool():
+    made = DecoderPool(1, made_up)
+    child = child_of(made)
+    made.close()
     child.join(60)
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
 
 
-def test_that_there_can_be_no_process_is_said(tmp_path, monkeypatch):
+def test_a_process_that_cannot_start_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "gone_soon.py").write_text("def work(*_): pass")
     monkeypatch.syspath_prepend(tmp_path)
     import gone_soon
 
     (tmp_path / "gone_soon.py").unlink()
     with pytest.raises(NoDecoderProcess):
-        read(DecoderPool(1, gone_soon.work), "any")
+        decode(DecoderPool(1, gone_soon.work), "any")
 
 
 @posix
@@ -205,9 +206,9 @@ def test_why_no_process_starts_is_said(tmp_path, monkeypatch):
     folder.rmdir()
     made = DecoderPool(1, made_up)
     with pytest.raises(NoDecoderProcess, match="current folder no longer exis"):
-        read(made, "any")
+        decode(made, "any")
     monkeypatch.chdir(tmp_path)
-    assert len(read(made, "any")) == PORTIONS
+    assert len(decode(made, "any")) == CHUNKS
     made.close()
 
 
@@ -221,7 +222,7 @@ def test_a_limit_on_open_files_is_named():
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
     try:
         with pytest.raises(NoDecoderProcess, match="ulimit -n"):
-            read(DecoderPool(1, made_up), "any")
+            decode(DecoderPool(1, made_up), "any")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
@@ -234,7 +235,7 @@ def refuse(*_):
 def test_a_limit_on_processes_is_named(monkeypatch):
     monkeypatch.setattr("multiprocessing.util.spawnv_passfds", refuse)
     with pytest.raises(NoDecoderProcess, match="ulimit -u"):
-        read(DecoderPool(1, made_up), "any")
+        decode(DecoderPool(1, made_up), "any")
 
 
 @posix
@@ -248,7 +249,7 @@ def test_the_processes_that_there_are_do_the_work_of_others(monkeypatch):
 
     def work():
         gate.wait()
-        found.append(read(made, "slow"))
+        found.append(decode(made, "slow"))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -256,7 +257,7 @@ def test_the_processes_that_there_are_do_the_work_of_others(monkeypatch):
     for thread in threads:
         thread.join()
     made.close()
-    assert [len(chunks) for chunks in found] == [PORTIONS] * 2
+    assert [len(chunks) for chunks in found] == [CHUNKS] * 2
     assert {chunk.seconds for chunks in found for chunk in chunks} == {process}
 
 
@@ -311,7 +312,7 @@ module.SoundFile.__init__ = crash
 
 
 @posix
-@pytest.mark.models  # whose files are read in other processes
+@pytest.mark.models  # otherwise, files are decoded in beet's own process
 def test_a_crash_of_a_decoder_does_not_take_beets_down(
     beet: Beet, tmp_path, monkeypatch
 ):

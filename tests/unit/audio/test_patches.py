@@ -36,13 +36,13 @@ def test_all_are_half_overlapping_without_an_incomplete_last_one():
     assert starts(patches) == [0, 93, 186, 279]
 
 
-def test_a_limit_spreads_them_over_the_whole_track():
+def test_a_limit_distributes_them_over_the_whole_track():
     five = cut(numbered(10187), MUSICNN, 5)
     assert starts(five) == [0, 2500, 5000, 7500, 10000]
     assert starts(cut(numbered(10187), MUSICNN, 1)) == [0]
 
 
-def test_a_limit_that_all_keep_to_changes_nothing():
+def test_a_limit_above_their_number_changes_nothing():
     bands = numbered(1000)
     limited = cut(bands, MUSICNN, 32)
     assert np.array_equal(limited, cut(bands, MUSICNN, None))
@@ -55,7 +55,7 @@ def test_short_clips_are_repeated_up_to_one_patch(frames: int):
     assert patches[0, :, 0].tolist() == [i % frames for i in range(187)]
 
 
-def test_the_last_frame_is_none_of_effnets():
+def test_effnet_does_not_count_the_last_frame():
     # Essentia counts one frame less than it makes; a patch that needs it is
     # dropped there.
     kind = FRONT_ENDS["TensorflowPredictEffnetDiscogs"]

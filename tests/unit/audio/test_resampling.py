@@ -34,7 +34,7 @@ def test_a_tone_stays_the_same_tone(resampler: str, rate: int):
     )
 
 
-def test_what_is_16_khz_already_is_not_touched():
+def test_audio_at_16_khz_is_unchanged():
     samples = tone(7900, 16000)
     signal = resample(Audio(16000, blocks(samples)))
     assert np.array_equal(signal.samples, samples)
@@ -50,7 +50,7 @@ def test_what_is_16_khz_already_is_not_touched():
         (44100, "resampy", None),
     ],
 )
-def test_soxr_leaves_the_band_flat_up_to_its_edge(
+def test_the_edge_of_the_band_is_known_for_soxr(
     rate: int, resampler: str, edge: float | None
 ):
     signal = resample(Audio(rate, blocks(tone(500, rate))), resampler)

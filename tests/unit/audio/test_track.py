@@ -1,4 +1,4 @@
-"""Files to what models are fed: no more is read than is wanted."""
+"""Files to patches, decoding no more of a file than is needed."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SEEKABLE = {
 }
 
 
-def asked_for(patches: int | None, resampler: str = "soxr") -> FeatureSpec:
+def spec_of(patches: int | None, resampler: str = "soxr") -> FeatureSpec:
     return FeatureSpec(list(FRONT_ENDS), patches, resampler)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    """Half a minute in every format that can be sought in, and in MP3."""
+    """Half a minute in every seekable format, and in MP3."""
     folder = tmp_path_factory.mktemp("files")
     for name, subtype in {**SEEKABLE, "a.mp3": None}.items():
         rate = 48000 if subtype == "OPUS" else 44100
@@ -65,14 +65,12 @@ def whole(path: Path, asked: FeatureSpec) -> dict[str, np.ndarray]:
     return patches
 
 
-def assert_same(portions, expected, tolerance):
-    assert [portion.last for portion in portions[:-1]] == [False] * (
-        len(portions) - 1
-    )
-    assert portions[-1].last
+def assert_same(chunks, expected, tolerance):
+    assert [chunk.last for chunk in chunks[:-1]] == [False] * (len(chunks) - 1)
+    assert chunks[-1].last
     for name, patches in expected.items():
-        parts = [p.patches[name] for p in portions if name in p.patches]
-        times = [p.times[name] for p in portions if name in p.times]
+        parts = [p.patches[name] for p in chunks if name in p.patches]
+        times = [p.times[name] for p in chunks if name in p.times]
         found = np.concatenate(parts)
         assert found.shape == patches.shape
         assert len(np.concatenate(times)) == len(found)
@@ -81,7 +79,7 @@ def assert_same(portions, expected, tolerance):
 
 @pytest.mark.parametrize("resampler", ["soxr", "resampy"])
 @pytest.mark.parametrize("name", SEEKABLE)
-def test_stretches_are_those_of_the_whole(files, name, resampler):
+def test_segments_are_those_of_the_whole_file(files, name, resampler):
     with open_seekable(str(files / name), resampler) as track:
         assert track is not None
         signal = resample(decode(str(files / name)), resampler)
@@ -97,7 +95,7 @@ def test_stretches_are_those_of_the_whole(files, name, resampler):
         assert end == pytest.approx(signal.samples[-999:], abs=close)
 
 
-def test_stretches_of_real_vorbis_are_exact(shared):
+def test_segments_of_real_vorbis_are_exact(shared):
     # Seeks of libsndfile land 10 to 20 ms off in these, one time in ten.
     for name in ("ambient.ogg", "jazz.ogg"):
         path = shared / "audio" / "music" / name
@@ -112,73 +110,73 @@ def test_stretches_of_real_vorbis_are_exact(shared):
 @pytest.mark.parametrize("name", ["pcm16.wav", "a.flac", "vorbis.ogg"])
 def test_a_few_patches_do_not_take_the_whole_file(files, name, monkeypatch):
     monkeypatch.delattr("soundtags.audio.features.open_whole")
-    asked = asked_for(5)
-    (portion,) = features(str(files / name), asked)
-    assert portion.seconds == pytest.approx(SECONDS)
-    # Next to empty bands magnify what is rounded off.
-    assert_same([portion], whole(files / name, asked), 1e-3)
+    asked = spec_of(5)
+    (chunk,) = features(str(files / name), asked)
+    assert chunk.seconds == pytest.approx(SECONDS)
+    # The logarithm magnifies rounding in bands that are almost empty.
+    assert_same([chunk], whole(files / name, asked), 1e-3)
 
 
 @pytest.mark.parametrize("patches", [1, 5, 64, 65, None])
 @pytest.mark.parametrize("name", ["a.mp3", "a.flac"])
-def test_patches_are_those_of_the_whole(files, name, patches):
-    asked = asked_for(patches)
-    portions = list(features(str(files / name), asked))
-    assert_same(portions, whole(files / name, asked), 1e-3)
+def test_patches_are_those_of_the_whole_file(files, name, patches):
+    asked = spec_of(patches)
+    chunks = list(features(str(files / name), asked))
+    assert_same(chunks, whole(files / name, asked), 1e-3)
 
 
-def test_many_patches_come_in_portions(tmp_path, monkeypatch):
+def test_many_patches_come_in_chunks(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", noise(20, 16000), 16000)
     monkeypatch.setattr("soundtags.audio.features.CHUNK_SIZE", 3)
-    asked = asked_for(None)
-    portions = list(features(str(tmp_path / "a.wav"), asked))
-    counts = [[len(p) for p in each.patches.values()] for each in portions]
+    asked = spec_of(None)
+    chunks = list(features(str(tmp_path / "a.wav"), asked))
+    counts = [[len(p) for p in each.patches.values()] for each in chunks]
     assert max(map(max, counts)) == 3
-    assert len(portions) == 7
-    begins = [min(map(min, portion.times.values())) for portion in portions]
+    assert len(chunks) == 7
+    begins = [min(map(min, chunk.times.values())) for chunk in chunks]
     assert begins == sorted(begins)
-    assert_same(portions, whole(tmp_path / "a.wav", asked), 1e-6)
+    assert_same(chunks, whole(tmp_path / "a.wav", asked), 1e-6)
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.5, 2.9])
-def test_short_clips_are_read_as_a_whole(tmp_path, seconds):
+def test_short_clips_are_decoded_whole(tmp_path, seconds):
     soundfile.write(tmp_path / "a.flac", noise(seconds), 44100)
-    (portion,) = features(str(tmp_path / "a.flac"), asked_for(16))
-    expected = whole(tmp_path / "a.flac", asked_for(16))
-    assert_same([portion], expected, 1e-3)
+    (chunk,) = features(str(tmp_path / "a.flac"), spec_of(16))
+    expected = whole(tmp_path / "a.flac", spec_of(16))
+    assert_same([chunk], expected, 1e-3)
 
 
-def test_a_file_shorter_than_it_says_gives_what_it_has(files, tmp_path):
+def test_a_truncated_file_gives_the_patches_it_has(files, tmp_path):
     content = (files / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(content[: len(content) // 2])
-    asked = asked_for(8)
-    (portion,) = features(str(tmp_path / "a.flac"), asked)
-    assert 5 < portion.seconds < 25
-    assert_same([portion], whole(tmp_path / "a.flac", asked), 1e-6)
+    asked = spec_of(8)
+    (chunk,) = features(str(tmp_path / "a.flac"), asked)
+    assert 5 < chunk.seconds < 25
+    assert_same([chunk], whole(tmp_path / "a.flac", asked), 1e-6)
 
 
-def test_what_cannot_be_sought_in_is_decoded(files, tmp_path):
+def test_files_that_are_not_seekable_are_decoded_whole(files, tmp_path):
     for path in (files / "a.mp3", tmp_path / "a.m4a"):
         if not path.exists():
             encode(path, "aac", "mp4")
         with open_seekable(str(path), "soxr") as track:
             assert track is None
-        (portion,) = features(str(path), asked_for(3))
-        assert_same([portion], whole(path, asked_for(3)), 1e-6)
+        (chunk,) = features(str(path), spec_of(3))
+        assert_same([chunk], whole(path, spec_of(3)), 1e-6)
 
 
-def test_there_is_no_audio_where_there_is_none(tmp_path):
+def test_files_without_audio_are_refused(tmp_path):
     (tmp_path / "a.flac").write_text("no music")
     for name in ("a.flac", "missing.flac", "."):
         with pytest.raises(UnreadableAudio):
-            next(features(str(tmp_path / name), asked_for(3)))
+            next(features(str(tmp_path / name), spec_of(3)))
 
 
 @pytest.mark.parametrize("patches", [3, None])
-def test_long_files_are_decoded_twice_and_kept_never(
+def test_long_files_are_decoded_twice_instead_of_buffered(
     files, monkeypatch, patches
 ):
-    path, asked = files / "a.mp3", asked_for(patches)
+    path, asked = files / "a.mp3", spec_of(patches)
     expected = whole(path, asked)
     monkeypatch.setattr(module, "MAX_BUFFERED", 10 * RATE)
     opened = []
@@ -188,12 +186,14 @@ def test_long_files_are_decoded_twice_and_kept_never(
         return decode(path)
 
     monkeypatch.setattr(module, "decode", counted)
-    portions = list(features(str(path), asked))
+    chunks = list(features(str(path), asked))
     assert len(opened) == 2
-    assert_same(portions, expected, 1e-3)
+    assert_same(chunks, expected, 1e-3)
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path, monkeypatch):
+def test_a_file_that_shrinks_while_it_is_decoded_is_an_error(
+    tmp_path, monkeypatch
+):
     soundfile.write(tmp_path / "a.wav", noise(30, 16000), 16000)
     monkeypatch.setattr(module, "MAX_BUFFERED", 10 * RATE)
     track = open_whole(str(tmp_path / "a.wav"), "soxr")
@@ -203,7 +203,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path, monkeypatch):
         track.segment(RATE, track.length)
 
 
-def test_reading_ends_where_it_is_told_to(files):
+def test_a_checkpoint_can_stop_decoding(files):
     asked = []
 
     def third_time():
@@ -212,5 +212,5 @@ def test_reading_ends_where_it_is_told_to(files):
             raise Stopped
 
     with pytest.raises(Stopped):
-        next(features(str(files / "a.mp3"), asked_for(3), third_time))
+        next(features(str(files / "a.mp3"), spec_of(3), third_time))
     assert len(asked) == 3

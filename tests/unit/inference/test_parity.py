@@ -1,4 +1,4 @@
-"""The analysis against the reference implementation's own outputs."""
+"""The analysis beside the outputs of the reference implementation."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def run(signal: Signal, models: plan.Plan, pool: SessionPool):
         bands = mel_bands(signal, kind.mel)
         starts = patch_starts(len(bands), kind, None)
         patches[name] = cut_patches(bands, kind, starts)
-    (said,) = predict([patches], plan_nodes(models), pool)
-    return {model.id: said.activations(model) for model in models.models}
+    (outputs,) = predict([patches], plan_nodes(models), pool)
+    return {model.id: outputs.activations(model) for model in models.models}
 
 
 @pytest.mark.parametrize("track", TRACKS)

@@ -1,4 +1,4 @@
-"""Many files through the analysis: in order, and whatever happens."""
+"""Many files through the pipeline, in order, whatever fails."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def run(paths, made, jobs=2):
 
 
 def write_effnet(folder: Path) -> None:
-    """Write a model that takes so many patches at a time, no fewer."""
+    """Write a model that takes 64 patches at a time, no fewer."""
     tf = tensorflow()
     with tf.Graph().as_default() as graph:
         shape = (EFFNET_BATCH, 128, 96)
         fed = tf.placeholder(tf.float32, shape, name="fed")
         level = tf.reduce_mean(fed, [1, 2], keepdims=True)[:, 0]
-        tf.sigmoid(level * [[1.0, -1.0]] - 1.0, name="said")
+        tf.sigmoid(level * [[1.0, -1.0]] - 1.0, name="out")
         path = folder / "whole.pb"
         path.write_bytes(graph.as_graph_def().SerializeToString())
-    outputs = [{"name": "said", "output_purpose": "predictions"}]
+    outputs = [{"name": "out", "output_purpose": "predictions"}]
     metadata = {
         "classes": ["happy", "non_happy"],
         "dataset": {"metrics": {"accuracy": 0.5}},
@@ -103,7 +103,7 @@ def test_short_tracks_share_the_calls_of_models(tracks, tmp_path, monkeypatch):
     assert [o.model_means for o in together] == [o.model_means for o in alone]
 
 
-def test_long_tracks_go_through_in_portions(tracks, tmp_path, monkeypatch):
+def test_long_tracks_go_through_in_chunks(tracks, tmp_path, monkeypatch):
     write_effnet(tmp_path)
     made = make(["msd-musicnn-1", "whole"], tmp_path)
     whole = run(tracks, made)
@@ -111,14 +111,14 @@ def test_long_tracks_go_through_in_portions(tracks, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "soundtags.audio.features.open_seekable", lambda *_: nullcontext()
     )
-    # Not every portion has patches for both.
+    # Not every chunk has patches for both.
     parts = run(tracks, made, jobs=2)
     for one, other in zip(whole, parts):
         for name, means in one.model_means.items():
             assert other.model_means[name] == pytest.approx(means, abs=1e-6)
 
 
-def test_what_goes_wrong_is_said_in_its_place(tracks, tmp_path):
+def test_errors_come_in_order(tracks, tmp_path):
     bad = tmp_path / "bad.mp3"
     bad.write_text("no music")
     missing = tmp_path / "missing.flac"
@@ -152,7 +152,7 @@ def test_a_file_that_fails_midway_fails_alone(tracks, monkeypatch):
     assert all(isinstance(outcome, Interpretation) for outcome in found)
 
 
-def test_nothing_is_loaded_before_a_file_has_been_read(tmp_path, monkeypatch):
+def test_no_model_is_loaded_before_a_file_is_decoded(tmp_path, monkeypatch):
     monkeypatch.delattr(SessionPool, "check")
     bad = tmp_path / "bad.mp3"
     bad.write_text("no music")
@@ -161,9 +161,7 @@ def test_nothing_is_loaded_before_a_file_has_been_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("cores", "jobs"), [(1, 1), (2, 2), (8, 8), (32, 16)])
-def test_there_is_a_job_for_each_core_as_far_as_that_pays(
-    monkeypatch, cores, jobs
-):
+def test_there_is_a_job_for_each_core_up_to_sixteen(monkeypatch, cores, jobs):
     config = confuse.Configuration("soundtagstest", read=False)
     config.set(configuration.DEFAULTS)
     may_use = set(range(cores))
@@ -178,7 +176,7 @@ def test_there_is_a_job_for_each_core_as_far_as_that_pays(
     assert configuration.jobs(config) == 3
 
 
-def test_broken_graphs_are_said_before_anything_runs(tracks, tmp_path):
+def test_broken_graphs_are_reported_before_anything_runs(tracks, tmp_path):
     for name in ("good", "bad", "worse"):
         write_model(tmp_path, name, ["happy", "non_happy"], [0, 1])
     (tmp_path / "bad.pb").write_bytes(b"\xff" * 100)
@@ -192,7 +190,8 @@ def test_broken_graphs_are_said_before_anything_runs(tracks, tmp_path):
         assert "remove it and get it again" in str(caught.value)
 
 
-def test_it_reads_no_more_than_some_tracks_ahead(tracks, monkeypatch):
+def test_only_a_few_tracks_are_decoded_ahead(tracks):
+    before = set(threading.enumerate())
     taken = []
 
     def endless():
@@ -206,8 +205,7 @@ def test_it_reads_no_more_than_some_tracks_ahead(tracks, monkeypatch):
         assert next(results).key == number
     assert len(taken) < 3 + (pipeline.PREFETCH + 2) * 2 + 2
     results.close()
-    names = {thread.name for thread in threading.enumerate()}
-    assert not [name for name in names if name.startswith("soundtags")]
+    assert set(threading.enumerate()) <= before
 
 
 def test_recalled_tracks_do_not_wait_for_others(tracks, monkeypatch):
@@ -222,10 +220,10 @@ def test_recalled_tracks_do_not_wait_for_others(tracks, monkeypatch):
 
 @pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"),
-    reason="here nobody can interrupt a thread that waits",
+    reason="no signals to single threads here",
 )
 @pytest.mark.usefixtures("interruptible")
-def test_closing_it_stops_what_is_being_read(tracks, monkeypatch):
+def test_ctrl_c_stops_decoding(tracks, monkeypatch):
     started = threading.Event()
 
     def endless(source, _resampler):

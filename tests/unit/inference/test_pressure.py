@@ -50,7 +50,7 @@ TRACKS = 2
 
 @dataclass
 class Tagged:
-    """What came of a run of `beet soundtags`."""
+    """The outcome of a run of `beet soundtags`."""
 
     items: list[dict[str, Any]]
     peak: int  # bytes; 0 where it cannot be measured
@@ -81,7 +81,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Beet:
-    """A library that nobody has listened to."""
+    """A library that has not been analysed."""
     folder = tmp_path_factory.mktemp("library")
     tracks = folder / "in"
     tracks.mkdir()
@@ -99,7 +99,7 @@ def tag(
     models: Sequence[catalogue.Published],
     memory: int,
 ) -> Tagged:
-    """Have models listen to a copy of a library, in so much memory."""
+    """Analyse a copy of a library, with so much memory for sessions."""
     measurable = importlib.util.find_spec("resource") is not None
     beet = Beet.new(
         folder,
@@ -115,8 +115,8 @@ def tag(
     )
     beet.models = True
     beet.begin_with(imported)
-    said = beet("soundtags", "-q").stdout
-    return Tagged(beet.items(), int(said) if measurable else 0)
+    output = beet("soundtags", "-q").stdout
+    return Tagged(beet.items(), int(output) if measurable else 0)
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +129,11 @@ def tagged(
 
 
 @pytest.mark.models
-def test_models_that_do_not_fit_all_run(large: Path, tagged: Tagged):
+def test_models_that_do_not_fit_together_all_run(large: Path, tagged: Tagged):
     assert sum(graph.stat().st_size for graph in large.iterdir()) > 2 * LIMIT
     assert len(tagged.items) == TRACKS
     for item in tagged.items:
-        # One graph: it says the same of the first class of every target.
+        # One graph: its first class has the same mean for every target.
         first, *others = [_share_of_first(item, model) for model in LARGE]
         assert 0 < first < 1
         assert others == pytest.approx([first] * len(others), abs=2e-4)
@@ -156,7 +156,7 @@ def test_sessions_keep_to_their_memory(
     one = tag(imported, tmp_path / "one", large, LARGE[:1], LIMIT)
     all_open = tag(imported, tmp_path / "all", large, LARGE, PLENTY)
     size = (large / f"{LARGE[0].id}.pb").stat().st_size
-    # Two sessions of eight are open. That loading needs some is in all peaks.
+    # Two sessions of eight are open. All peaks include what loading takes.
     assert tagged.peak > one.peak + size
     assert tagged.peak < all_open.peak - 3 * size
 
@@ -180,23 +180,23 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def analyse(
     paths: Sequence[Path], memory: int
 ) -> tuple[list[Path], list[Outcome]]:
-    """Return the keys and the outcomes, as they come."""
+    """Return the keys and the outcomes, in the order of the results."""
     pairs, pool = zip(paths, paths), SessionPool(memory)
     made = make(SMALL)
     done = list(pipeline.predict_all(pairs, made, pool, jobs=2))
     return [each.key for each in done], [outcome(each, made) for each in done]
 
 
-def said(outcomes: Sequence[Outcome]) -> list[Any]:
-    """Return what models say of each track, and what follows."""
+def results(outcomes: Sequence[Outcome]) -> list[Any]:
+    """Return the means of the models for each track, and its labels."""
     return [(outcome.model_means, outcome.fields) for outcome in outcomes]
 
 
 @pytest.fixture(scope="module")
 def roomy(tracks: list[Path]) -> list[Any]:
-    """What is said of the tracks where all models fit."""
+    """The results where all models fit into memory."""
     _, outcomes = analyse(tracks, 10**9)
-    return said(outcomes)
+    return results(outcomes)
 
 
 def test_each_model_is_loaded_once_for_all_tracks(tracks, roomy, monkeypatch):
@@ -209,24 +209,26 @@ def test_each_model_is_loaded_once_for_all_tracks(tracks, roomy, monkeypatch):
     assert seconds == pytest.approx([4, 5, 6])
     answers = [outcome.model_means for outcome in outcomes]
     assert all(answers.count(each) == 1 for each in answers)
-    assert said(outcomes) == roomy
+    assert results(outcomes) == roomy
 
 
-def test_groups_do_not_throw_out_each_others_models(tracks, roomy, monkeypatch):
+def test_groups_run_one_after_the_other(tracks, roomy, monkeypatch):
     loader = CountingLoader(monkeypatch)
     monkeypatch.setattr(pipeline, "GROUP_SIZE", 2)
     keys, outcomes = analyse(tracks, FOR_ONE)
     assert loader.loaded == 2 * SMALL
     assert keys == tracks
-    assert said(outcomes) == roomy
+    assert results(outcomes) == roomy
 
 
-def test_a_turn_begins_where_patches_take_too_much(tracks, roomy, monkeypatch):
+def test_a_group_ends_where_its_patches_take_too_much_memory(
+    tracks, roomy, monkeypatch
+):
     loader = CountingLoader(monkeypatch)
     monkeypatch.setattr(pipeline, "GROUP_MEMORY", 1)
     _, outcomes = analyse(tracks, FOR_ONE)
     assert loader.loaded == 3 * SMALL
-    assert said(outcomes) == roomy
+    assert results(outcomes) == roomy
 
 
 def test_a_bad_file_of_a_group_fails_alone(
@@ -239,5 +241,5 @@ def test_a_bad_file_of_a_group_fails_alone(
     assert keys == [*tracks[:2], bad, *tracks[2:]]
     assert isinstance(outcomes.pop(2), UnreadableAudio)
     assert all(isinstance(outcome, Interpretation) for outcome in outcomes)
-    assert said(outcomes) == roomy
+    assert results(outcomes) == roomy
     assert loader.loaded == SMALL

@@ -1,4 +1,4 @@
-"""Folded graphs: the same outputs, with less work."""
+"""Folded graphs give the same outputs with less work."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ MAXIMA = {
 
 
 def stored(values: Any, name: str) -> Any:
-    """Return a constant as it is left of a frozen variable."""
+    """Return a constant as freezing leaves it of a variable."""
     tf = tensorflow()
     constant = tf.constant(np.float32(values), name=name)
     return tf.identity(constant, name=f"{name}/read")
@@ -159,14 +159,14 @@ def nodes(graph: Any) -> dict[str, Any]:
 
 
 def patches(shape: tuple[int, int], count: int = 4) -> np.ndarray:
-    """Return what looks like the logarithms of mel bands."""
+    """Return made-up logarithms of mel bands."""
     rng = np.random.default_rng(0)
     loudness = rng.gamma(1.5, 0.9, (count, *shape))
     return loudness.clip(0, 5.8).astype(np.float32)
 
 
 def check_model(path: Path) -> None:
-    """Check that a model gives the same, with all of its layers folded."""
+    """Check that a model gives the same with all of its layers folded."""
     facts = installed.read_metadata(path)
     outputs = [output for output, _ in facts.outputs]
     plain, weights = read_graph(path, outputs)
@@ -179,7 +179,7 @@ def check_model(path: Path) -> None:
 
 
 def late_maxima(graph: Any) -> int:
-    """Count the maxima that are taken of something normalised."""
+    """Count the maxima that are taken after normalisation."""
     here = nodes(graph)
     return sum(
         here[node.input[0]].op.startswith("FusedBatchNorm")
@@ -257,7 +257,7 @@ def test_the_old_form_of_normalisation_is_known():
     assert_same(plain, folded)
 
 
-def test_settings_that_are_left_out_have_tensorflows_defaults():
+def test_missing_attributes_have_tensorflows_defaults():
     plain = graph(epsilon=1e-4)
     for node in plain.node:
         node.attr.pop("data_format", None)
@@ -265,7 +265,7 @@ def test_settings_that_are_left_out_have_tensorflows_defaults():
     folded = fold(plain, ["out"])
     assert "FusedBatchNormV3" not in kinds(folded)
     assert_same(plain, folded)
-    del nodes(plain)["norm"].attr["is_training"]  # it is, by default
+    del nodes(plain)["norm"].attr["is_training"]  # true by default
     assert fold(plain, ["out"]) == plain
 
 
@@ -276,7 +276,7 @@ def test_the_graph_itself_is_not_changed():
     assert plain.SerializeToString(deterministic=True) == before
 
 
-def test_the_maximum_may_lead_on_and_be_wanted_too():
+def test_the_maximum_may_be_an_output_and_an_input():
     def further(graph):
         tf = tensorflow()
         out = graph.get_tensor_by_name("out:0")
@@ -288,7 +288,7 @@ def test_the_maximum_may_lead_on_and_be_wanted_too():
     assert_same(plain, folded, ["out", "on"])
 
 
-def test_a_kernel_may_be_of_use_to_others():
+def test_a_kernel_may_have_other_users():
     def further(graph):
         tf = tensorflow()
         x = graph.get_tensor_by_name("in:0")
@@ -317,7 +317,7 @@ def test_new_names_are_new():
     assert_same(plain, folded, ["out", "sum"])
 
 
-def test_nodes_may_name_one_that_goes_to_be_with():
+def test_nodes_may_be_colocated_with_one_that_goes():
     plain = graph()
     nodes(plain)["out"].attr["_class"].list.s.append(b"loc:@norm")
     nodes(plain)["in"].attr["_class"].list.s.append(b"loc:@norm")
@@ -325,7 +325,7 @@ def test_nodes_may_name_one_that_goes_to_be_with():
 
 
 @pytest.mark.parametrize("inner", INNER)
-def test_what_is_wanted_itself_is_left_alone(inner):
+def test_outputs_are_left_alone(inner):
     plain = graph()
     folded = fold(plain, ["out", inner])
     assert folded == plain
@@ -334,7 +334,7 @@ def test_what_is_wanted_itself_is_left_alone(inner):
 
 
 @pytest.mark.parametrize("inner", INNER)
-def test_what_others_need_is_left_alone(inner):
+def test_inputs_of_others_are_left_alone(inner):
     def further(graph):
         tensorflow().negative(graph.get_tensor_by_name(f"{inner}:0"), "other")
 
@@ -343,7 +343,7 @@ def test_what_others_need_is_left_alone(inner):
 
 
 @pytest.mark.parametrize("inner", INNER)
-def test_what_others_wait_for_is_left_alone(inner):
+def test_control_inputs_of_others_are_left_alone(inner):
     def further(graph):
         with graph.control_dependencies([graph.get_operation_by_name(inner)]):
             tensorflow().constant(1.0, name="other")
@@ -353,7 +353,7 @@ def test_what_others_wait_for_is_left_alone(inner):
 
 
 @pytest.mark.parametrize("inner", [*INNER, "out"])
-def test_what_waits_for_others_is_left_alone(inner):
+def test_nodes_with_control_inputs_are_left_alone(inner):
     plain = graph()
     nodes(plain)[inner].input.append("^in")
     assert fold(plain, ["out"]) == plain
@@ -376,7 +376,7 @@ def test_other_layers_are_left_alone(other):
     assert fold(plain, ["out"]) == plain
 
 
-def test_other_outputs_of_the_normalisation_count_as_well():
+def test_other_outputs_of_the_normalisation_are_kept():
     def further(graph):
         norm = graph.get_operation_by_name("norm")
         tensorflow().identity(norm.outputs[2], name="other")

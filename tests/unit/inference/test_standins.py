@@ -1,4 +1,4 @@
-"""The stand-ins: as large as the originals, with their nodes."""
+"""The stand-ins have the size and the nodes of the originals."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Case:
     Attributes
     ----------
     size
-        Of the published file, in bytes.
+        Bytes of the published file.
     algorithm
-        Of Essentia.
+        Essentia's algorithm that runs it.
     outputs
         Node to the number of its values, that of the predictions first.
     arguments
-        What else `write_standin` takes.
+        Other arguments of `write_standin`.
     unsaturated
-        The share of its predictions that must be.
+        The least share of predictions that must not be close to 0 or 1.
     """
 
     size: int

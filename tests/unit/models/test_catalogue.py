@@ -1,4 +1,4 @@
-"""The catalogue: against the announcement, upstream's metadata and itself."""
+"""The catalogue agrees with the announcement, upstream's metadata, itself."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_groups_have_the_models_that_they_should():
     assert groups["mood_happy"] == 6
 
 
-def test_entries_are_as_upstreams_metadata_says(shared):
+def test_entries_agree_with_upstreams_metadata(shared):
     folder = shared / "models" / "metadata"
     compared = 0
     for model in catalogue.published().values():

@@ -1,4 +1,4 @@
-"""Models come whole and verified, or not at all and with one clear line."""
+"""Models come whole and verified, or not at all, with one clear line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ETAG = {"ETag": '"one"'}
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the hosts that are looked up, of which only ours is there."""
+    """Names of the hosts that are looked up; only ours is found."""
     hosts: list[str] = []
     look_up = socket.getaddrinfo
 
@@ -85,7 +85,7 @@ def names(folder: Path) -> set[str]:
 
 
 def check(fetched: Fetched, folder: Path, body: bytes = BODY) -> None:
-    """A file has come, and with it its record, and nothing else."""
+    """Check that a file has come with its record, and nothing else."""
     name, sha256 = fetched.path.name, hashlib.sha256(body).hexdigest()
     assert fetched.path == folder / name
     assert fetched.path.read_bytes() == body
@@ -94,14 +94,14 @@ def check(fetched: Fetched, folder: Path, body: bytes = BODY) -> None:
     assert names(folder) == {name, checksums.FILE}
 
 
-def check_line(error: pytest.ExceptionInfo[Exception], *said: str) -> None:
-    """One file cannot be had, and what else there is to say."""
-    check_words(error, NAME, *said)
+def check_line(error: pytest.ExceptionInfo[Exception], *expected: str) -> None:
+    """Check that a message is one line with the name and other words."""
+    check_words(error, NAME, *expected)
 
 
-def check_words(error: pytest.ExceptionInfo[Exception], *said: str) -> None:
+def check_words(error: pytest.ExceptionInfo[Exception], *expected: str) -> None:
     line = str(error.value)
-    for words in said:
+    for words in expected:
         assert words in line
     assert "\n" not in line
     assert "0x" not in line
@@ -133,7 +133,7 @@ def put(path: Path, body: bytes = BODY) -> Path:
 
 
 def leave(folder: Path, content: bytes) -> None:
-    """Leave what an earlier transfer has left."""
+    """Leave the part of a file, as an earlier transfer would."""
     put(folder / PART, content)
 
 
@@ -174,7 +174,7 @@ def test_a_file_of_unknown_length_comes_whole(upstream: Upstream, folder: Path):
 @pytest.mark.parametrize(
     ("candidate", "headers"), [(KNOWN, {}), (KNOWN, ETAG), (UNKNOWN, ETAG)]
 )
-def test_what_broke_off_is_continued(
+def test_a_broken_transfer_is_continued(
     upstream: Upstream,
     folder: Path,
     candidate: File,
@@ -190,7 +190,7 @@ def test_what_broke_off_is_continued(
     assert first.sent + second.sent == len(BODY)
 
 
-def test_a_weak_etag_is_no_promise_but_a_date_is(
+def test_a_date_is_trusted_rather_than_a_weak_etag(
     upstream: Upstream, folder: Path
 ):
     headers = {"ETag": 'W/"one"', "Last-Modified": "Sat, 01 Mar 2025"}
@@ -200,7 +200,7 @@ def test_a_weak_etag_is_no_promise_but_a_date_is(
     assert second.headers.get("If-Range") == headers["Last-Modified"]
 
 
-def test_what_nothing_could_verify_is_not_continued(
+def test_a_transfer_that_cannot_be_verified_is_not_continued(
     upstream: Upstream, folder: Path
 ):
     upstream.serve(PATH, Page(OTHER, cut=CUT), BODY)
@@ -232,7 +232,7 @@ def test_a_file_that_changed_meanwhile_is_started_over(
         {},
     ],
 )
-def test_what_does_not_continue_is_started_over(
+def test_an_answer_with_another_range_is_started_over(
     upstream: Upstream, folder: Path, headers: dict[str, str]
 ):
     wrong = Page(OTHER, 206, headers, ranges=False)
@@ -242,7 +242,9 @@ def test_what_does_not_continue_is_started_over(
     assert ranges == [None, f"bytes={CUT}-", None]
 
 
-def test_what_ends_before_its_end_broke_off(upstream: Upstream, folder: Path):
+def test_a_file_shorter_than_announced_is_an_error(
+    upstream: Upstream, folder: Path
+):
     promise = {**ETAG, "Content-Range": f"bytes {CUT}-9/{len(BODY) + 1}"}
     short = Page(BODY[CUT:], 206, promise)
     upstream.serve(PATH, Page(BODY, headers=ETAG, cut=CUT), short)
@@ -265,7 +267,7 @@ def test_a_file_may_come_compressed_but_is_not_continued_then(
 
 
 @pytest.mark.parametrize("candidate", [KNOWN, UNKNOWN])
-def test_what_always_breaks_off_is_an_error(
+def test_a_transfer_that_always_breaks_is_an_error(
     upstream: Upstream, folder: Path, candidate: File
 ):
     upstream.serve(PATH, Page(BODY, cut=CUT, ranges=False))
@@ -335,7 +337,7 @@ def test_a_file_of_another_size_is_refused(
     assert names(folder) == set()
 
 
-def test_another_size_is_seen_before_the_transfer(
+def test_another_size_is_refused_before_the_transfer(
     upstream: Upstream, folder: Path
 ):
     upstream.serve(PATH, Page(BODY, stalls=True))
@@ -366,7 +368,7 @@ def test_the_first_candidate_comes_first(upstream: Upstream, folder: Path):
 
 
 @pytest.mark.parametrize("status", [404, 410, 403, 304])
-def test_what_is_not_there_is_said(
+def test_a_missing_file_is_an_error(
     upstream: Upstream, folder: Path, status: int
 ):
     upstream.serve(PATH, Page(b"", status))
@@ -381,7 +383,7 @@ def test_what_is_not_there_is_said(
     ("page", "kind"),
     [(Page(OTHER), errors.WrongDigest), (Page(WEB_PAGE), errors.NotAModel)],
 )
-def test_the_most_telling_failure_is_said(
+def test_the_most_telling_failure_is_reported(
     upstream: Upstream, folder: Path, page: Page, kind: type[Exception]
 ):
     upstream.serve(PATH, page)
@@ -549,7 +551,7 @@ def test_a_server_that_hardly_gets_on_is_given_up(
         (Page(BODY, headers={"Content-Length": None}), [BLOCK, CUT]),
     ],
 )
-def test_what_is_too_large_is_refused(
+def test_a_file_that_is_too_large_is_refused(
     upstream: Upstream,
     folder: Path,
     page: Page,
@@ -618,7 +620,7 @@ def test_plain_http_can_be_allowed(folder: Path, asked: list[str]):
 
 
 def test_a_slow_server_is_waited_for(upstream: Upstream, folder: Path):
-    # All of it takes longer than the timeout, but no piece does.
+    # The whole takes longer than the timeout, but no piece does.
     slow = Page(BODY, piece=len(BODY) // 20, pause=0.03)
     upstream.serve(PATH, slow)
     check(get(upstream, folder, timeout=0.5), folder)
@@ -676,7 +678,7 @@ def test_a_refused_connection_is_an_error(folder: Path, upstream: Upstream):
 
 
 @pytest.mark.parametrize("source", ["https://[", "https://a:b/"])
-def test_an_address_that_is_none_is_an_error(folder: Path, source: str):
+def test_an_invalid_address_is_an_error(folder: Path, source: str):
     with pytest.raises(errors.UnreachableSource) as error:
         get(source, folder)
     check_words(error, source, "not an address")
@@ -761,7 +763,7 @@ def test_a_folder_that_is_not_there_is_an_error(folder: Path, source: str):
         (True, "close"),
     ],
 )
-def test_a_full_disk_is_said(
+def test_a_full_disk_is_an_error(
     upstream: Upstream,
     tmp_path: Path,
     folder: Path,
@@ -787,7 +789,7 @@ def test_a_full_disk_is_said(
 
 
 class Full:
-    """A file on a disk that proves to be full at some step."""
+    """A file on a disk that turns out to be full at some step."""
 
     def __init__(self, file: Any, number: int, step: str) -> None:
         self.file = file
@@ -808,7 +810,7 @@ class Full:
         raise OSError(self.number, os.strerror(self.number))
 
 
-def test_a_disk_too_full_for_the_record_is_said(
+def test_a_disk_too_full_for_the_record_is_an_error(
     upstream: Upstream, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*_args: Any) -> None:
@@ -821,7 +823,7 @@ def test_a_disk_too_full_for_the_record_is_said(
     assert names(folder) == set()
 
 
-def test_a_real_full_disk_is_said(upstream: Upstream, tmp_path: Path):
+def test_a_real_full_disk_is_an_error(upstream: Upstream, tmp_path: Path):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     (tmp_path / PART).symlink_to("/dev/full")
@@ -831,7 +833,7 @@ def test_a_real_full_disk_is_said(upstream: Upstream, tmp_path: Path):
     assert names(tmp_path) == set()
 
 
-def test_a_folder_that_cannot_be_written_to_is_said(
+def test_a_folder_that_cannot_be_written_to_is_an_error(
     upstream: Upstream, folder: Path
 ):
     if sys.platform == "win32" or os.geteuid() == 0:
@@ -844,7 +846,7 @@ def test_a_folder_that_cannot_be_written_to_is_said(
     check_line(error, str(folder), "model_dir")
 
 
-def test_a_folder_that_cannot_be_made_is_said(
+def test_a_folder_that_cannot_be_made_is_an_error(
     upstream: Upstream, tmp_path: Path
 ):
     file = put(tmp_path / "file")
@@ -873,7 +875,7 @@ def test_files_come_from_below_the_source_only(
     assert names(folder) == set()
 
 
-def test_characters_of_addresses_are_characters_of_names(
+def test_special_characters_of_names_are_quoted(
     upstream: Upstream, folder: Path
 ):
     upstream.pages["/models/a%20b%23c%3F.pb"] = [Page(BODY)]
@@ -941,7 +943,7 @@ def test_the_record_is_what_sha256sum_checks(upstream: Upstream, folder: Path):
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
-def test_a_record_may_hold_anything(tmp_path: Path):
+def test_a_record_may_have_other_lines(tmp_path: Path):
     lines = [
         b"# by hand",
         b"a" * 64 + b"  a.pb\r",
@@ -954,7 +956,7 @@ def test_a_record_may_hold_anything(tmp_path: Path):
     assert checksums.recorded(tmp_path) == {"a.pb": "a" * 64, "b.pb": "b" * 64}
 
 
-def test_where_there_is_no_record_there_is_nothing_to_forget(tmp_path: Path):
+def test_a_missing_record_is_empty(tmp_path: Path):
     assert checksums.recorded(tmp_path / "none") == {}
     assert checksums.recorded(put(tmp_path / "file")) == {}
     checksums.forget(tmp_path, ["a.pb"])

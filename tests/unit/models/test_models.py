@@ -1,4 +1,4 @@
-"""Models: found, read, chosen and run."""
+"""Models are found, read, chosen and run."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def activations(
     rows: np.ndarray, made: plan.Plan, pool: SessionPool
 ) -> dict[str, np.ndarray]:
     """Run a plan of MusiCNN models over the patches of one track."""
-    (said,) = predict([{MUSICNN: rows}], plan_nodes(made), pool)
-    return {model.id: said.activations(model) for model in made.models}
+    (outputs,) = predict([{MUSICNN: rows}], plan_nodes(made), pool)
+    return {model.id: outputs.activations(model) for model in made.models}
 
 
-def test_the_four_taggers_are_there_and_run():
+def test_the_four_embedded_taggers_run():
     assert sorted(installed.graphs(NOWHERE)) == EMBEDDED
     values = activations(patches(5), make(EMBEDDED), SessionPool(10**9))
     for name in EMBEDDED:
@@ -78,8 +78,8 @@ def test_classes_are_in_the_order_of_the_metadata(tmp_path):
     write_model(tmp_path, "x", ["non_party", "party"], [-2.0, 2.0])
     made = make(["x"], tmp_path)
     values = activations(patches(), made, SessionPool(10**9))
-    heard = {name: values[name].mean(axis=0) for name in values}
-    means = target_means(model_means(heard, made.models), made.models)
+    pooled = {name: values[name].mean(axis=0) for name in values}
+    means = target_means(model_means(pooled, made.models), made.models)
     fields = label(means, {}, made.targets, made.settings)
     assert fields["mood_party"] == pytest.approx(0.8808, abs=1e-4)
     assert fields["mood"] == ["party"]
@@ -109,7 +109,7 @@ def test_heads_run_on_the_backbones_embedding(shared):
     assert values[name].sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
 
 
-def test_auto_leaves_out_what_cannot_be_used_and_says_so(tmp_path):
+def test_unusable_models_are_left_out_with_a_warning(tmp_path):
     write_model(tmp_path, "b", ["happy", "non_happy"], [0, 0], "missing-1")
     (tmp_path / "c.pb").write_bytes(b"")
     (tmp_path / "c.json").write_text("{")
@@ -121,8 +121,8 @@ def test_auto_leaves_out_what_cannot_be_used_and_says_so(tmp_path):
     other = other.with_suffix(".json")
     other.write_text(other.read_text().replace("PredictMusiCNN", "PredictX"))
     (tmp_path / "no-json.pb").write_bytes(b"")
-    said: list[str] = []
-    made = plan.make_plan(None, tmp_path, Settings(), said.append)
+    warnings: list[str] = []
+    made = plan.make_plan(None, tmp_path, Settings(), warnings.append)
     assert [m.id for m in made.models] == ["msd-musicnn-1", "mtt-musicnn-1"]
     expected = [
         r"b: needs missing-1, which is not here; get it: .*",
@@ -131,9 +131,11 @@ def test_auto_leaves_out_what_cannot_be_used_and_says_so(tmp_path):
         r"e\.json: too large for metadata",
         r"f: needs the front end TensorflowPredictX, which is not supported",
     ]
-    assert len(said) == len(expected)
+    assert len(warnings) == len(expected)
     for pattern in expected:
-        assert any(re.fullmatch(f"left out: {pattern}", s) for s in said), said
+        assert any(re.fullmatch(f"left out: {pattern}", s) for s in warnings), (
+            warnings
+        )
 
 
 def test_unknown_and_unusable_models_are_named(tmp_path):
@@ -156,7 +158,7 @@ def test_missing_nodes_are_named(tmp_path, what):
         activations(patches(), make(["x"], tmp_path), SessionPool(10**9))
 
 
-def test_the_digest_knows_models_and_settings(tmp_path):
+def test_the_digest_depends_on_models_and_settings(tmp_path):
     path = write_model(tmp_path, "x", ["happy", "non_happy"], [0, 0])
     digests = {
         make(["x"], tmp_path).digest,
@@ -195,9 +197,9 @@ def test_front_ends_and_backbones_run_once_per_track(
     mels: list[str] = []
 
     class Counting(SessionPool):
-        def run(self, job, rows, spread):
-            runs.append(job.graph.stem)
-            return super().run(job, rows, spread)
+        def run(self, spec, rows, map_fn):
+            runs.append(spec.graph.stem)
+            return super().run(spec, rows, map_fn)
 
     def counted(signal, name):
         mels.append(name)
@@ -207,8 +209,7 @@ def test_front_ends_and_backbones_run_once_per_track(
     (result,) = predict_all([(0, str(track))], made, Counting(10**9), 1)
     assert mels == ["TensorflowInputMusiCNN"]
     assert sorted(runs) == [*"abcd", "msd-musicnn-1", "mtt-musicnn-1"]
-    heard = result.unwrap().activations
-    assert heard.keys() == {m.id for m in made.models}
+    assert result.unwrap().activations.keys() == {m.id for m in made.models}
 
 
 def test_models_of_one_target_are_averaged(tmp_path):
@@ -217,8 +218,8 @@ def test_models_of_one_target_are_averaged(tmp_path):
     write_model(tmp_path, "b", happy[::-1], [2, -2])
     made = make(["a", "b"], tmp_path)
     values = activations(patches(), made, SessionPool(10**9))
-    heard = {name: values[name].mean(axis=0) for name in values}
-    means = target_means(model_means(heard, made.models), made.models)
+    pooled = {name: values[name].mean(axis=0) for name in values}
+    means = target_means(model_means(pooled, made.models), made.models)
     assert means["mood_happy"] == {
         "happy": pytest.approx(0.5, abs=1e-6),
         "non_happy": pytest.approx(0.5, abs=1e-6),
@@ -231,19 +232,18 @@ def test_wrong_numbers_of_classes_are_named(tmp_path):
         activations(patches(), make(["x"], tmp_path), SessionPool(10**9))
 
 
-def test_two_models_cannot_mean_other_classes_by_one_name(tmp_path):
+def test_a_model_with_other_classes_for_a_target_is_left_out(tmp_path):
     write_model(tmp_path, "x-one-1", ["red", "green"], [0, 0])
     write_model(tmp_path, "x-two-1", ["blue", "green"], [0, 0])
-    said: list[str] = []
-    made = plan.make_plan(None, tmp_path, Settings(), said.append)
+    warnings: list[str] = []
+    made = plan.make_plan(None, tmp_path, Settings(), warnings.append)
     assert "x-one-1" in [m.id for m in made.models]
-    (line,) = said
+    (line,) = warnings
     assert "x-two-1: another model gives soundtags_x other classes" in line
 
 
-def test_extractors_have_nothing_to_say_by_themselves(tmp_path):
-    path = write_model(tmp_path, "x", [], [0, 0])
-    assert path.exists()
+def test_feature_extractors_do_not_run_alone(tmp_path):
+    write_model(tmp_path, "x", [], [0, 0])
     with pytest.raises(UnusableModel, match="no classes of its own; run a h"):
         make(["x"], tmp_path)
     made = make(None, tmp_path)

@@ -1,4 +1,4 @@
-"""Has nobody sleep."""
+"""Makes `time.sleep` return at once."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Has the plugin lastgenre hear from Last.fm that all is polka."""
+"""Makes Last.fm return polka for everything to the plugin lastgenre."""
 
 from beets.plugins import BeetsPlugin
 from beetsplug.lastgenre.client import LastFmClient

@@ -1,4 +1,4 @@
-"""Has beet say last whether TensorFlow was loaded: True or False."""
+"""Has beet print whether TensorFlow was loaded, at the end."""
 
 import atexit
 import sys
@@ -6,11 +6,11 @@ import sys
 from beets.plugins import BeetsPlugin
 
 
-def tell():
+def show():
     sys.stdout.write(f"{'tensorflow' in sys.modules}\n")
 
 
 class LoadedPlugin(BeetsPlugin):
     def __init__(self):
         super().__init__()
-        atexit.register(tell)
+        atexit.register(show)

@@ -1,4 +1,4 @@
-"""What can befall an import or a run: `mishap.kind` says which."""
+"""Mishaps during an import or a run; `mishap.kind` chooses one."""
 
 import errno
 import os

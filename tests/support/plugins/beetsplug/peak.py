@@ -1,4 +1,4 @@
-"""Has beet say last how much memory it took at most, in bytes."""
+"""Has beet print its peak memory in bytes, at the end."""
 
 import resource
 import sys
@@ -6,7 +6,7 @@ import sys
 from beets.plugins import BeetsPlugin
 
 
-def tell():
+def show():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sys.stdout.write(f"{peak if sys.platform == 'darwin' else 1024 * peak}\n")
 
@@ -14,4 +14,4 @@ def tell():
 class PeakPlugin(BeetsPlugin):
     def __init__(self):
         super().__init__()
-        self.register_listener("cli_exit", tell)
+        self.register_listener("cli_exit", show)
