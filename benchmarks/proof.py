@@ -29,20 +29,21 @@ VALUES = {
     "voice_instrumental": "voice",
     "genres": ["Rock"],
 }
-ROUNDS = 5
 
 
-def fastest(work: Callable[[], object]) -> float:
+def fastest(work: Callable[[], object], rounds: int) -> float:
     """Return the seconds of the fastest of several rounds."""
     seconds = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         started = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started)
     return min(seconds)
 
 
-def measure(source: Path, folder: Path) -> tuple[float, float, float]:
+def measure(
+    source: Path, folder: Path, rounds: int
+) -> tuple[float, float, float]:
     """Return the seconds of writing, of proving and of analysing."""
     path = folder / source.name
 
@@ -50,23 +51,27 @@ def measure(source: Path, folder: Path) -> tuple[float, float, float]:
         shutil.copyfile(source, path)
         file_tags.write_tags(str(path), VALUES, id3v23=False)
 
-    copying = fastest(lambda: shutil.copyfile(source, path))
-    writing = fastest(write) - copying
-    proving = 2 * fastest(lambda: examine(str(path)))
-    analysing = fastest(lambda: soundtags.analyse(path))
+    copying = fastest(lambda: shutil.copyfile(source, path), rounds)
+    writing = fastest(write, rounds) - copying
+    proving = 2 * fastest(lambda: examine(str(path)), rounds)
+    analysing = fastest(lambda: soundtags.analyse(path), rounds)
     return writing, proving, analysing
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    sources = sorted(parser.parse_args().folder.iterdir())
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    sources = sorted(args.folder.iterdir())
     print(f"{'file':24} {'MB':>6} {'writing':>9} {'proof':>9} {'analysis':>9}")
     total = proofs = 0.0
     with tempfile.TemporaryDirectory() as name:
         for source in sources:
             try:
-                writing, proving, analysing = measure(source, Path(name))
+                writing, proving, analysing = measure(
+                    source, Path(name), args.rounds
+                )
             except SoundtagsError as exc:
                 print(f"{source.name[:24]:24} {exc}")
                 continue

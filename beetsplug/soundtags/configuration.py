@@ -1,4 +1,4 @@
-"""The configuration: defaults, and checks of the values."""
+"""The configuration: defaults, and what each option says."""
 
 from __future__ import annotations
 
@@ -10,14 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
-from confuse import ConfigValueError, Filename
+from confuse import Filename
 
 from beetsplug.soundtags.fields import INTERNAL
+from beetsplug.soundtags.option_values import (
+    checked,
+    choice,
+    count,
+    count_or,
+    either,
+    entries,
+    is_amount,
+    is_bool,
+    is_label,
+    is_names,
+    is_share,
+    path_of,
+    refused,
+)
 from soundtags.models import catalogue, installed
 from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
     from logging import Logger
 
     from confuse import ConfigView
@@ -65,7 +80,7 @@ def unknown(config: ConfigView) -> list[str]:
 
 def auto(config: ConfigView) -> bool:
     """Return whether to analyse tracks when they are imported."""
-    return bool(_checked(config["auto"], "yes or no", _is_bool))
+    return bool(checked(config["auto"], "yes or no", is_bool))
 
 
 def plan(
@@ -139,24 +154,24 @@ def settings(config: ConfigView) -> Settings:
     from soundtags.audio.resampling import RESAMPLERS
 
     return Settings(
-        patches=_count_or(config["patches"], "all", least=1),
-        resampler=_choice(config["resampler"], RESAMPLERS),
-        mood_threshold=_checked(
-            config["mood_threshold"], "a number from 0 to 1", _is_share
+        patches=count_or(config["patches"], "all", least=1),
+        resampler=choice(config["resampler"], RESAMPLERS),
+        mood_threshold=checked(
+            config["mood_threshold"], "a number from 0 to 1", is_share
         ),
         thresholds={
-            name: _checked(view, "a number of at least 0", _is_amount)
-            for name, view in _entries(config["thresholds"])
+            name: checked(view, "a number of at least 0", is_amount)
+            for name, view in entries(config["thresholds"])
         },
         genre_sources=_genre_sources(config),
         never_genres=config["never_genres"].as_str_seq(),
         labels={
-            name: _checked(view, "a name, or null to drop it", _is_label)
-            for name, view in _entries(config["labels"])
+            name: checked(view, "a name, or null to drop it", is_label)
+            for name, view in entries(config["labels"])
         },
-        max_moods=_count(config["max_moods"]),
-        max_genres=_count(config["max_genres"]),
-        max_tags=_count(config["max_tags"]),
+        max_moods=count(config["max_moods"]),
+        max_genres=count(config["max_genres"]),
+        max_tags=count(config["max_tags"]),
     )
 
 
@@ -166,19 +181,19 @@ def models(config: ConfigView) -> list[str] | None:
     if value == "auto":
         return None
     names = value.split() if isinstance(value, str) else value
-    if not _is_names(names):
-        raise _refused(config["models"], value, "'auto' or a list of ids")
+    if not is_names(names):
+        raise refused(config["models"], value, "'auto' or a list of ids")
     return list(names)
 
 
 def model_dir(config: ConfigView) -> Path:
     """Return the model folder, relative to the configuration folder."""
-    return _path(config["model_dir"], Filename(in_app_dir=True))
+    return path_of(config["model_dir"], Filename(in_app_dir=True))
 
 
 def genre_policy(config: ConfigView) -> str:
     """Return what to do with ``genres``: fill, replace or never."""
-    return _choice(config["genre"], ("fill", "replace", "never"))
+    return choice(config["genre"], ("fill", "replace", "never"))
 
 
 def placeholder_genres(config: ConfigView) -> frozenset[str]:
@@ -204,13 +219,13 @@ def _several(view: ConfigView, allowed: Collection[str]) -> list[str]:
     names = view.as_str_seq()
     for name in names:
         if name not in allowed:
-            raise _refused(view, name, _either(allowed))
+            raise refused(view, name, either(allowed))
     return list(dict.fromkeys(names))
 
 
 def jobs(config: ConfigView) -> int:
     """Return the number of worker threads."""
-    found = _count_or(config["jobs"], "auto", least=1, most=MANY_JOBS)
+    found = count_or(config["jobs"], "auto", least=1, most=MANY_JOBS)
     return found or _auto_jobs()
 
 
@@ -228,7 +243,7 @@ def session_memory(config: ConfigView) -> int:
     view = config["session_memory"]
     match = SIZE.fullmatch(str(view.get()))
     if match is None:
-        raise _refused(view, view.get(), "a size such as 500MB or 2GB")
+        raise refused(view, view.get(), "a size such as 500MB or 2GB")
     return int(float(match[1]) * UNITS[match[2]])
 
 
@@ -242,7 +257,7 @@ def store(config: ConfigView) -> Path:
     if config["store"].get() is None:
         prefix = "" if library.stem == "library" else f"{library.stem}-"
         return library.with_name(f"{prefix}soundtags.db")
-    return _path(config["store"], Filename(cwd=str(library.parent)))
+    return path_of(config["store"], Filename(cwd=str(library.parent)))
 
 
 def cluster(config: ConfigView) -> str | None:
@@ -263,14 +278,14 @@ def cluster(config: ConfigView) -> str | None:
 def cluster_paths(config: ConfigView) -> dict[str, str]:
     """Return local folders, each with its path on a cluster's workers."""
     return {
-        here: _checked(view, "a folder", lambda value: isinstance(value, str))
-        for here, view in _entries(config["cluster_paths"])
+        here: checked(view, "a folder", lambda value: isinstance(value, str))
+        for here, view in entries(config["cluster_paths"])
     }
 
 
 def cluster_ship(config: ConfigView) -> bool:
     """Return whether to send workers the files instead of their paths."""
-    return bool(_checked(config["cluster_ship"], "yes or no", _is_bool))
+    return bool(checked(config["cluster_ship"], "yes or no", is_bool))
 
 
 def source(config: ConfigView) -> str:
@@ -279,91 +294,3 @@ def source(config: ConfigView) -> str:
     if "://" in value:
         return value
     return str(config["source"].as_filename())
-
-
-def _path(view: ConfigView, kind: Filename) -> Path:
-    path = str(view.get(kind))
-    if "\0" in path:  # which no file system has in names
-        raise _refused(view, path, "a path")
-    return Path(path)
-
-
-def _entries(view: ConfigView) -> list[tuple[str, ConfigView]]:
-    """Return the entries of a mapping, which may be empty."""
-    if not isinstance(view.get(), dict):
-        raise _refused(view, view.get(), "a mapping")
-    return [(str(name), view[name]) for name in view.keys()]  # noqa: SIM118
-
-
-def _choice(view: ConfigView, allowed: Collection[str]) -> str:
-    return str(_checked(view, _either(allowed), lambda value: value in allowed))
-
-
-def _either(allowed: Collection[str]) -> str:
-    return f"one of: {', '.join(allowed)}"
-
-
-def _count(view: ConfigView) -> int:
-    return int(_checked(view, "a whole number of at least 0", _is_count))
-
-
-def _count_or(
-    view: ConfigView, word: str, least: int, most: int | None = None
-) -> int | None:
-    if view.get() == word:
-        return None
-    until = "" if most is None else f" and at most {most}"
-    allowed = f"'{word}' or a whole number of at least {least}{until}"
-
-    def accepts(value: Any) -> bool:
-        return (
-            _is_count(value)
-            and value >= least
-            and (most is None or value <= most)
-        )
-
-    return int(_checked(view, allowed, accepts))
-
-
-def _checked(
-    view: ConfigView, allowed: str, accepts: Callable[[Any], bool]
-) -> Any:
-    value = view.get()
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
-        value = int(value)  # given on the command line
-    try:
-        if accepts(value):
-            return value
-    except TypeError:
-        pass  # a list or a mapping instead of a plain value
-    raise _refused(view, value, allowed)
-
-
-def _refused(view: ConfigView, value: Any, allowed: str) -> ConfigValueError:
-    return ConfigValueError(f"{view.name}: {value!r} is not {allowed}")
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_amount(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and value >= 0
-
-
-def _is_share(value: Any) -> bool:
-    return _is_amount(value) and value <= 1
-
-
-def _is_label(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _is_names(value: Any) -> bool:
-    is_list = isinstance(value, list) and len(value) > 0
-    return is_list and all(isinstance(name, str) for name in value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -105,7 +106,7 @@ class Mirror(Home):
     """beet with a folder that has stand-ins for all of upstream's models.
 
     They have other digests than the originals, so the plugin is a copy whose
-    catalogue has none.
+    catalogue has theirs.
     """
 
     @property
@@ -124,8 +125,13 @@ class Mirror(Home):
         source = self.folder / "source"
         source.mkdir()
         for name, facts in models.items():
-            (source / f"{name}.pb").write_text(f"stand-in for {name}")
-            facts["files"] = [{"path": each["path"]} for each in facts["files"]]
+            content = f"\0stand-in for {name}".encode()
+            (source / f"{name}.pb").write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+            facts["files"] = [
+                {"path": each["path"], "size": len(content), "sha256": digest}
+                for each in facts["files"]
+            ]
         path.write_text(json.dumps(models), encoding="utf-8")
         self.configure(soundtags={"source": str(source)})
 

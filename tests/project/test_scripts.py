@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,6 +84,7 @@ def test_every_script_is_run_here():
             r"with tags: .+\n.+\n +1 .+\n(.+\n)+ +1000 ",
         ),
         ("benchmarks/footprint.py", ["--pairs=1"], "all patches: [1-9]"),
+        ("benchmarks/proof.py", ["--rounds=1"], r"takes \d+\.\d% of it all"),
         ("benchmarks/readers.py", ["--rounds=1", "--jobs=1"], "2 files, jobs"),
         (
             "benchmarks/pressure.py",
@@ -134,6 +136,15 @@ def test_imports():
     output = run_script("trials/imports.py", f"^({'|'.join(ways)})$")
     count = f"{len(ways)} ways, 0 of them not as they should be"
     assert output.endswith(f"{count}\n")
+
+
+def test_no_file_is_harmed(music):
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg here to decode with")
+    output = run_script(
+        "trials/harmless.py", music, "--limit=1", "--modes=copy"
+    )
+    assert output.endswith("no file was harmed\n")
 
 
 def test_a_long_run(music, tmp_path):

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -77,8 +76,6 @@ def test_bad_models_are_named_and_good_ones_run(chooser):
     assert len(chooser.said) == len(said)
     for name, (_, reason) in hostile.GRAPHS.items():
         assert re.match(reason, said[name]), said[name]
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        assert resource.getrusage(who).ru_maxrss < TWO_GB
     again = [*chooser.said]
     assert chooser.ids() == ["head-1", *TAGGERS]
     assert chooser.tried == []
