@@ -204,7 +204,18 @@ def get_item(lib: Library, item_id: int) -> Item | None:
     LockedLibrary
         If another program does not let go of the library.
     """
-    return _retry_while_locked(partial(lib.get_item, item_id))
+    return _read(partial(lib.get_item, item_id))
+
+
+def get_album(lib: Library, album_id: int) -> Album | None:
+    """Return an album as it is in the library now; None if it is no more.
+
+    Raises
+    ------
+    LockedLibrary
+        If another program does not let go of the library.
+    """
+    return _read(partial(lib.get_album, album_id))
 
 
 def get_items(lib: Library, ids: Sequence[int]) -> list[Item]:
@@ -216,7 +227,7 @@ def get_items(lib: Library, ids: Sequence[int]) -> list[Item]:
         If another program does not let go of the library.
     """
     query = InQuery("id", ids)
-    return _retry_while_locked(lambda: list(lib.items(query)))
+    return _read(lambda: list(lib.items(query)))
 
 
 def store_items(*items: Item) -> None:
@@ -253,6 +264,16 @@ def store_field(item: Item, name: str) -> None:
     if same:
         same[name] = item[name]
         store_items(same)
+
+
+def _read(read: Callable[[], T]) -> T:
+    """Read a few rows; see :func:`_write` about Ctrl-C."""
+
+    def attempt() -> T:
+        with postponed_interrupt():
+            return read()
+
+    return _retry_while_locked(attempt)
 
 
 def _write(database: Database, *stores: Callable[[], None]) -> None:

@@ -100,13 +100,18 @@ def test_a_library_that_stays_in_use_ends_the_run(library: Beet, kind: str):
     check_all_tagged(library)
 
 
-def test_ctrl_c_while_an_item_is_stored_ends_the_run(library: Beet):
-    befall(library, "interrupted")
+@pytest.mark.parametrize("transactions", range(1, 7))
+def test_ctrl_c_while_a_transaction_ends_ends_the_run(
+    library: Beet, transactions: int
+):
+    befall(library, "interrupted", transactions=transactions)
     done = library("soundtags")
     assert done.stderr == ""
     assert "0 failed" in done.stdout
+    tagged = [item for item in library.items() if "soundtags_plan" in item]
+    assert len(tagged) < len(TITLES)
     library.configure()
-    assert "1 tagged, 2 already" in library("soundtags").stdout
+    assert "0 failed" in library("soundtags").stdout
     check_all_tagged(library)
 
 

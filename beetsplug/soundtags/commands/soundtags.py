@@ -26,6 +26,7 @@ from beetsplug.soundtags.configuration import MANY_JOBS
 from beetsplug.soundtags.fields import PLAN
 from beetsplug.soundtags.inheritance import restore_genres
 from beetsplug.soundtags.queries import (
+    get_album,
     get_item,
     get_items,
     matching_ids,
@@ -311,7 +312,7 @@ class Run:
     def _update_albums(self) -> None:
         ids = set() if self.opts.pretend else self.albums
         for album_id in sorted(filter(None, ids)):
-            album = self.lib.get_album(album_id)
+            album = get_album(self.lib, album_id)
             if album:
                 self.tagger.update_album(album)
 

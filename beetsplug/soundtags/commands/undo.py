@@ -14,6 +14,7 @@ from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.history import restore_fields
 from beetsplug.soundtags.queries import (
     field_values,
+    get_album,
     get_item,
     matching_ids,
     own_value,
@@ -99,7 +100,7 @@ def _restore(item: Item, opts: Values) -> None:
 def _undo_albums(lib: Library, ids: set[int]) -> None:
     """Restore the albums all of whose tracks have been restored."""
     for each in sorted(ids):
-        album = lib.get_album(each)
+        album = get_album(lib, each)
         if album and not any(own_value(item, UNDO) for item in album.items()):
             restore_fields(album)
             store_album(album)

@@ -22,11 +22,11 @@ connect = sqlite3.connect
 class Interrupted(sqlite3.Connection):
     """Ctrl-C is pressed while a transaction ends."""
 
-    armed = False
+    countdown = -1  # transactions until then; never if negative
 
     def commit(self):
-        if Interrupted.armed:
-            Interrupted.armed = False
+        Interrupted.countdown -= 1
+        if Interrupted.countdown == 0:
             os.kill(os.getpid(), signal.SIGINT)
         super().commit()
 
@@ -57,9 +57,10 @@ class MishapPlugin(BeetsPlugin):
         return connect(library, check_same_thread=False)
 
     def interrupted(self, **_kwargs):
-        """Ctrl-C is pressed while the second item is stored."""
+        """Ctrl-C is pressed some transactions after the first file."""
         self.times += 1
-        Interrupted.armed = self.times == 2
+        if self.times == 1:
+            Interrupted.countdown = self.config["transactions"].get(int)
 
     def removed(self, item, **_kwargs):
         """The other items leave the library when one is written."""
