@@ -1,4 +1,4 @@
-"""beets with a library and an album to import, for imports.py; and checks."""
+"""beets with a library and an album to import, for trials; and checks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -184,3 +185,11 @@ def analysed(home: Home) -> int:
         ).fetchone()
         return int(count)
     return 0
+
+
+def wait_for_writing(home: Home, process: subprocess.Popen[str]) -> None:
+    """Wait until the copy of a file is there that gets the tags."""
+    while not any(home.music.rglob(".soundtags-*")):
+        if process.poll() is not None:
+            raise RuntimeError(f"no tags were written: {process.communicate()}")
+        time.sleep(0.001)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def postponed_interrupt() -> Iterator[None]:
-    """Postpone Ctrl-C to the end of a block.
+    """Postpone Ctrl-C to the end of a block; a second one is for at once.
 
     Only the main thread is ever interrupted; elsewhere, nothing is done.
     """
@@ -23,7 +23,13 @@ def postponed_interrupt() -> Iterator[None]:
         yield
         return
     received: list[tuple[int, Any]] = []
-    signal.signal(signal.SIGINT, lambda *call: received.append(call))
+
+    def postpone(*call: Any) -> None:
+        received.append(call)
+        if len(received) > 1:
+            handler(*call)
+
+    signal.signal(signal.SIGINT, postpone)
     try:
         yield
     finally:

@@ -26,18 +26,6 @@ BAD_GRAPHS = [
     "odd-count",
     "odd-nan",
 ]
-BAD_FIGURES = {
-    "bad-empty-1": "{}",
-    "bad-large-1": "9" * 400,
-    "bad-nan-1": "NaN",
-    "bad-list-1": "[1]",
-}
-BAD_FILES = {
-    "bad-utf-1": b"\xff\xfe",
-    "bad-deep-1": b"[" * 10**5,
-    "bad-size-1": b" " * 2 * 10**6,
-    "bad-text-1": b'{"classes": "text"}',
-}
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 COMMANDS = [
     ("ls",),
@@ -67,21 +55,14 @@ def write_hostile(folder: Path) -> set[str]:
     for name in BAD_GRAPHS:
         build, _ = hostile.GRAPHS[name]
         hostile.write_graph(folder, name, build)
-    for name, figure in BAD_FIGURES.items():
-        path = write_model(folder, name, [name, "other"], [0, 1])
-        metadata = path.with_suffix(".json")
-        text = metadata.read_text().replace("0.5", figure)
-        metadata.write_text(text)
-    for name, content in BAD_FILES.items():
-        (folder / f"{name}.pb").touch()
-        (folder / f"{name}.json").write_bytes(content)
+    broken = hostile.write_broken_metadata(folder)
     for name in ("plan-", "written-"):
         write_model(folder, name, [name, "other"], [0, 1])
     write_model(folder, f"bad{ESCAPE}\nname-1", ["strange", "other"], [0, 1])
     write_model(folder, "bad-classes-1", [ESCAPE, "other"], [0, 1])
     write_model(folder, "good-1", ["red", "green"], [0, 1])
     odd = {"plan-", "written-", "bad?", "bad-classes-1"}
-    return {*BAD_GRAPHS, *BAD_FIGURES, *BAD_FILES, *odd}
+    return {*BAD_GRAPHS, *broken, *odd}
 
 
 def digest(path: Path) -> str:

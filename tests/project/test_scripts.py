@@ -138,6 +138,40 @@ def test_imports():
     assert output.endswith(f"{count}\n")
 
 
+@pytest.mark.parametrize(
+    ("script", "options", "models", "expected"),
+    [
+        (
+            "trials/power_cut.py",
+            ["^music on", "--times=1"],
+            False,
+            r"after 1 cuts: [0-3]/[0-3]\n|skipped: ",
+        ),
+        (
+            "trials/sharing.py",
+            ["reading .+ a while|two runs", "--timeout=0.2"],
+            False,
+            "a while: 3 tagged, .+\ntwo runs at a time: .+\n2 .+, 0 wrong",
+        ),
+        (
+            "trials/hostile_models.py",
+            ["odd-nan|bad-empty|good"],
+            True,
+            "2 bad models, 1 good .+\n(.+: ok, .+\n)+11 commands, 0 wrong",
+        ),
+        (
+            "trials/fetches.py",
+            ["of one model$"],
+            False,
+            "six of one model: 1 fetched in 1 requests",
+        ),
+    ],
+)
+def test_situations(script, options, models, expected):
+    output = run_script(script, *options, models=models)
+    assert re.search(expected, output), output
+
+
 def test_no_file_is_harmed(music):
     if shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg here to decode with")

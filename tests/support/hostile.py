@@ -11,7 +11,7 @@ import numpy as np
 
 from soundtags.inference.graph import tensorflow
 
-from .models import write_metadata
+from .models import write_metadata, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,3 +220,31 @@ GRAPHS: dict[str, tuple[Callable[..., Any], str]] = {
         ".*",
     ),
 }
+
+# Metadata whose accuracy is not a number that anything can be made of.
+BAD_FIGURES = {
+    "bad-empty-1": "{}",
+    "bad-large-1": "9" * 400,
+    "bad-nan-1": "NaN",
+    "bad-list-1": "[1]",
+}
+# Metadata that is not in upstream's form, or hardly any.
+BAD_FILES = {
+    "bad-utf-1": b"\xff\xfe",
+    "bad-deep-1": b"[" * 10**5,
+    "bad-size-1": b" " * 2 * 10**6,
+    "bad-text-1": b'{"classes": "text"}',
+}
+
+
+def write_broken_metadata(folder: Path) -> set[str]:
+    """Write models whose metadata is wrong; return their names."""
+    for name, figure in BAD_FIGURES.items():
+        path = write_model(folder, name, [name, "other"], [0, 1])
+        metadata = path.with_suffix(".json")
+        text = metadata.read_text().replace("0.5", figure)
+        metadata.write_text(text)
+    for name, content in BAD_FILES.items():
+        (folder / f"{name}.pb").touch()
+        (folder / f"{name}.json").write_bytes(content)
+    return {*BAD_FIGURES, *BAD_FILES}

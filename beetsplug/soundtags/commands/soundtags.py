@@ -25,6 +25,7 @@ from beetsplug.soundtags.commands.work import Work
 from beetsplug.soundtags.configuration import MANY_JOBS
 from beetsplug.soundtags.fields import PLAN
 from beetsplug.soundtags.inheritance import restore_genres
+from beetsplug.soundtags.interrupt import postponed_interrupt
 from beetsplug.soundtags.queries import (
     get_album,
     get_item,
@@ -163,8 +164,9 @@ class Run:
         """Analyse items with all models of the plan, or with some of them."""
         items = self._items(ids)
         for item, outcome in self.tagger.analyse(items, models):
-            self._take(item, outcome)
-            self._advance()
+            with postponed_interrupt():
+                self._take(item, outcome)
+                self._advance()
 
     def _derive(self, ids: list[int]) -> list[int]:
         """Derive fields from the cache; return the ids of which that fails."""
@@ -179,7 +181,8 @@ class Run:
                 analysis = self.tagger.derive(input_digests(item))
                 if analysis is None:
                     failed.append(cast("int", item.id))
-                else:
+                    continue
+                with postponed_interrupt():
                     self._attempt(
                         item, self._finish_derived, item, analysis, unwritten
                     )

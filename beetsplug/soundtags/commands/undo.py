@@ -12,6 +12,7 @@ from beets.util import displayable_path
 from beetsplug.soundtags.commands.showing import describe, say, show_changes
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.history import restore_fields
+from beetsplug.soundtags.interrupt import postponed_interrupt
 from beetsplug.soundtags.queries import (
     field_values,
     get_album,
@@ -49,7 +50,8 @@ def run(lib: Library, log: Any, opts: Values, query: list[str]) -> None:
     albums: set[int] = set()
     try:
         for item in _items(lib, [each for each in ids if each in noted]):
-            counts[_undo(item, log, opts)] += 1
+            with postponed_interrupt():
+                counts[_undo(item, log, opts)] += 1
             if item.album_id:
                 albums.add(item.album_id)
     finally:
