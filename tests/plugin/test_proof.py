@@ -73,6 +73,9 @@ def fragmented(path: Path, flags: str) -> None:
 
 REFUSED: dict[str, Callable[[Path], None]] = {
     "outer size of an earlier moment.wav": lambda p: riff(p, outer=90_000),
+    "sizes of an earlier moment.wav": lambda p: riff(
+        p, outer=90_036, data=90_000
+    ),
     "outer size of nothing.wav": lambda p: riff(p, outer=0),
     "outer size of a stream.wav": lambda p: riff(p, outer=0xFFFFFFFF),
     "outer size of sox.wav": lambda p: riff(p, outer=0x7FFFFFFF),

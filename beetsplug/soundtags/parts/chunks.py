@@ -44,6 +44,8 @@ def read_iff(file: BinaryIO, size: int) -> Parts:
     stop = 8 + unpack(format_, head, 4)[0]
     if stop > size + 1:  # the padding of the last chunk may be missing
         raise UnknownStructure("the outer chunk is longer than its file")
+    if stop < size - 1:  # where it ends, tags would be put amid the samples
+        raise UnknownStructure("the file goes on after its outer chunk")
     stop = min(stop, size)
     parts = Parts()
     parts.add("kind", head[8:12])
