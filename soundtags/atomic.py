@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -161,7 +160,7 @@ def _part(target: str, mode: int) -> Iterator[str]:
     prefix = f"{PREFIX}{_digest(name)}-"
     _delete_leftovers(folder, prefix)
     ending = os.path.splitext(name)[1][:ENDING]
-    part = os.path.join(folder, f"{prefix}{secrets.token_hex(4)}{ending}")
+    part = os.path.join(folder, f"{prefix}{os.urandom(4).hex()}{ending}")
     handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
     try:
         with _claimed(handle):
