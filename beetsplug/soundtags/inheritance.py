@@ -72,12 +72,12 @@ def _suspects(lib: Library, ids: Sequence[int]) -> Iterator[Item]:
     columns = item_columns(lib, ids, (GENRES, "album_id"))
     for item_id, (genres, album_id) in columns.items():
         provenance = Provenance.parse(written.get(item_id, ""))
-        ours = GENRES in provenance.digests
-        if album_id and ours:
-            if provenance.wrote(GENRES, kind.from_sql(genres)):
-                continue
-            if item := get_item(lib, item_id):
-                yield item
+        if not album_id or GENRES not in provenance.digests:
+            continue
+        if provenance.wrote(GENRES, kind.from_sql(genres)):
+            continue
+        if item := get_item(lib, item_id):
+            yield item
 
 
 def _file_genres(item: Item) -> list[str] | None:
