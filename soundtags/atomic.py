@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import stat
@@ -66,7 +65,7 @@ def replacing(path: Path) -> Iterator[str]:
         yield copy
         _sync(copy)
         if _state(os.stat(target)) != _state(before):
-            raise ChangedMeanwhile("changed by somebody else meanwhile")
+            raise ChangedMeanwhile("another program has changed it meanwhile")
         _rename(copy, target)
 
 
@@ -257,6 +256,8 @@ def _check_access(part: str, before: os.stat_result) -> None:
 
 
 def _digest(name: str) -> str:
+    import hashlib  # costs more than all else that beets would load for us
+
     encoded = name.encode(errors="surrogateescape")
     return hashlib.sha256(encoded).hexdigest()[:16]
 

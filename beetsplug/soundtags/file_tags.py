@@ -158,7 +158,10 @@ def _named() -> Iterator[None]:
     try:
         yield
     except mediafile.UnreadableFileError as exc:
-        raise UnwritableTags(f"tags not written: {exc.message}") from exc
+        reason = f" ({exc.message})" if exc.message else ""
+        raise UnwritableTags(
+            f"tags not written: its tags cannot be read{reason}"
+        ) from exc
     except OSError as exc:
         raise UnwritableTags(f"tags not written: {exc.strerror}") from exc
     except ChangedMeanwhile as exc:

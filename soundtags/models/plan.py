@@ -50,7 +50,7 @@ class Plan:
     settings
         The rest.
     targets
-        What the models answer, by name.
+        The fields that the models fill, by name.
     """
 
     models: tuple[Model, ...]
@@ -95,7 +95,7 @@ class Plan:
 
     @cached_property
     def front_end_of(self) -> dict[str, str]:
-        """The front end that each model listens to, by id."""
+        """The front end whose patches each model is fed, by id."""
         return {
             model.id: fed.metadata.algorithm
             for fed in self.fed
@@ -166,7 +166,7 @@ def make_plan(
     if names is None:
         read = _readable(folder, without, warn)
         here = _sound(read, targets, warn, find_faults)
-        models = _best(_answering(here))
+        models = _best(_predicting(here))
     else:
         here = {model.id: model for model in installed.find(names, folder)}
         models = list(here.values())
@@ -276,7 +276,7 @@ def _sound(
     """
     here = {model.id: model for model in models}
     faults = _faults(here, targets)
-    rest = [m for m in _answering(here) if m.id not in faults]
+    rest = [m for m in _predicting(here) if m.id not in faults]
     faults |= find_faults(rest, here)
     for fault in faults.values():
         warn(f"left out: {fault}")
@@ -292,7 +292,7 @@ def _faults(
 ) -> dict[str, SoundtagsError]:
     """Find the models that cannot be run, as far as their metadata tells."""
     faults: dict[str, SoundtagsError] = {}
-    for model in _answering(here):
+    for model in _predicting(here):
         try:
             check(model, here, targets)
         except (UnknownModel, UnusableModel) as exc:
@@ -300,8 +300,8 @@ def _faults(
     return faults
 
 
-def _answering(here: Mapping[str, Model]) -> list[Model]:
-    """Return the models that answer something."""
+def _predicting(here: Mapping[str, Model]) -> list[Model]:
+    """Return the models that predict something."""
     return [model for model in here.values() if model.metadata.classes]
 
 

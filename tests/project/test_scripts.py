@@ -181,6 +181,14 @@ def test_no_file_is_harmed(music):
     assert output.endswith("no file was harmed\n")
 
 
+def test_no_damaged_file_is_harmed(music):
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg here to decode with")
+    output = run_script("trials/fuzz_tags.py", music, "--files=10")
+    assert "10 files of 2" in output
+    assert output.endswith("no file was harmed\n")
+
+
 def test_a_long_run(music, tmp_path):
     options = ["--tracks=10"]
     if find_spec("matplotlib"):

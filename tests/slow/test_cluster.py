@@ -26,7 +26,7 @@ import soundfile
 from mediafile import MediaFile
 from support.audio import noise, write_track
 from support.beet import Beet
-from support.listeners import STRANGE
+from support.made_up_workers import STRANGE
 from support.paths import ROOT, SUPPORT
 
 from soundtags import errors
@@ -49,7 +49,7 @@ posix = pytest.mark.skipif(
     os.name == "nt", reason="Windows has other ways to die"
 )
 
-MAKES_UP = f"--preload={SUPPORT / 'listeners.py'}"
+MAKES_UP = f"--preload={SUPPORT / 'made_up_workers.py'}"
 UNATTENDED = "--no-nanny"  # that would start a worker anew
 PACKAGE = str(Path(errors.__file__).parents[1])  # where it is imported from
 PATHS = {"default": "$title"}

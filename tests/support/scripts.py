@@ -119,7 +119,9 @@ def _be_beet(words: list[str], models: bool, decoders: bool) -> None:
 class InThreads(concurrent.futures.ThreadPoolExecutor):
     """Stands in for an executor with processes."""
 
-    def __init__(self, max_workers: int, _context: object) -> None:
+    def __init__(
+        self, max_workers: int | None = None, _context: object = None
+    ) -> None:
         super().__init__(max_workers)
 
 

@@ -156,7 +156,7 @@ def test_a_change_by_another_program_meanwhile_is_kept(flac, monkeypatch):
         flac.write_bytes(b"by another program")
 
     monkeypatch.setattr(mediafile.MediaFile, "save", meddle)
-    with pytest.raises(UnwritableTags, match="changed by somebody else"):
+    with pytest.raises(UnwritableTags, match="another program has changed it"):
         write_tags(str(flac), TAGS, id3v23=False)
     assert flac.read_bytes() == b"by another program"
     assert list(flac.parent.iterdir()) == [flac]

@@ -1,0 +1,136 @@
+"""Write tags into files that were damaged at random; no audio is lost.
+
+    python trials/fuzz_tags.py FOLDER [--files 20000] [--seed 0]
+
+The first seconds of the files in FOLDER are damaged as in fuzz.py. Tags are
+then written into each, and taken out again. After each step, FFmpeg (the
+program, not the library that the plugin uses) must decode the same samples from
+the file as before, and all tags of others must be there byte for byte. A file
+into which no tags are written must be untouched. The exit status is 1 if any of
+this was not so, or if anything else went wrong. Needs the program ffmpeg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from fuzz import damaged
+from harmless import State
+
+from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
+from soundtags.errors import UnwritableTags
+
+SECONDS = "2"
+FIELDS = {
+    "mood": ["calm", "sad"],
+    "danceability": 0.25,
+    "voice_instrumental": "voice",
+}
+
+
+def shortened(path: Path, folder: Path) -> bytes:
+    """Return the start of a file; all of it where FFmpeg cannot encode."""
+    short = folder / path.name
+    done = subprocess.run(
+        [*("ffmpeg", "-v", "error", "-y", "-i", path), *("-t", SECONDS)]
+        + ["-metadata", "comment=theirs", short],
+        check=False,
+        stderr=subprocess.DEVNULL,
+    )
+    return (path if done.returncode else short).read_bytes()
+
+
+def outcome(contents: list[tuple[str, bytes]], seed: int, number: int) -> str:
+    """Damage a file, write tags into it and take them out: what came of it."""
+    rng = random.Random(f"{seed} {number}")
+    name, content = rng.choice(contents)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(damaged(content, rng))
+        try:
+            found = change(path, id3v23=rng.random() < 0.5)
+        except Exception as exc:  # each is a fault, which the trial is to show
+            found = f"WRONG: {type(exc).__name__}: {exc}"
+    if found.isupper() or found.startswith("WRONG"):
+        print(f"{number} {name}: {found}", flush=True)
+    return found
+
+
+def change(path: Path, id3v23: bool) -> str:
+    """Write tags and take them out; return the first thing that is wrong."""
+    original = path.with_name(f"original-{path.name}")
+    shutil.copyfile(path, original)
+    try:
+        tags = read_tags(os.fspath(path), FIELDS)
+        write_tags(os.fspath(path), FIELDS, id3v23)
+    except UnwritableTags as exc:
+        same = path.read_bytes() == original.read_bytes()
+        return reason(exc) if same else "CHANGED WITHOUT BEING WRITTEN"
+    before = State.of(original)
+    wrong = difference(path, before)
+    if wrong:
+        return wrong
+    try:
+        restore_tags(os.fspath(path), tags, FIELDS, id3v23)
+    except UnwritableTags as exc:
+        return difference(path, before) or f"written, then {reason(exc)}"
+    return difference(path, before) or "written and restored"
+
+
+def reason(exc: UnwritableTags) -> str:
+    """Return an error without what it says of the single file."""
+    return str(exc).split("(")[0].split(":")[1].strip()[:60]
+
+
+def difference(path: Path, before: State) -> str:
+    """Return what is lost of a file; empty if nothing is."""
+    after = State.of(path)
+    if after.audio != before.audio:
+        return "AUDIO DIFFERS"
+    return "TAGS OF OTHERS DIFFER" if after.tags != before.tags else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if shutil.which("ffmpeg") is None:
+        sys.exit("this needs the program ffmpeg")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor() as pool:
+        folder = Path(name)
+        contents = [
+            (path.name, shortened(path, folder))
+            for path in sorted(options.folder.iterdir())
+            if path.is_file()
+        ]
+        work = partial(outcome, contents, options.seed)
+        outcomes = Counter(pool.map(work, range(options.files), chunksize=20))
+    took = time.monotonic() - started
+    print(f"{options.files} files of {len(contents)} in {took / 60:.1f} min")
+    for each, count in outcomes.most_common():
+        print(f"{count:6} {each}")
+    wrong = [each for each in outcomes if each.isupper() or "WRONG" in each]
+    if wrong:
+        sys.exit(f"wrong: {sum(outcomes[each] for each in wrong)}")
+    print("no file was harmed")
+
+
+if __name__ == "__main__":
+    main()
