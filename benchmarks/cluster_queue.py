@@ -26,7 +26,7 @@ from distributed import LocalCluster
 from footprint import beet, make_library
 
 SUPPORT = Path(__file__).resolve().parent.parent / "tests" / "support"
-MADE_UP = SUPPORT / "listeners.py"  # has workers make predictions up
+MADE_UP = SUPPORT / "made_up_workers.py"  # has workers make predictions up
 TENTHS = 10
 
 
