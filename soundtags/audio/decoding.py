@@ -109,6 +109,7 @@ class Seekable:
         self.rate = rate
         self.length = length
         self._container = container
+        self._buffer = ffmpeg.FrameBuffer()
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return the samples from start to stop, fewer at the end.
@@ -135,18 +136,19 @@ class Seekable:
         target = min(start - int(PREROLL * self.rate), self.length - self.rate)
         self._container.seek(max(0, target), stream=stream)
         longest = stop - start + MAX_LEAD * self.rate
-        begins, blocks, count = [], [], 0
+        begins, buffer = [], self._buffer
+        buffer.clear()
         packets = self._container.demux(stream)
-        for frame, block in ffmpeg.read_frames(packets, ffmpeg.Damage()):
-            begins.append(frame.pts - count)
-            blocks.append(block)
-            count += len(block)
-            if frame.sample_rate != self.rate or count > longest:
+        for frame in ffmpeg.read_frames(packets, ffmpeg.Damage()):
+            begins.append(frame.pts - len(buffer))
+            end = frame.pts + frame.samples
+            buffer.add(frame)
+            if frame.sample_rate != self.rate or len(buffer) > longest:
                 raise ValueError("not where, or what, it should be")
-            if frame.pts + len(block) >= stop + JITTER:
+            if end >= stop + JITTER:
                 break
         # A few time stamps are wrong in Vorbis; most of them are right.
-        return statistics.mode(begins), np.concatenate(blocks)
+        return statistics.mode(begins), buffer.take()
 
 
 @contextmanager

@@ -90,10 +90,10 @@ def _stream_blocks(
             damage = Damage()
             packets = container.demux(container.streams.audio[0])
             frames = read_frames(packets, damage)
-            for (rate, channels), same in groupby(frames, _rate_and_channels):
+            for (rate, layout, _), same in groupby(frames, _format):
+                channels = av.AudioLayout(layout).nb_channels
                 check_plausible(rate, channels)
-                blocks = (block for _, block in same)
-                for block in _joined(blocks, block_length(channels)):
+                for block in _joined(same, block_length(channels)):
                     yield rate, block
             if damage:
                 faults.append(str(damage))
@@ -148,9 +148,7 @@ class Damage:
         return f"{self.failed} of {self.packets} packets are damaged"
 
 
-def read_frames(
-    packets: Iterable[Any], damage: Damage
-) -> Iterator[tuple[Any, np.ndarray]]:
+def read_frames(packets: Iterable[Any], damage: Damage) -> Iterator[Any]:
     """Decode packets, as far as possible.
 
     Parameters
@@ -162,68 +160,81 @@ def read_frames(
 
     Yields
     ------
-    frame
-        A frame in packed float samples.
-    samples
-        Its samples, float32, shape (samples, channels).
+    av.AudioFrame
     """
     import av
 
-    converter = _Converter()
     try:
         for packet in packets:
             damage.packets += 1
             try:
-                frames = list(packet.decode())
+                frames = packet.decode()
             except av.FFmpegError:
                 damage.failed += 1  # a damaged packet is skipped
                 continue
             for frame in frames:
-                for part in converter.convert(frame):
-                    channels = part.layout.nb_channels
-                    samples = part.to_ndarray().reshape(-1, channels)
-                    damage.seconds += len(samples) / part.sample_rate
-                    yield part, samples
+                damage.seconds += frame.samples / frame.sample_rate
+                yield frame
     except (av.FFmpegError, OSError, ValueError) as exc:
         damage.stop = getattr(exc, "strerror", None) or str(exc)
 
 
-class _Converter:
-    """Converts frames to packed float samples, also where formats change.
+class FrameBuffer:
+    """Joins frames of one format, and converts what they amount to.
 
-    Packed, as PyAV miscounts the planes of eight channels.
+    Converting frame by frame takes three times as long as decoding. The first
+    conversion takes as long as decoding a second.
     """
 
     def __init__(self) -> None:
-        self._resampler = self._new()
-
-    def convert(self, frame: Any) -> list[Any]:
-        try:
-            converted: list[Any] = self._resampler.resample(frame)
-        except ValueError:  # of another format than those before
-            self._resampler = self._new()
-            converted = self._resampler.resample(frame)
-        return converted
-
-    def _new(self) -> Any:
         import av
 
-        return av.AudioResampler(format="flt")
+        # Packed, as PyAV miscounts the planes of eight channels.
+        self._converter = av.AudioResampler(format="flt")
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all samples."""
+        import av
+
+        self._frames = av.AudioFifo()
+
+    def __len__(self) -> int:
+        """Return the number of samples per channel."""
+        return int(self._frames.samples)
+
+    def add(self, frame: Any) -> None:
+        """Add a frame.
+
+        Raises
+        ------
+        ValueError
+            If its format is not that of those before.
+        """
+        frame.pts = None  # else, they would have to follow one another
+        self._frames.write(frame)
+
+    def take(self) -> np.ndarray:
+        """Take all samples out: float32, shape (samples, channels)."""
+        converted = self._converter.resample(self._frames.read())
+        return np.concatenate(
+            [
+                part.to_ndarray().reshape(-1, part.layout.nb_channels)
+                for part in converted
+            ]
+        )
 
 
-def _rate_and_channels(decoded: tuple[Any, np.ndarray]) -> tuple[int, int]:
-    frame, samples = decoded
-    return frame.sample_rate, samples.shape[1]
+def _format(frame: Any) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.layout.name, frame.format.name
 
 
-def _joined(blocks: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
-    """Join small blocks: each one costs time of its own later."""
-    parts, count = [], 0
-    for block in blocks:
-        parts.append(block)
-        count += len(block)
-        if count >= length:
-            yield np.concatenate(parts)
-            parts, count = [], 0
-    if count:
-        yield np.concatenate(parts)
+def _joined(frames: Iterable[Any], length: int) -> Iterator[np.ndarray]:
+    """Join frames of one format to blocks of at least a number of samples."""
+    buffer = FrameBuffer()
+    for frame in frames:
+        buffer.add(frame)
+        if len(buffer) >= length:
+            yield buffer.take()
+    if buffer:
+        yield buffer.take()
