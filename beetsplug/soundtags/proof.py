@@ -38,12 +38,12 @@ def examine(path: str) -> Parts:
     """
     try:
         parts = read_parts(path)
+        if parts.has_packets:
+            parts.rest.append(("packets", _packets(path)))
     except UnknownStructure as exc:
         raise UnwritableTags(
             f"tags not written: it could damage the file, as {exc}"
         ) from exc
-    if parts.indexed:
-        parts.rest.append(("packets", _packets(path)))
     return parts
 
 
@@ -91,15 +91,18 @@ def _packets(path: str) -> bytes:
     """Return a digest of all packets, as FFmpeg finds them."""
     import av
 
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     try:
         with av.open(path, metadata_errors="replace") as container:
             for packet in container.demux():
                 place = (packet.stream_index, packet.pts, packet.duration)
                 digest.update(repr(place).encode())
                 digest.update(packet)
+                size += packet.size
     except av.error.FFmpegError as exc:  # where the file is damaged
         digest.update(type(exc).__name__.encode())
+    if not size:
+        raise UnknownStructure("no audio is found in it")
     return digest.digest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,12 @@ def fragmented(path: Path, flags: str) -> None:
     whole.unlink()
 
 
+def musepack(path: Path) -> None:
+    """Make a Musepack file that ends after its header."""
+    header = b"SH\x0c" + bytes(4) + b"\x08\x7f\x00\x00\x00"
+    path.write_bytes(b"MPCK" + header + b"RG\x0c\x01" + bytes(8))
+
+
 REFUSED: dict[str, Callable[[Path], None]] = {
     "outer size of an earlier moment.wav": lambda p: riff(p, outer=90_000),
     "sizes of an earlier moment.wav": lambda p: riff(
@@ -83,6 +90,7 @@ REFUSED: dict[str, Callable[[Path], None]] = {
     "audio of no size.wav": lambda p: riff(p, data=0),
     "outer size.aiff": lambda p: aiff(p, outer=90_000),
     "outer size of a stream.aiff": lambda p: aiff(p, outer=0x7FFFFFFF),
+    "cut off after the header.mpc": musepack,
     "fragments.m4a": lambda p: fragmented(p, "frag_keyframe+empty_moov"),
     "dash.m4a": lambda p: fragmented(p, "dash"),
     "fragments.mp4": lambda p: fragmented(
@@ -100,6 +108,19 @@ def test_what_would_be_damaged_is_refused(name: str, tmp_path: Path):
         change(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 1])
+def test_tags_never_pass_for_the_end_of_the_audio(share, shared, tmp_path):
+    # A decoder takes what follows an incomplete packet for the rest of it.
+    content = (shared / "audio" / "formats" / "mpc_sv8.mpc").read_bytes()
+    path = tmp_path / "cut.mpc"
+    path.write_bytes(content[: round(share * len(content))])
+    before = packets(path)
+    with suppress(UnwritableTags):
+        change(path)
+    assert packets(path) == before
+    assert (share == 1) == ("APETAGEX" in path.read_bytes().decode("latin-1"))
 
 
 def frames_of(path: Path) -> dict[str, list[bytes]]:

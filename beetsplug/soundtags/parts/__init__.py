@@ -51,13 +51,14 @@ class Parts:
         Its tags.
     rest : list of (str, bytes)
         Name and digest of everything else; padding is left out.
-    indexed : bool
-        Whether the file says where in it audio is.
+    has_packets : bool
+        Whether the packets of audio that FFmpeg finds are part of the proof,
+        as tags that change could make it find others.
     """
 
     tags: list[Tag] = field(default_factory=list)
     rest: list[tuple[str, bytes]] = field(default_factory=list)
-    indexed: bool = False
+    has_packets: bool = False
 
     def add(self, name: str, content: bytes) -> None:
         """Add a part that is no tag."""

@@ -25,6 +25,7 @@ ID3V1 = 128  # bytes
 FOOTER = 32  # bytes
 HAS_HEADER = 1 << 31
 READ_ONLY = 1  # a flag that says nothing of the value
+MUSEPACK = (b"MPCK", b"MP+")  # how its two formats start
 
 
 def read(file: BinaryIO, size: int) -> Parts:
@@ -54,6 +55,8 @@ def read(file: BinaryIO, size: int) -> Parts:
             raise UnknownStructure("an APE tag is longer than its file")
         parts.tags += _items(read_at(file, first, length - FOOTER), count)
         stop = first - (FOOTER if flags & HAS_HEADER else 0)
+    # In Musepack, what follows audio that is cut off passes for more of it.
+    parts.has_packets = read_at(file, start, 4).startswith(MUSEPACK)
     parts.add_range("audio", file, start, stop)
     return parts
 

@@ -49,7 +49,7 @@ def read(file: BinaryIO, size: int) -> Parts:
     (length,) = unpack("<Q", head, 16)
     if not 30 <= length <= size:
         raise UnknownStructure("the header is longer than its file")
-    parts = Parts(indexed=True)
+    parts = Parts(has_packets=True)
     _read(read_at(file, 30, length - 30), parts)
     parts.add_range("audio", file, length, size)
     return parts

@@ -45,7 +45,7 @@ def read(file: BinaryIO, size: int) -> Parts:
         If it is damaged, or in fragments, which say where samples are in
         more ways than the library that writes tags knows.
     """
-    parts = Parts(indexed=True)
+    parts = Parts(has_packets=True)
     _read(file, 0, size, "", parts)
     return parts
 

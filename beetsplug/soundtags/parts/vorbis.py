@@ -63,7 +63,7 @@ def read_flac(file: BinaryIO, size: int) -> Parts:
 
 def read_ogg(file: BinaryIO, size: int) -> Parts:
     """Read the parts of an Ogg file; parameters as of :func:`read_flac`."""
-    parts = Parts(indexed=True)
+    parts = Parts(has_packets=True)
     for stream, number, packet in _packets(file, size):
         start = next(filter(packet.startswith, COMMENTS), None)
         if number == 1 and start:
