@@ -1,12 +1,16 @@
 """Show which layers of a model take the time, and how fast they are for a core.
 
-    python benchmarks/layers.py [GRAPH ...] [--rounds 60]
+    python benchmarks/layers.py [GRAPH ...] [--rounds 60] [--threads 1]
 
 Runs each graph (default: the embedded auto-taggers), as it is and folded, on
-one patch at a time and one core, in turn with a matrix product. Prints median
-times, rates, their ratio to that of the matrix product, the largest difference
-between the two, and the slowest layers of the folded graph: time, share, and
-the rate of those that multiply.
+as many patches at a time as the plugin does, in turn with a matrix product.
+With --threads 2, two threads do so side by side, each on a core. Times are
+those of the processor, per patch: medians, but minima for single layers, so
+that other programs matter little. Prints times, rates, their ratio to that of
+the matrix product, the largest difference between the two graphs, and the
+slowest layers of the folded one: time, share, and the rate of those that
+multiply. The rate of a graph counts the products of the graph as it is; that of
+a layer includes those with the zeros of shifted kernels.
 """
 
 from __future__ import annotations
@@ -14,11 +18,11 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before NumPy loads: one core, like each call of a model.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
@@ -31,51 +35,81 @@ from soundtags.inference.graph import read_graph, tensorflow
 from soundtags.inference.rewrite import fold
 from soundtags.models import catalogue, installed
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SIZE = 1024  # of the matrices
 SHOWN = 8  # layers
-MULTIPLYING = ("Conv2D", "MatMul")
+MULTIPLYING = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
 FUSED = ("BiasAdd", "Relu")
 
 
 class Runner:
-    """A graph on one core.
+    """A graph on one core per thread.
 
     Parameters
     ----------
     definition
         The graph.
+    weights
+        The constants that were taken out of it.
     model
         Its metadata.
-    patch
-        The input, shape (1, frames, bands).
+    output
+        The node to compute.
+    rows
+        The input, shape (batch, ...).
     """
 
     def __init__(
-        self, definition: Any, model: installed.Model, patch: np.ndarray
+        self,
+        definition: Any,
+        weights: dict[str, np.ndarray],
+        model: installed.Model,
+        output: str,
+        rows: np.ndarray,
     ) -> None:
         tf = tensorflow()
-        facts = model.metadata
         with tf.Graph().as_default() as graph:
-            fed = tf.placeholder(tf.float32, patch.shape)
+            fed = tf.placeholder(tf.float32, rows.shape)
+            values = {name: tf.constant(each) for name, each in weights.items()}
             (self._output,) = tf.import_graph_def(
                 definition,
-                {facts.input: fed},
-                [f"{facts.predictions}:0"],
+                {model.metadata.input: fed, **values},
+                [output if ":" in output else f"{output}:0"],
                 name="",
             )
         config = tf.ConfigProto()
         config.intra_op_parallelism_threads = 1
         config.inter_op_parallelism_threads = 1
+        if not installed.is_embedded(model.graph):  # as the plugin runs it
+            config.graph_options.rewrite_options.disable_meta_optimizer = True
         self._session = tf.Session(graph=graph, config=config)
-        self._fed = {fed: patch}
+        self._fed = {fed: rows}
         self._graph = graph
         self.operations = 2 * sum(map(_products, graph.get_operations()))
 
     def __call__(self, **options: Any) -> np.ndarray:
+        caller = tensorflow().RunOptions(inter_op_thread_pool=-1)
         values: np.ndarray = self._session.run(
-            self._output, self._fed, **options
+            self._output, self._fed, **{"options": caller, **options}
         )
         return values
+
+    def layers(self, rounds: int) -> dict[str, float]:
+        """Return seconds per layer, in the fastest of several rounds."""
+        tf = tensorflow()
+        level = tf.RunOptions.SOFTWARE_TRACE
+        took: dict[str, list[float]] = defaultdict(list)
+        for _ in range(rounds):
+            found = tf.RunMetadata()
+            self(options=tf.RunOptions(trace_level=level), run_metadata=found)
+            for device in found.step_stats.dev_stats:
+                for node in device.node_stats:
+                    span = node.op_end_rel_micros - node.op_start_rel_micros
+                    took[node.node_name].append(span / 1e6)
+        fastest = {name: min(each) for name, each in took.items()}
+        return dict(sorted(fastest.items(), key=lambda each: -each[1]))
 
     def operations_of(self, name: str) -> int:
         """Return the operations of a layer as TensorFlow runs it.
@@ -90,79 +124,87 @@ class Runner:
             operation = operation.inputs[0].op
         return 2 * _products(operation)
 
-    def layers(self, rounds: int) -> dict[str, float]:
-        """Return seconds per layer, medians."""
-        tf = tensorflow()
-        level = tf.RunOptions.SOFTWARE_TRACE
-        took: dict[str, list[float]] = defaultdict(list)
-        for _ in range(rounds):
-            found = tf.RunMetadata()
-            self(options=tf.RunOptions(trace_level=level), run_metadata=found)
-            for device in found.step_stats.dev_stats:
-                for node in device.node_stats:
-                    span = node.op_end_rel_micros - node.op_start_rel_micros
-                    took[node.node_name].append(span / 1e6)
-        medians = {name: statistics.median(each) for name, each in took.items()}
-        return dict(sorted(medians.items(), key=lambda each: -each[1]))
-
 
 def _products(operation: Any) -> int:
-    """Return how many products a node adds up for one patch."""
+    """Return how many products a node adds up."""
     if operation.type not in MULTIPLYING:
         return 0
     *summed, _ = operation.inputs[1].shape
     return int(np.prod(operation.outputs[0].shape) * np.prod(summed))
 
 
-def measure(graph: Path, rounds: int) -> None:
-    model = installed.read_model(graph)
-    kind = FRONT_ENDS[model.metadata.algorithm]
+def made_up_rows(model: installed.Model, definition: Any) -> np.ndarray:
+    """Return as many patches, or embeddings, as the plugin feeds at a time."""
+    nodes = {node.name: node for node in definition.node}
+    dimensions = nodes[model.metadata.input].attr["shape"].shape.dim
+    row = [each.size for each in dimensions[1:]]
+    front_end = FRONT_ENDS.get(model.metadata.algorithm)
+    batch = front_end.batch if front_end else 1
     rng = np.random.default_rng(0)
-    patch = rng.gamma(1.5, 0.9, (1, kind.frames, 96)).astype(np.float32)
-    outputs = [str(model.metadata.predictions)]
-    plain, taken_out = read_graph(graph, outputs)
-    if taken_out:
-        sys.exit(f"{graph.name}: too large to be measured alone")
-    folded = fold(plain, outputs)
-    matrix = rng.random((SIZE, SIZE), np.float32)
-    runners = {
-        "as it is": Runner(plain, model, patch),
-        "folded": Runner(folded, model, patch),
-        "matrix product": lambda: matrix @ matrix,
+    return rng.gamma(1.5, 0.9, (batch, *row)).astype(np.float32)
+
+
+def measure(graph: Path, rounds: int, threads: int) -> None:
+    model = installed.read_model(graph)
+    output = str(model.metadata.predictions or model.metadata.embedding)
+    plain, weights = read_graph(graph, [output])
+    rows = made_up_rows(model, plain)
+    original, folded = (
+        Runner(each, weights, model, output, rows)
+        for each in (plain, fold(plain, [output]))
+    )
+    matrix = np.random.default_rng(0).random((SIZE, SIZE), np.float32)
+    runs: dict[str, Callable[[], Any]] = {
+        "as it is": original,
+        "folded": folded,
+        "product": lambda: matrix @ matrix,
     }
-    took: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
-        for name, run in runners.items():
-            started = time.perf_counter()
-            run()
-            took[name].append(time.perf_counter() - started)
-    ms = {name: 1000 * statistics.median(took[name][3:]) for name in runners}
-    work = runners["folded"].operations
-    best = 2 * SIZE**3 / ms["matrix product"]
-    print(f"{model.id}: {work / 1e9:.2f} GFLOP per patch; one core")
+    seconds = times(runs, rounds, threads)
+    work = original.operations
+    best = 2 * SIZE**3 / seconds["product"]
+    count = len(rows)
+    print(
+        f"{model.id}: {work / count / 1e9:.2f} GFLOP per patch, {count} at a"
+        f" time; {threads} threads; matrix product {best / 1e9:.0f} GFLOP/s"
+    )
     for name in ("as it is", "folded"):
+        rate = work / seconds[name]
         print(
-            f"  {name:9} {ms[name]:6.1f} ms, {work / ms[name] / 1e6:5.0f}"
-            f" GFLOP/s: {work / ms[name] / best:.0%} of the matrix product's"
-            f" {best / 1e6:.0f}"
+            f"  {name:9}{seconds[name] / count * 1000:7.2f} ms per patch,"
+            f"{rate / 1e9:4.0f} GFLOP/s: {rate / best:.0%} of the product's"
         )
-    difference = np.abs(runners["as it is"]() - runners["folded"]()).max()
+    difference = np.abs(original() - folded()).max()
     print(f"  largest difference of an activation: {difference:.1e}")
-    show_layers(runners["folded"], rounds)
+    show_layers(folded, rounds, count)
 
 
-def show_layers(runner: Runner, rounds: int) -> None:
+def times(
+    runs: dict[str, Callable[[], Any]], rounds: int, threads: int
+) -> dict[str, float]:
+    """Return the seconds of a core that each run takes, medians."""
+    took: dict[str, list[float]] = {name: [] for name in runs}
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(rounds):
+            for name, run in runs.items():
+                started = time.process_time()
+                for call in [pool.submit(run) for _ in range(threads)]:
+                    call.result()
+                took[name].append((time.process_time() - started) / threads)
+    return {name: statistics.median(each[3:]) for name, each in took.items()}
+
+
+def show_layers(runner: Runner, rounds: int, count: int) -> None:
     layers = runner.layers(rounds)
     total = sum(layers.values())
 
     def show(label: str, seconds: float, work: int) -> None:
         rate = f"{work / seconds / 1e9:5.0f} GFLOP/s" if work else ""
-        line = f"  {label:25}{seconds * 1000:7.2f} ms{seconds / total:5.0%}"
-        print(f"{line}{rate}")
+        ms = seconds / count * 1000
+        print(f"  {label:32}{ms:7.2f} ms{seconds / total:5.0%}{rate}")
 
     work = {name: runner.operations_of(name) for name in layers}
     for name, seconds in list(layers.items())[:SHOWN]:
-        show(name, seconds, work[name])
+        show(name[-32:], seconds, work[name])
     multiplying = sum(layers[name] for name in work if work[name])
     show("all that multiply", multiplying, sum(work.values()))
     show("all others", total - multiplying, 0)
@@ -175,10 +217,11 @@ def main() -> None:
     )
     parser.add_argument("graphs", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     embedded = sorted(catalogue.data_folder().glob("*.pb"))
     for graph in options.graphs or embedded:
-        measure(graph, options.rounds)
+        measure(graph, options.rounds, options.threads)
 
 
 if __name__ == "__main__":

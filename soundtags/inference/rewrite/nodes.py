@@ -1,0 +1,147 @@
+"""The nodes of a graph: found, recognised, made and replaced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from soundtags.inference.graph import tensorflow
+from soundtags.inference.structure import node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NORMALISATIONS = ("FusedBatchNorm", "FusedBatchNormV3")
+INPUTS = {
+    "BiasAdd": 2,
+    "Conv2D": 2,
+    "ExpandDims": 2,
+    **dict.fromkeys(NORMALISATIONS, 5),
+    "Identity": 1,
+    "Max": 2,
+    "MaxPool": 1,
+    "Pad": 2,
+    "Relu": 1,
+    "Reshape": 2,
+}
+LAYOUT = b"NHWC"
+CHANNELS = LAYOUT.index(b"C")  # the axis
+# The attribute with the type of the last input, where that is a list of sizes.
+SIZES = {
+    "Pad": "Tpaddings",
+    "Reshape": "Tshape",
+    "Slice": "Index",
+    "Transpose": "Tperm",
+}
+
+
+class View:
+    """The nodes of a graph, by name.
+
+    Parameters
+    ----------
+    graph : tensorflow.compat.v1.GraphDef
+        The graph, to which :meth:`add` adds.
+    outputs : sequence of str
+        The nodes to compute.
+
+    Attributes
+    ----------
+    nodes : dict of str to tensorflow.compat.v1.NodeDef
+        The nodes.
+    """
+
+    def __init__(self, graph: Any, outputs: Sequence[str]) -> None:
+        self.nodes = {node.name: node for node in graph.node}
+        self._graph = graph
+        self._uses = Counter(map(node_of, outputs))
+        for node in graph.node:
+            self._uses.update(map(source_of, node.input))
+
+    def source(self, node: Any, *operations: str) -> Any:
+        """Return the node that feeds this one, and nothing else.
+
+        None if it feeds others, too, or is not one of the operations.
+        """
+        found = self.nodes.get(node.input[0]) if node else None
+        if found is None or found.op not in operations:
+            return None
+        alone = self._uses[found.name] == 1
+        return found if alone and is_plain(found) else None
+
+    def constant(self, name: str, *types: type) -> np.ndarray | None:
+        """Return the value of a constant; None if it is of another type."""
+        node = self.nodes.get(name)
+        if node and node.op == "Identity" and node.input:
+            node = self.nodes.get(node.input[0])  # a frozen variable
+        if node is None or node.op != "Const":
+            return None
+        try:
+            values = tensorflow().make_ndarray(node.attr["value"].tensor)
+        except (TypeError, ValueError):  # reported when the graph is imported
+            return None
+        return np.asarray(values) if values.dtype in types else None
+
+    def add(self, name: str, node: Any) -> str:
+        """Add a copy of a node; return its name, made longer if it is taken."""
+        while name in self.nodes:
+            name += "_"
+        self.nodes[name] = self._graph.node.add()
+        self.nodes[name].CopyFrom(node)
+        self.nodes[name].name = name
+        return name
+
+    def add_sized(self, name: str, kind: str, source: str, *sizes: Any) -> str:
+        """Add an operation that takes lists of sizes; return its name."""
+        names = [
+            self.add(f"{name}/sizes", constant(np.asarray(each), np.int32))
+            for each in sizes
+        ]
+        return self.add(name, operation(kind, source, *names))
+
+
+def is_plain(node: Any) -> bool:
+    """Return whether a node has the inputs and attributes we can rewrite."""
+    normalises = node.op in NORMALISATIONS
+    return (
+        len(node.input) == INPUTS[node.op]
+        and attribute(node, "data_format", "s", LAYOUT) == LAYOUT
+        and not attribute(node, "is_training", "b", normalises)
+    )
+
+
+def attribute(node: Any, name: str, kind: str, default: Any) -> Any:
+    """Return an attribute of a node, or TensorFlow's default for it."""
+    return getattr(node.attr[name], kind) if name in node.attr else default
+
+
+def source_of(name: str) -> str:
+    """Return the name of the node that an input comes from."""
+    return node_of(name).removeprefix("^")
+
+
+def replace(node: Any, new: Any) -> None:
+    """Put another node in the place of one, under its name."""
+    name = node.name
+    node.CopyFrom(new)
+    node.name = name
+
+
+def operation(kind: str, *inputs: str) -> Any:
+    """Return a node whose operation is on float32."""
+    node = tensorflow().NodeDef(op=kind, input=inputs)
+    node.attr["T"].type = tensorflow().float32.as_datatype_enum
+    if kind in SIZES:
+        node.attr[SIZES[kind]].type = tensorflow().int32.as_datatype_enum
+    return node
+
+
+def constant(values: np.ndarray, dtype: type = np.float32) -> Any:
+    """Return a constant node."""
+    tensor = tensorflow().make_tensor_proto(values.astype(dtype))
+    node = tensorflow().NodeDef(op="Const")
+    node.attr["dtype"].type = tensor.dtype
+    node.attr["value"].tensor.CopyFrom(tensor)
+    return node

@@ -1,0 +1,331 @@
+"""Polyphase convolutions: blocks of frames or bands become channels.
+
+A convolution of a single channel, as mel bands are, leaves most of a processor
+idle: what it multiplies is read value by value, and fills its vectors badly.
+The same is computed by a convolution of blocks. The values of a block become
+channels, and so do the results at its places, the *phases*. Each phase has its
+own copy of the kernel, shifted by its place in the block, and zeros elsewhere.
+
+References
+----------
+Vaidyanathan, P. P., "Multirate digital filters, filter banks, polyphase
+networks, and applications: a tutorial", Proceedings of the IEEE 78 (1), 1990.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from soundtags.inference.rewrite.nodes import (
+    attribute,
+    constant,
+    is_plain,
+    operation,
+    replace,
+)
+from soundtags.inference.rewrite.shapes import shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from soundtags.inference.rewrite.nodes import View
+
+MAX_BLOCK = 64  # values; more than what is ever best
+MAX_WEIGHTS = 10**6  # of a kernel: TensorFlow copies it several times
+# What decides about the size of blocks, in products of one value with one
+# weight. Fitted to what TensorFlow takes on one core with AVX2, for kernels
+# of 3 to 128 values and 16 to 204 filters.
+TILE = 24  # filters that are computed together
+VECTOR = 8  # values that are read together if they are channels
+READING = 8  # of such a value
+SCATTERED = 1000  # of one that is not, by the number of its neighbours
+MOVING = 20  # of a result that has to be moved to its place
+
+
+class _Convolution(NamedTuple):
+    """A convolution of one channel, and the maximum that comes after it.
+
+    Attributes
+    ----------
+    node : tensorflow.compat.v1.NodeDef
+        The convolution.
+    pool : tensorflow.compat.v1.NodeDef or None
+        The maximum.
+    kernel : numpy.ndarray
+        Weights: shape (height, width, 1, filters).
+    margins : list of tuple of int
+        Zeros before and after each axis.
+    lengths : list of int
+        Height and width of what the convolution returns.
+    """
+
+    node: Any
+    pool: Any
+    kernel: np.ndarray
+    margins: Sequence[tuple[int, int]]
+    lengths: Sequence[int]
+
+    @property
+    def axis(self) -> int:
+        """The axis to cut: 0 for the height, 1 for the width."""
+        height, width, *_ = self.kernel.shape
+        return 0 if height > width else 1
+
+    @property
+    def keeps_blocks(self) -> bool:
+        """Whether the maximum can be taken before the blocks are undone."""
+        return bool(self.pool) and _window(self.pool, self.axis) == (1, 1)
+
+    def count(self, size: int) -> int:
+        """Return into how many blocks of a size the results are cut."""
+        return -(-self.lengths[self.axis] // size)
+
+
+def cut_pooled_convolution(view: View, node: Any) -> None:
+    """Cut a convolution into blocks, if a maximum comes right after it.
+
+    Parameters
+    ----------
+    view : View
+        The graph.
+    node : tensorflow.compat.v1.NodeDef
+        The maximum; other nodes stay as they are.
+    """
+    if node.op == "MaxPool" and is_plain(node):
+        convolution = view.source(node, "Conv2D")
+        if convolution:
+            _cut(view, convolution, node)
+
+
+def cut_convolution(view: View, node: Any) -> None:
+    """Cut a convolution of one channel into blocks.
+
+    Parameters
+    ----------
+    view : View
+        The graph.
+    node : tensorflow.compat.v1.NodeDef
+        The convolution; other nodes stay as they are.
+    """
+    if node.op == "Conv2D" and is_plain(node):
+        _cut(view, node)
+
+
+def _cut(view: View, node: Any, pool: Any = None) -> None:
+    convolution = _recognise(view, node, pool)
+    if convolution:
+        size = min(range(1, MAX_BLOCK + 1), key=partial(_cost, convolution))
+        if size > 1:
+            _convolve_blocks(view, convolution, size)
+
+
+def _recognise(view: View, node: Any, pool: Any) -> _Convolution | None:
+    """Return a convolution that can be cut; None if it cannot."""
+    kernel = view.constant(node.input[1], np.float32)
+    shape = shape_of(view, node.input[0])
+    if kernel is None or shape is None or not kernel.ndim == len(shape) == 4:
+        return None
+    _, height, width, channels = shape
+    steps = [*_sizes(node, "strides"), *_sizes(node, "dilations")]
+    if height is None or width is None or not kernel.size:
+        return None
+    if {channels, kernel.shape[2], *steps} != {1}:
+        return None
+    extra = [length - 1 for length in kernel.shape[:2]]
+    around = [(each // 2, each - each // 2) for each in extra]
+    margins = {b"SAME": around, b"VALID": [(0, 0), (0, 0)]}.get(_padding(node))
+    if margins is None:
+        return None
+    lengths = [
+        length + sum(margin) - each
+        for length, margin, each in zip((height, width), margins, extra)
+    ]
+    found = _Convolution(node, pool, kernel, margins, lengths)
+    return found if min(lengths) > 0 and _can_pool(found) else None
+
+
+def _can_pool(convolution: _Convolution) -> bool:
+    """Return whether the maximum, if any, is the same with blocks."""
+    pool = convolution.pool
+    if pool is None:
+        return True
+    sizes = [_sizes(pool, "ksize"), _sizes(pool, "strides")]
+    if [each[:1] + each[3:] for each in sizes] != [[1, 1]] * 2:
+        return False
+    if convolution.keeps_blocks:
+        return _padding(pool) in (b"SAME", b"VALID")
+    # Along the axis, margins would lie behind what fills up the last block.
+    return _padding(pool) == b"VALID"
+
+
+def _cost(convolution: _Convolution, size: int) -> float:
+    """Return what a convolution takes if it is cut into blocks of a size."""
+    kernel, axis = convolution.kernel, convolution.axis
+    filters = kernel.shape[3]
+    shape = list(kernel.shape[:2])
+    shape[axis] = _blocks(shape[axis], size)
+    if math.prod(shape) * filters * size**2 > MAX_WEIGHTS:
+        return math.inf
+    columns = TILE * -(-filters * size // TILE)
+    scattered = SCATTERED / (shape[1] * size) if size % VECTOR else 0
+    length = convolution.count(size) * size
+    each = columns + READING + scattered
+    cost: float = math.prod(shape) * length * each
+    ragged = length != convolution.lengths[axis] and not convolution.pool
+    if size > 1 and not convolution.keeps_blocks and (axis == 0 or ragged):
+        cost += MOVING * filters * length
+    return cost
+
+
+def _blocks(length: int, size: int) -> int:
+    """Return how many blocks a kernel takes: shifted, it has to fit in."""
+    return -(-(length + size - 1) // size)
+
+
+def _phases(kernel: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """Return the kernel that convolves blocks.
+
+    Parameters
+    ----------
+    kernel
+        Shape (height, width, 1, filters).
+    axis
+        0 to cut the height, 1 for the width.
+    size
+        Of the blocks.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (height, width, size, size * filters), where the axis counts
+        blocks.
+    """
+    moved = np.moveaxis(kernel[:, :, 0], axis, 0)
+    length, other, filters = moved.shape
+    blocks = _blocks(length, size)
+    phases = np.zeros((blocks * size, other, size, filters), kernel.dtype)
+    for phase in range(size):
+        phases[phase : phase + length, :, phase] = moved
+    cut = phases.reshape(blocks, size, other, size * filters)
+    return np.moveaxis(cut.swapaxes(1, 2), 0, axis)
+
+
+def _convolve_blocks(view: View, convolution: _Convolution, size: int) -> None:
+    """Put a convolution of blocks in the place of one of values."""
+    node, pool, kernel, *_ = convolution
+    axis, keeps_blocks = convolution.axis, convolution.keeps_blocks
+    last = pool or node
+    phases = constant(_phases(kernel, axis, size))
+    found = view.add(f"{last.name}/phases", node)
+    view.nodes[found].input[:] = [
+        _cut_input(view, convolution, size),
+        view.add(f"{last.name}/kernel", phases),
+    ]
+    view.nodes[found].attr["padding"].s = b"VALID"
+    wanted = lengths = list(convolution.lengths)
+    if keeps_blocks:
+        found = _add_pool(view, pool, found)
+        wanted = lengths = _pooled(pool, lengths)
+    lengths = [*lengths]
+    lengths[axis] = convolution.count(size) * size
+    found = _undo_blocks(view, convolution, size, found, lengths)
+    if pool and not keeps_blocks:
+        found = _add_pool(view, pool, found)
+        wanted, lengths = _pooled(pool, wanted), _pooled(pool, lengths)
+    if lengths != wanted:
+        begin, end = [0, 0, 0, 0], [-1, *wanted, -1]
+        found = view.add_sized(f"{last.name}/whole", "Slice", found, begin, end)
+    replace(last, operation("Identity", found))
+
+
+def _cut_input(view: View, convolution: _Convolution, size: int) -> str:
+    """Add nodes that cut the input into blocks; return the last one's name."""
+    node, pool, kernel, margins, lengths = convolution
+    axis = convolution.axis
+    name = f"{(pool or node).name}/blocks"
+    padded = [
+        length + each - 1 for length, each in zip(lengths, kernel.shape[:2])
+    ]
+    blocks = convolution.count(size) - 1 + _blocks(kernel.shape[axis], size)
+    rows = [[0, 0], *map(list, margins), [0, 0]]
+    rows[axis + 1][1] += blocks * size - padded[axis]
+    padded[axis] = blocks * size
+    source = node.input[0]
+    if np.any(rows):
+        source = view.add_sized(f"{name}/padded", "Pad", source, rows)
+    if axis == 1:
+        shape = [-1, padded[0], blocks, size]
+        return view.add_sized(name, "Reshape", source, shape)
+    shape = [-1, blocks, size, padded[1]]
+    source = view.add_sized(name, "Reshape", source, shape)
+    return view.add_sized(f"{name}/turned", "Transpose", source, [0, 1, 3, 2])
+
+
+def _undo_blocks(
+    view: View,
+    convolution: _Convolution,
+    size: int,
+    source: str,
+    lengths: Sequence[int],
+) -> str:
+    """Add nodes that put the phases side by side; return the last one's name.
+
+    Parameters
+    ----------
+    view
+        The graph.
+    convolution, size
+        What was cut, and the size of the blocks.
+    source
+        The node with the phases.
+    lengths
+        Height and width of the result.
+    """
+    node, pool, kernel, *_ = convolution
+    height, width = lengths
+    filters = kernel.shape[3]
+    name = f"{(pool or node).name}/undone"
+    if convolution.axis == 0:
+        shape = [-1, height // size, width, size, filters]
+        source = view.add_sized(f"{name}/cut", "Reshape", source, shape)
+        axes = [0, 1, 3, 2, 4]
+        source = view.add_sized(f"{name}/turned", "Transpose", source, axes)
+    shape = [-1, height, width, filters]
+    return view.add_sized(name, "Reshape", source, shape)
+
+
+def _add_pool(view: View, pool: Any, source: str) -> str:
+    """Add a copy of a maximum that is taken of a node; return its name."""
+    name = view.add(f"{pool.name}/peak", pool)
+    view.nodes[name].input[0] = source
+    return name
+
+
+def _pooled(pool: Any, lengths: Sequence[int]) -> list[int]:
+    """Return height and width of a maximum of what has these lengths."""
+    return [
+        -(-length // stride)
+        if _padding(pool) == b"SAME"
+        else (length - window) // stride + 1
+        for axis, length in enumerate(lengths)
+        for window, stride in [_window(pool, axis)]
+    ]
+
+
+def _window(pool: Any, axis: int) -> tuple[int, int]:
+    """Return size and stride of a maximum along the height or the width."""
+    return _sizes(pool, "ksize")[axis + 1], _sizes(pool, "strides")[axis + 1]
+
+
+def _padding(node: Any) -> bytes:
+    padding: bytes = attribute(node, "padding", "s", b"")
+    return padding
+
+
+def _sizes(node: Any, name: str) -> list[int]:
+    """Return an attribute with a size for each axis; by default, all are 1."""
+    return list(node.attr[name].list.i) if name in node.attr else [1] * 4
