@@ -60,6 +60,7 @@ setup(
         "beets>=2.14",
         "numpy>=2.0.2",
         "tensorflow>=2.18",
+        "protobuf>=4.25",
         "soundfile>=0.13",
         "resampy>=0.4.3",
         "mediafile>=0.17",

@@ -102,7 +102,11 @@ def main() -> None:
         engines: dict[str, Engine] = {
             "alone": LocalEngine(options.jobs, MEMORY),
             "cluster": Cluster(
-                dask.scheduler_address, mapping, MEMORY, logging.getLogger()
+                dask.scheduler_address,
+                mapping,
+                MEMORY,
+                "auto",
+                logging.getLogger(),
             ),
         }
         analysis = Analysis(files * options.copies, plan)

@@ -93,7 +93,7 @@ def measure(files: list[Path], plan: Plan) -> Measured:
             results.append(result)
     mapping = PathMapping.for_library(str(files[0].parent.absolute()), {})
     remote = (mapping.remote_file(str(files[0].absolute())),)
-    sent = pickle.dumps(PredictTracks(portable_plan(plan), 0, remote))
+    sent = pickle.dumps(PredictTracks(portable_plan(plan), 0, "auto", remote))
     returned = pickle.dumps(Predicted(results[:1]))
     return Measured(
         tasks, len(sent), len(returned), steps(files[0], results[0], plan)

@@ -31,8 +31,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from soundtags.audio.patches import FRONT_ENDS
-from soundtags.inference.graph import read_graph, tensorflow
+from soundtags.inference.graph import read_graph
 from soundtags.inference.rewrite import fold
+from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.models import catalogue, installed
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Runner:
             fed = tf.placeholder(tf.float32, rows.shape)
             values = {name: tf.constant(each) for name, each in weights.items()}
             (self._output,) = tf.import_graph_def(
-                definition,
+                tf.GraphDef.FromString(definition.SerializeToString()),
                 {model.metadata.input: fed, **values},
                 [output if ":" in output else f"{output}:0"],
                 name="",

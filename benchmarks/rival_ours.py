@@ -29,10 +29,10 @@ from soundtags.audio.mel import frame_count
 from soundtags.audio.patches import FRONT_ENDS, patch_starts
 from soundtags.audio.resampling import RATE
 from soundtags.inference import pipeline
-from soundtags.inference.graph import tensorflow
 from soundtags.inference.pooling import pool_outputs
 from soundtags.inference.predict import plan_nodes, predict
 from soundtags.inference.sessions import SessionPool
+from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.labelling.interpret import interpret
 from soundtags.models import catalogue
 from soundtags.models.plan import make_plan

@@ -17,7 +17,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from soundtags.inference.graph import cut, operations, tensorflow
+from soundtags.inference.graph import cut, operations
+from soundtags.inference.graphdef import GraphDef
 from soundtags.models.metadata import Metadata, parse, read
 
 HERE = Path(__file__).resolve().parent
@@ -208,7 +209,7 @@ def collect_operations(folders: list[Path]) -> dict[str, list[str]]:
     """List the operations of all graphs in some folders."""
     run, found = set(PURE), set[str]()
     for path in sorted(p for folder in folders for p in folder.glob("*.pb")):
-        graph = tensorflow().GraphDef.FromString(path.read_bytes())
+        graph = GraphDef.FromString(path.read_bytes())
         outputs = OUTPUTS.get(path.stem)
         if outputs is None:
             metadata = read(path.with_suffix(".json"))

@@ -195,7 +195,7 @@ class MissingDependency(SoundtagsError):
 
 
 class NoTensorFlow(MissingDependency):
-    """TensorFlow, which runs the models, is missing or does not load."""
+    """TensorFlow is to run the models, but is missing or does not load."""
 
 
 class NoMatplotlib(MissingDependency):

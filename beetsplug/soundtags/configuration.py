@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from confuse import ConfigView
 
+    from soundtags.inference.backend_choice import BackendChoice
     from soundtags.inference.verdicts import Verdicts
     from soundtags.models.plan import Plan
 
@@ -49,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "genre": "fill",
     "placeholder_genres": ["Unknown", "Other", "Undefined", "None"],
     "file_tags": ["mood", "danceability", "voice_instrumental"],
+    "engine": "auto",
     "jobs": "auto",
     "session_memory": "2GB",
     "cluster": None,
@@ -139,7 +141,27 @@ def verdicts(config: ConfigView, logger: Logger) -> Verdicts:
         new = "1 new model" if count == 1 else f"{count} new models"
         logger.info("trying {} before the first use", new)
 
-    return Verdicts(store(config).parent / TRIALS, announce)
+    path = store(config).parent / TRIALS
+    return Verdicts(path, announce, backend_choice(config, logger))
+
+
+def engine(config: ConfigView) -> str:
+    """Return which backend runs models."""
+    from soundtags.inference.backend_choice import ENGINES
+
+    return choice(config["engine"], ENGINES)
+
+
+def backend_choice(config: ConfigView, logger: Logger) -> BackendChoice:
+    """Return the backend that runs models; the same one for all of a run."""
+    return _backend_choice(engine(config), logger)
+
+
+@cache
+def _backend_choice(engine: str, logger: Logger) -> BackendChoice:
+    from soundtags.inference.backend_choice import BackendChoice
+
+    return BackendChoice(engine, partial(logger.info, "{}"))
 
 
 def settings(config: ConfigView) -> Settings:

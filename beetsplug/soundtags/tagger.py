@@ -192,7 +192,8 @@ def make_engine(
     memory = configuration.session_memory(config)
     address = cluster or configuration.cluster(config)
     if address is None:
-        return LocalEngine(jobs or configuration.jobs(config), memory)
+        choice = configuration.backend_choice(config, logger)
+        return LocalEngine(jobs or configuration.jobs(config), memory, choice)
 
     from soundtags.inference.dask.client import Cluster
     from soundtags.inference.dask.paths import PathMapping
@@ -202,4 +203,5 @@ def make_engine(
         configuration.cluster_paths(config),
         configuration.cluster_ship(config),
     )
-    return Cluster(address, mapping, memory, logger)
+    engine = configuration.engine(config)
+    return Cluster(address, mapping, memory, engine, logger)

@@ -76,8 +76,6 @@ def analyse(path: AnyPath, model_dir: TextPath | None = None) -> TrackAnalysis:
         If the file does not exist, or contains no audio that can be decoded.
     BrokenModels
         If graphs in the folder cannot be run.
-    NoTensorFlow
-        If TensorFlow is not installed or does not load.
 
     Examples
     --------

@@ -134,8 +134,6 @@ class Model:
             shorter than a patch, or if the model has no such output.
         UnusableModel
             If the graph cannot be run.
-        NoTensorFlow
-            If TensorFlow is not installed or does not load.
 
         Examples
         --------

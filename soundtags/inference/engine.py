@@ -14,6 +14,7 @@ from soundtags.inference.sessions import SessionPool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from soundtags.inference.backend_choice import BackendChoice
     from soundtags.inference.pipeline import Recall, TrackResult
     from soundtags.models.plan import Plan
     from soundtags.types import Path
@@ -70,11 +71,15 @@ class LocalEngine:
         Number of threads, and of processes.
     memory : int
         Bytes that open sessions may take.
+    choice : BackendChoice, optional
+        What runs the graphs; by default, what runs on this machine.
     """
 
-    def __init__(self, jobs: int, memory: int) -> None:
+    def __init__(
+        self, jobs: int, memory: int, choice: BackendChoice | None = None
+    ) -> None:
         self._jobs = jobs
-        self._pool = SessionPool(memory)
+        self._pool = SessionPool(memory, choice)
         self._decoders = DecoderPool(jobs)
 
     def predict(
@@ -89,7 +94,9 @@ class LocalEngine:
 
 
 @contextmanager
-def file_predictor(jobs: int, memory: int) -> Iterator[FilePredictor]:
+def file_predictor(
+    jobs: int, memory: int, choice: BackendChoice
+) -> Iterator[FilePredictor]:
     """Run models over one file at a time, for as long as the context lasts.
 
     Parameters
@@ -98,12 +105,14 @@ def file_predictor(jobs: int, memory: int) -> Iterator[FilePredictor]:
         Number of threads that run models. One process reads files.
     memory : int
         Bytes that open sessions may take.
+    choice : BackendChoice
+        What runs the graphs.
 
     Yields
     ------
     FilePredictor
     """
-    pool, decoders = SessionPool(memory), DecoderPool(1)
+    pool, decoders = SessionPool(memory, choice), DecoderPool(1)
     try:
         with ThreadPoolExecutor(jobs) as workers:
             yield FilePredictor(pool, workers.map, decoders.features)

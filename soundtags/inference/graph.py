@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.errors import NoTensorFlow, UnusableModel, first_line
+from soundtags.errors import UnusableModel
+from soundtags.inference.graphdef import DTYPES, GraphDef, to_array
 from soundtags.inference.structure import called, check_bounds, node_of
 from soundtags.models.catalogue import data_folder
 from soundtags.models.installed import MAX_BYTES
@@ -25,46 +23,8 @@ MAX_RANK = 32  # of a constant
 # Bytes from which a constant is taken out of the graph; those of MusiCNN are
 # all smaller.
 LARGE_CONSTANT = 4 * 10**6
+LOCATION = "loc:@"  # before the name of a node to be colocated with
 NEGLIGIBLE = 1e-20  # weights below this change nothing in single precision
-
-
-@cache
-def tensorflow() -> Any:
-    """Return ``tensorflow.compat.v1``, imported at the first call.
-
-    Raises
-    ------
-    NoTensorFlow
-        If TensorFlow is not installed, does not load, or would crash.
-    """
-    if not _has_avx():
-        raise NoTensorFlow(
-            "TensorFlow cannot run here: it needs a processor with AVX, which"
-            " this one lacks"
-        )
-    # Log fatal errors only, unless the user has set a level.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import tensorflow
-    except Exception as exc:  # there are as many kinds as broken installations
-        raise NoTensorFlow(
-            f"TensorFlow does not load: {first_line(exc)}; try: pip install"
-            " --upgrade tensorflow"
-        ) from exc
-
-    tensorflow.get_logger().setLevel("ERROR")
-    return tensorflow.compat.v1
-
-
-def _has_avx() -> bool:
-    """Return whether the processor has what TensorFlow is compiled for.
-
-    Without it, the first call kills the process. NumPy has asked the processor.
-    """
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return True
-    numpy = import_module("numpy._core._multiarray_umath")
-    return bool(getattr(numpy, "__cpu_features__", {}).get("AVX", True))
 
 
 def read_graph(
@@ -91,7 +51,7 @@ def read_graph(
 
     Returns
     -------
-    graph : tensorflow.compat.v1.GraphDef
+    graph : GraphDef
         The part of the graph that leads to the outputs.
     weights : dict of str to numpy.ndarray
         Name to value of each large constant that was removed.
@@ -101,8 +61,6 @@ def read_graph(
     UnusableModel
         If the file is not a graph, is too large, lacks one of the nodes, has
         an operation that is not allowed, or could take any amount of work.
-    NoTensorFlow
-        If TensorFlow does not load.
     """
     graph = _parse(path)
     allowed = _allowed()
@@ -138,12 +96,41 @@ def read_graph(
 def cut(graph: Any, outputs: Sequence[str]) -> Any:
     """Return the part of a graph that outputs need, with its functions."""
     library = {each.signature.name: each for each in graph.library.function}
-    needed = tensorflow().graph_util.extract_sub_graph(
-        graph, [node_of(output) for output in outputs]
-    )
-    needed.ClearField("library")
+    needed = GraphDef(node=_needed_nodes(graph, map(node_of, outputs)))
+    needed.versions.CopyFrom(graph.versions)
     needed.library.function.extend(_called(needed.node, library))
     return needed
+
+
+def _needed_nodes(graph: Any, names: Iterable[str]) -> list[Any]:
+    """Return some nodes, and the nodes that these need, in their order.
+
+    Raises
+    ------
+    KeyError
+        If one of them is missing.
+    """
+    nodes = {node.name: node for node in graph.node}
+    waiting, needed = list(names), set()
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += [
+                node_of(each).removeprefix("^") for each in nodes[name].input
+            ]
+            waiting += _colocated(nodes[name])
+    return [node for name, node in nodes.items() if name in needed]
+
+
+def _colocated(node: Any) -> list[str]:
+    """Return the nodes that a node has to be on one device with."""
+    if "_class" not in node.attr:
+        return []
+    found = [each.decode() for each in node.attr["_class"].list.s]
+    return [
+        each[len(LOCATION) :] for each in found if each.startswith(LOCATION)
+    ]
 
 
 @cache
@@ -154,11 +141,10 @@ def _allowed() -> dict[str, set[str]]:
 
 
 def _parse(path: Path) -> Any:
-    definition = tensorflow().GraphDef
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UnusableModel(f"{path.name}: too large for a model")
-        return definition.FromString(path.read_bytes())
+        return GraphDef.FromString(path.read_bytes())
     except OSError as exc:
         raise UnusableModel(f"{path.name}: {exc.strerror}") from exc
     except UnusableModel:
@@ -196,9 +182,13 @@ def _flush_weights(graph: Any) -> None:
     for node in graph.node:
         if node.op != "Const" or not node.attr["value"].tensor.tensor_content:
             continue
-        values = tensorflow().make_ndarray(node.attr["value"].tensor)
+        if node.attr["value"].tensor.dtype not in DTYPES:
+            continue
+        values = to_array(node.attr["value"].tensor)
+        if values.dtype != np.float32:
+            continue
         tiny = (values != 0) & (np.abs(values) < NEGLIGIBLE)
-        if values.dtype == np.float32 and tiny.any():
+        if tiny.any():
             flushed = np.where(tiny, np.float32(0), values)
             node.attr["value"].tensor.tensor_content = flushed.tobytes()
 
@@ -209,7 +199,7 @@ def _take_weights(graph: Any) -> dict[str, np.ndarray]:
     for node in graph.node:
         if node.op == "Const" and node.ByteSize() > LARGE_CONSTANT:
             tensor = node.attr["value"].tensor
-            weights[node.name] = tensorflow().make_ndarray(tensor)
+            weights[node.name] = to_array(tensor)
             node.ClearField("attr")
     return weights
 

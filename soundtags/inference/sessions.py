@@ -1,14 +1,12 @@
-"""A pool of TensorFlow sessions, one per graph, shared by all threads.
+"""A pool of sessions, one per graph, shared by all threads.
 
-Every call of a session runs in the thread that makes it. TensorFlow's own
-threads, one pool per session, would compete for the cores and wait for one
-another; calls from several threads at a time keep all cores busy instead, and
-give the same results on any number of cores.
+Every call of a session runs in the thread that makes it, whatever the backend.
+Calls from several threads at a time keep all cores busy, and give the same
+results on any number of cores.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -18,15 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.errors import UnusableModel, first_line
-from soundtags.inference.graph import read_graph, tensorflow
+from soundtags.errors import UnusableModel
+from soundtags.inference.backend import Program
+from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.graph import read_graph
+from soundtags.inference.graphdef import BOOL
 from soundtags.inference.rewrite import fold
 from soundtags.inference.structure import node_of
 from soundtags.models import installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from soundtags.inference.backend import Backend, Session
 
     MapFunction = Callable[
         [Callable[[np.ndarray], list[np.ndarray]], Iterable[np.ndarray]],
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
 # Resident memory of a session per byte of its graph file: measured with
 # graphs of 288 MB, whose sessions take 325 MB each.
 MEMORY_PER_BYTE = 1.2
-# In TensorFlow's account of an error: the node, and what went wrong there.
-AT_NODE = re.compile(r"^Node: '(.+)'\n(.+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,10 @@ class _Loaded:
     ----------
     batch
         Rows per call; None for all.
-    flags
-        Tensors to feed besides the rows, such as the training flag.
     """
 
-    session: Any
+    session: Session
     batch: int | None
-    flags: dict[str, bool]
 
 
 @dataclass
@@ -108,10 +106,15 @@ class SessionPool:
         Bytes that open sessions may take. Beyond that, idle sessions are
         closed, least recently used first. A single session that is larger
         still runs.
+    choice : BackendChoice, optional
+        What runs the graphs; by default, what runs on this machine.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(
+        self, memory: int, choice: BackendChoice | None = None
+    ) -> None:
         self._memory = memory
+        self._choice = choice or BackendChoice()
         self._lock = threading.Lock()
         self._entries: OrderedDict[GraphSpec, _Entry] = OrderedDict()
 
@@ -135,8 +138,9 @@ class SessionPool:
         Raises
         ------
         NoTensorFlow
-            If TensorFlow does not load.
+            If the graphs have to run on TensorFlow, which does not load.
         """
+        self._choice.load()
         fits, faults = self.fits(specs), {}
         for spec in specs:
             try:
@@ -176,20 +180,14 @@ class SessionPool:
         UnusableModel
             If the graph cannot be loaded or run, or lacks one of the nodes.
         NoTensorFlow
-            If TensorFlow does not load.
+            If the graph has to run on TensorFlow, which does not load.
         """
         with self._loaded(spec) as loaded:
             try:
                 call = partial(_call, loaded, spec)
                 batches = list(map_fn(call, _batches(loaded, rows)))
-            except (
-                KeyError,
-                TypeError,
-                ValueError,
-                tensorflow().errors.OpError,
-            ) as exc:
-                reason = _reason(exc)
-                raise UnusableModel(f"{spec.graph.name}: {reason}") from exc
+            except UnusableModel as exc:
+                raise UnusableModel(f"{spec.graph.name}: {exc}") from exc
         return {
             output: np.concatenate(values)[: len(rows)]
             for output, values in zip(spec.outputs, zip(*batches))
@@ -221,7 +219,7 @@ class SessionPool:
         entry.memory = spec.memory
         self._make_room()
         try:
-            entry.loaded = _load(spec)
+            entry.loaded = _load(self._choice.load(), spec)
         except BaseException:
             entry.memory = 0
             raise
@@ -239,75 +237,51 @@ class SessionPool:
                     del self._entries[spec]
 
 
-def _load(spec: GraphSpec) -> _Loaded:
+def _load(backend: Backend, spec: GraphSpec) -> _Loaded:
     """Open a session for the part of a graph that leads to its outputs."""
-    tf = tensorflow()
-    definition, weights = read_graph(spec.graph, spec.outputs)
-    flags = _flags(spec, definition)
-    definition = fold(definition, spec.outputs)
+    graph, weights = read_graph(spec.graph, spec.outputs)
     try:
-        graph, variables = _import(definition, weights)
-        shape = graph.get_tensor_by_name(_tensor(spec.input)).shape
-    except (KeyError, ValueError) as exc:
-        raise UnusableModel(f"{spec.graph.name}: {_reason(exc)}") from exc
-    options = tf.ConfigProto()
-    options.gpu_options.allow_growth = True
-    options.intra_op_parallelism_threads = 1
-    options.inter_op_parallelism_threads = 1
-    if not installed.is_embedded(spec.graph):
-        # It computes what it can in advance, and gains nothing.
-        options.graph_options.rewrite_options.disable_meta_optimizer = True
-    session = tf.Session(graph=graph, config=options)
-    for name, variable in variables.items():
-        source = variable.initializer.inputs[1]
-        session.run(variable.initializer, {source: weights.pop(name)})
-    fixed = shape[0] if shape.rank else None
-    return _Loaded(session, fixed or spec.batch, flags)
-
-
-def _import(
-    definition: Any, weights: Mapping[str, np.ndarray]
-) -> tuple[Any, dict[str, Any]]:
-    """Import a graph; return it, and the variables that hold its weights."""
-    tf = tensorflow()
-    with tf.Graph().as_default() as graph:
-        variables = {
-            name: tf.get_variable(
-                f"weights_{number}",
-                initializer=tf.placeholder(value.dtype, value.shape),
-                use_resource=True,
-            )
-            for number, (name, value) in enumerate(weights.items())
-        }
-        values = {
-            _tensor(name): tf.convert_to_tensor(variable)
-            for name, variable in variables.items()
-        }
-        tf.import_graph_def(definition, values, name="")
-    return graph, variables
-
-
-def _flags(spec: GraphSpec, definition: Any) -> dict[str, bool]:
-    """Return boolean inputs, such as the training flag, all set to False."""
-    bool_ = tensorflow().bool.as_datatype_enum
-    if node_of(spec.input) not in {node.name for node in definition.node}:
-        raise UnusableModel(
-            f"{spec.graph.name}: no node {spec.input} that leads to"
-            f" {', '.join(spec.outputs)}"
+        flags, fixed = _flags(spec, graph), _fixed_rows(spec, graph)
+        program = Program(
+            fold(graph, spec.outputs),
+            weights,
+            spec.input,
+            spec.outputs,
+            flags,
+            installed.is_embedded(spec.graph),
         )
-    flags = {}
-    for node in definition.node:
+        session = backend.open(program)
+    except UnusableModel as exc:
+        raise UnusableModel(f"{spec.graph.name}: {exc}") from exc
+    return _Loaded(session, fixed or spec.batch)
+
+
+def _flags(spec: GraphSpec, graph: Any) -> list[str]:
+    """Return boolean inputs, such as the training flag."""
+    if node_of(spec.input) not in {node.name for node in graph.node}:
+        raise UnusableModel(
+            f"no node {spec.input} that leads to {', '.join(spec.outputs)}"
+        )
+    flags = []
+    for node in graph.node:
         if node.name == node_of(spec.input):
-            if node.attr["dtype"].type == bool_:
-                raise UnusableModel(f"{spec.graph.name}: takes flags, no music")
+            if node.attr["dtype"].type == BOOL:
+                raise UnusableModel("takes flags, no music")
             continue
-        if node.op == "Placeholder" and node.attr["dtype"].type == bool_:
-            flags[_tensor(node.name)] = False
+        if node.op == "Placeholder" and node.attr["dtype"].type == BOOL:
+            flags.append(node.name)
         elif node.op == "Placeholder":
-            raise UnusableModel(
-                f"{spec.graph.name}: has another input, {node.name}"
-            )
+            raise UnusableModel(f"has another input, {node.name}")
     return flags
+
+
+def _fixed_rows(spec: GraphSpec, graph: Any) -> int | None:
+    """Return how many rows a graph must be fed; None for any number."""
+    (fed,) = (node for node in graph.node if node.name == node_of(spec.input))
+    if "shape" not in fed.attr:
+        return None
+    sizes = [dim.size for dim in fed.attr["shape"].shape.dim]
+    return sizes[0] if sizes and sizes[0] > 0 else None
 
 
 def _batches(loaded: _Loaded, rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -324,27 +298,12 @@ def _batches(loaded: _Loaded, rows: np.ndarray) -> Iterator[np.ndarray]:
 def _call(
     loaded: _Loaded, spec: GraphSpec, batch: np.ndarray
 ) -> list[np.ndarray]:
-    tf = tensorflow()
-    values: list[np.ndarray] = loaded.session.run(
-        [_tensor(output) for output in spec.outputs],
-        {_tensor(spec.input): batch, **loaded.flags},
-        tf.RunOptions(inter_op_thread_pool=-1),  # in the calling thread
-    )
+    values = loaded.session.run(batch)
     for output, each in zip(spec.outputs, values):
         if np.shape(each)[:1] != (len(batch),):
-            raise ValueError(
+            raise UnusableModel(
                 f"{output} has the shape {np.shape(each)} for {len(batch)} rows"
             )
         if not np.issubdtype(each.dtype, np.floating):
-            raise TypeError(f"{output} gives {each.dtype}, not numbers")
+            raise UnusableModel(f"{output} gives {each.dtype}, not numbers")
     return values
-
-
-def _reason(exc: Exception) -> str:
-    """Return the line of an error that says what is wrong."""
-    at_node = AT_NODE.search(str(exc))
-    return ": ".join(at_node.groups()) if at_node else first_line(exc)
-
-
-def _tensor(node: str) -> str:
-    return node if ":" in node else f"{node}:0"

@@ -13,6 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundtags.errors import UnusableModel
+from soundtags.inference.graphdef import BOOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,7 +51,6 @@ SHAPING: dict[str, tuple[int, ...]] = {
 # What they return depends on shapes alone.
 OF_SHAPES = ("Rank", "Shape")
 VARYING = ("Placeholder", "RandomUniform")
-BOOL = 10  # TensorFlow's number of the type
 
 
 def check_bounds(graph: Any) -> None:
@@ -58,7 +58,7 @@ def check_bounds(graph: Any) -> None:
 
     Parameters
     ----------
-    graph : tensorflow.compat.v1.GraphDef
+    graph : GraphDef
         A graph whose operations are all allowed.
 
     Raises

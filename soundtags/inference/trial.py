@@ -1,6 +1,6 @@
 """Runs models once, on zeros, in a process with limits on memory and time.
 
-A graph of allowed operations can still crash or hang TensorFlow, take all
+A graph of allowed operations can still crash or hang a backend, take all
 memory, or give something else than its metadata says. The process that finds
 out is thrown away; where a model ends it, another one tries the rest.
 """
@@ -29,7 +29,7 @@ from soundtags.errors import (
     capture_errors,
     first_line,
 )
-from soundtags.inference.graph import tensorflow
+from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.predict import HEAD_BATCH, predict
 from soundtags.inference.sessions import SessionPool
 from soundtags.text import cut
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from soundtags.models.installed import Model
 
-STARTING = 300.0  # seconds until TensorFlow has loaded, from a slow disk
+STARTING = 300.0  # seconds until a backend has loaded, from a slow disk
 REASON = 200  # columns
 
 # What one call may take: several times what any of upstream's models takes.
@@ -110,7 +110,7 @@ class Candidate:
 
 
 def try_all(
-    candidates: Iterable[Candidate],
+    candidates: Iterable[Candidate], engine: str
 ) -> Iterator[tuple[Candidate, str | None]]:
     """Try models, each once.
 
@@ -118,27 +118,27 @@ def try_all(
     ----------
     candidates : iterable of Candidate
         The models.
+    engine : str
+        The backend that runs them, such as ``numpy``.
 
     Yields
     ------
     candidate : Candidate
         Each, in order.
     reason : str or None
-        Why it cannot be used; None if it can. There is no word on any where
-        TensorFlow does not load, which is reported when models are to run.
+        Why it cannot be used; None if it can.
 
     Raises
     ------
     NoTensorFlow
-        If TensorFlow crashes when it is loaded.
+        If it is TensorFlow, and does not load.
     OSError
         If no process can be started, or somebody else has stopped it.
     """
     waiting = list(candidates)
     while waiting:
-        with closing(_Process(waiting)) as process:
-            if not process.loads_tensorflow():
-                return
+        with closing(_Process(waiting, engine)) as process:
+            process.wait_until_loaded()
             try:
                 while waiting:
                     _, seconds = waiting[0].limits
@@ -155,21 +155,29 @@ class _Ended(Exception):
 class _Process:
     """A process that tries models, seen from here."""
 
-    def __init__(self, candidates: list[Candidate]) -> None:
+    def __init__(self, candidates: list[Candidate], engine: str) -> None:
         context = get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(other, candidates), daemon=True
+            target=_serve, args=(other, candidates, engine), daemon=True
         )
         self._process.start()
         other.close()
 
-    def loads_tensorflow(self) -> bool:
-        """Return whether TensorFlow loads, once that is known."""
+    def wait_until_loaded(self) -> None:
+        """Wait until the backend has loaded.
+
+        Raises
+        ------
+        NoTensorFlow
+            If it is TensorFlow, and does not load.
+        """
         try:
-            return bool(self.answer(STARTING))
+            error = self.answer(STARTING)
         except _Ended as exc:
             raise NoTensorFlow(f"TensorFlow {exc} when it is loaded") from exc
+        if error is not None:
+            raise error
 
     def answer(self, timeout: float) -> Any:
         """Return what the process says next."""
@@ -201,18 +209,21 @@ def _reason(status: int | None) -> str:
     return f"crashes ({name})"
 
 
-def _serve(connection: Connection, candidates: Iterable[Candidate]) -> None:
+def _serve(
+    connection: Connection, candidates: Iterable[Candidate], engine: str
+) -> None:
     """Try models, and say of each what is wrong with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side stops us
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     with suppress(OSError):  # the other side has gone
-        loads = not isinstance(capture_errors(tensorflow), SoundtagsError)
-        connection.send(loads)
+        choice = BackendChoice(engine)
+        loaded = capture_errors(choice.load)
+        connection.send(loaded if isinstance(loaded, SoundtagsError) else None)
         for candidate in candidates:
             with _limited(*candidate.limits):
-                reason = _fault(candidate)
+                reason = _fault(candidate, choice)
             connection.send(reason)
 
 
@@ -252,14 +263,14 @@ def _data_size() -> int:
     return int(pages[5]) * resource.getpagesize()
 
 
-def _fault(candidate: Candidate) -> str | None:
+def _fault(candidate: Candidate, choice: BackendChoice) -> str | None:
     """Return what is wrong with a model; None if nothing is."""
-    model, pool = candidate.model, SessionPool(sys.maxsize)
+    model, pool = candidate.model, SessionPool(sys.maxsize, choice)
     try:
         _run(candidate, pool)
     except MemoryError:
         return "takes too much memory"
-    except Exception as exc:  # whatever TensorFlow has to say of a graph
+    except Exception as exc:  # whatever a backend has to say of a graph
         reason = first_line(exc)
         for name in (model.graph.name, model.id):
             reason = reason.removeprefix(f"{name}: ")

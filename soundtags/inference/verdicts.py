@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from soundtags.atomic import writing
-from soundtags.errors import UnusableModel
+from soundtags.errors import NoTensorFlow, UnusableModel
+from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.trial import Candidate, try_all
 from soundtags.models import installed
 from soundtags.version import package_version
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
+    from soundtags.inference.backend import Backend
     from soundtags.models.installed import Model
 
     # Key of a candidate to what is wrong with it; None for nothing.
@@ -39,11 +40,19 @@ class Verdicts:
         The file. Where it cannot be read or written, models are tried again.
     announce : callable
         Told how many models are about to be tried.
+    choice : BackendChoice, optional
+        What is going to run the models; by default, what runs on this machine.
     """
 
-    def __init__(self, path: Path, announce: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        announce: Callable[[int], None],
+        choice: BackendChoice | None = None,
+    ) -> None:
         self._path = path
         self._announce = announce
+        self._choice = choice or BackendChoice()
 
     def faults(
         self, models: Collection[Model], here: Mapping[str, Model]
@@ -65,7 +74,7 @@ class Verdicts:
         Raises
         ------
         NoTensorFlow
-            If TensorFlow crashes when it is loaded.
+            If models have to run on TensorFlow, which does not load.
         """
         heads = {m: m.metadata.backbone for m in models if m.metadata.backbone}
         fed = [model for model in models if model not in heads]
@@ -93,22 +102,37 @@ class Verdicts:
         }
         if not foreign:
             return {}
-        reasons = self._load()
-        new = [foreign[key] for key in foreign if key not in reasons]
-        if new:
-            self._announce(len(new))
-            reasons |= self._try(new, reasons)
+        try:
+            reasons = self._reasons(foreign)
+        except NoTensorFlow as exc:
+            self._choice.give_up(exc)
+            reasons = self._reasons(foreign)
         return {
             each.model.id: UnusableModel(f"{each.model.id}: {reason}")
             for key, each in foreign.items()
             if (reason := reasons.get(key))
         }
 
+    def _reasons(self, candidates: Mapping[str, Candidate]) -> Reasons:
+        """Return what is known of candidates, after trying those that are new.
+
+        Parameters
+        ----------
+        candidates : mapping of str to Candidate
+            The candidates, by key.
+        """
+        known = self._load()
+        new = [each for key, each in candidates.items() if key not in known]
+        if new:
+            self._announce(len(new))
+            known |= self._try(new, known)
+        return known
+
     def _try(self, new: Iterable[Candidate], known: Reasons) -> Reasons:
         """Try candidates, and keep what comes of it."""
         found: Reasons = {}
         try:
-            for candidate, reason in try_all(new):
+            for candidate, reason in try_all(new, self._backend.name):
                 found[candidate.key] = reason
         except OSError as exc:
             reason = f"cannot be tried: {exc.strerror or exc}"
@@ -122,7 +146,9 @@ class Verdicts:
         try:
             content = json.loads(self._path.read_bytes())
             reasons = (
-                content["reasons"] if content["versions"] == _versions() else {}
+                content["reasons"]
+                if content["versions"] == self._versions()
+                else {}
             )
             return {
                 key: reason
@@ -133,14 +159,15 @@ class Verdicts:
             return {}
 
     def _save(self, reasons: Reasons) -> None:
-        content = {"versions": _versions(), "reasons": reasons}
+        content = {"versions": self._versions(), "reasons": reasons}
         with suppress(OSError), writing(self._path) as file:
             file.write(json.dumps(content, indent=1).encode())
 
+    def _versions(self) -> list[str]:
+        """Return the versions that the outcome of a trial depends on."""
+        backend = self._backend
+        return [package_version(), backend.name, backend.version]
 
-def _versions() -> list[str]:
-    """Return the versions that the outcome of a trial depends on."""
-    try:
-        return [package_version(), metadata.version("tensorflow")]
-    except metadata.PackageNotFoundError:  # it may go by another name
-        return [package_version(), ""]
+    @property
+    def _backend(self) -> Backend:
+        return self._choice.expected

@@ -229,6 +229,7 @@ def test_changes_made_outside_are_still_found_by_update(library: Beet):
         ("genre", "yes please", "one of: fill, replace, never"),
         ("file_tags", ["moods"], "one of: mood, soundtags, danceability"),
         ("file_tags", ["soundtags_undo"], "one of: mood, soundtags, "),
+        ("engine", "torch", "one of: auto, tensorflow, numpy"),
         ("jobs", 0, "'auto' or a whole number of at least 1"),
         ("session_memory", "much", "a size such as 500MB or 2GB"),
         ("models", 3, "'auto' or a list of ids"),
@@ -454,6 +455,25 @@ def test_models_that_are_not_here_say_how_to_get_them(library: Beet):
     assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr
     done = library("soundtags", "-m", "mood_sad_musicnn_mtt", status=1)
     assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr
+
+
+@pytest.mark.slow
+def test_numpy_tags_the_same_without_tensorflow(library: Beet):
+    plugins = {
+        "plugins": ["soundtags", "loaded"],
+        "pluginpath": [str(PLUGINS)],
+    }
+    found = []
+    for engine, loaded in (("tensorflow", "True"), ("numpy", "False")):
+        settings = {"patches": 2, "jobs": 1, "engine": engine, "store": engine}
+        library.configure(soundtags=settings, **plugins)
+        done = library.fresh("soundtags", "-f")
+        assert done.stdout.splitlines()[-1] == loaded
+        found.append(library.items())
+    for theirs, ours in zip(*found):
+        assert theirs["mood"]
+        for name in set(theirs) - {"mtime", "soundtags_undo"}:
+            assert ours[name] == theirs[name], name
 
 
 @pytest.mark.slow

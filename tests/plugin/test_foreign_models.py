@@ -180,12 +180,35 @@ def test_imports_go_on_where_tensorflow_cannot_run(
     environment = beet.environment()
     paths = [str(broken), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
+    beet.configure(soundtags={"engine": "tensorflow"})
     done = beet.fresh("import", "-A", track.parent, env=environment)
     assert done.stderr.count("importing without analysis: TensorFlow") == 1
     assert "Traceback" not in done.stderr
     items = beet.items()
     assert [item["title"] for item in items] == ["Other", "Title"]
     assert {digest_of(item["path"]) for item in items} == before
+
+
+@pytest.mark.slow
+def test_numpy_tries_and_runs_models_where_tensorflow_is_broken(
+    beet: Beet, track: Path, tmp_path: Path
+):
+    write_model(models(beet), "good-1", ["red", "green"], [0, 1])
+    build, _ = hostile.GRAPHS["odd-nan"]
+    hostile.write_graph(models(beet), "odd-1", build)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "tensorflow.py").write_text("raise TypeError('mixed')")
+    environment = beet.environment()
+    paths = [str(broken), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    done = beet.fresh("-v", "import", "-A", track.parent, env=environment)
+    told = "models run on NumPy: TensorFlow does not load: mixed"
+    assert done.stderr.count(told) == 1
+    assert done.stderr.count("left out: odd-1: model/Sigmoid gives") == 1
+    (item,) = beet.items()
+    assert item["soundtags_good"] == "green"
+    assert item["mood"]
 
 
 def digest_of(path: str) -> str:

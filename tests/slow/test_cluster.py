@@ -462,7 +462,7 @@ def test_no_worker_at_all_is_said(deserted, tmp_path, monkeypatch):
     monkeypatch.setattr(worker_pool, "JOIN_TIMEOUT", 1)
     models = make_plan(["msd-musicnn-1"], tmp_path, Settings(), print)
     engine = module.Cluster(
-        deserted.address, PathMapping({}), 10**9, logging.getLogger()
+        deserted.address, PathMapping({}), 10**9, "auto", logging.getLogger()
     )
     named = pytest.raises(errors.UnreachableCluster, match="has no worker")
     with closing(engine), named:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.graph import tensorflow
+from soundtags.inference.tensorflow_backend import tensorflow
 
 from .models import write_metadata, write_model
 

@@ -92,7 +92,7 @@ def ask_forever(request):
     return MissingGraphs([GraphFile.of(model) for model in models])
 
 
-def predict_files(files, plan, memory, reader):
+def predict_files(files, plan, memory, engine, reader):
     for key, file in files:
         yield predict(key, file, plan)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.sessions import tensorflow
+from soundtags.inference.tensorflow_backend import tensorflow
 
 from .paths import ROOT
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from beetsplug.soundtags.commands.model_listing import (
 )
 from beetsplug.soundtags.commands.showing import say
 from soundtags.errors import (
-    NoTensorFlow,
     SoundtagsError,
     UnknownModel,
     UnreachableHost,
@@ -323,11 +321,10 @@ def _examine(graph: Path, metadata: Metadata) -> None:
     UnusableModel
         If it is not.
     """
-    from soundtags.inference.graph import read_graph  # loads TensorFlow
+    from soundtags.inference.graph import read_graph
 
     nodes = metadata.predictions, metadata.embedding
-    with suppress(NoTensorFlow):  # graphs are read again before they run
-        read_graph(graph, list(filter(None, nodes)))
+    read_graph(graph, list(filter(None, nodes)))
 
 
 def _state(graph: Path | None) -> str:

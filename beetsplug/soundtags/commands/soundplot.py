@@ -68,7 +68,9 @@ def run(
     with (
         silence_stderr(log, beets_config["verbose"].get(int) < 2),
         file_predictor(
-            configuration.jobs(config), configuration.session_memory(config)
+            configuration.jobs(config),
+            configuration.session_memory(config),
+            configuration.backend_choice(config, log),
         ) as predictor,
     ):
         plan = _plan(config, predictor.pool, log)

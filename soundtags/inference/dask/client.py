@@ -41,6 +41,8 @@ class Cluster:
         Where workers find files.
     session_memory
         Bytes that open sessions may take, on each worker.
+    engine
+        Which backend runs the models on each worker, as the option says.
     logger
         Gets a warning for each worker that cannot be used.
     """
@@ -50,11 +52,13 @@ class Cluster:
         address: str,
         mapping: PathMapping,
         session_memory: int,
+        engine: str,
         logger: logging.Logger,
     ) -> None:
         self._address = address
         self._mapping = mapping
         self._session_memory = session_memory
+        self._engine = engine
         self._logger = logger
         self._client: Any = None
 
@@ -74,6 +78,7 @@ class Cluster:
             self._mapping,
             plan,
             self._session_memory,
+            self._engine,
             self._logger,
         )
         yield from run.results(chain([first], remaining))

@@ -71,12 +71,15 @@ class PredictTracks:
         Which models to run, as :func:`portable_plan` returns it.
     session_memory : int
         Bytes that open sessions may take.
+    engine : str
+        Which backend runs the models, as the option says.
     files : tuple of RemoteFile
         The tracks.
     """
 
     plan: Plan
     session_memory: int
+    engine: str
     files: tuple[RemoteFile, ...]
 
 

@@ -70,6 +70,8 @@ class Run(Generic[K]):
         Which models to run.
     session_memory
         Bytes that open sessions may take, on each worker.
+    engine
+        Which backend runs the models on each worker.
     logger
         Gets a warning for each worker that is excluded.
     """
@@ -80,6 +82,7 @@ class Run(Generic[K]):
         mapping: PathMapping,
         plan: Plan,
         session_memory: int,
+        engine: str,
         logger: Logger,
     ) -> None:
         self._client = client
@@ -87,6 +90,7 @@ class Run(Generic[K]):
         self._plan = plan
         self._portable_plan = portable_plan(plan)
         self._session_memory = session_memory
+        self._engine = engine
         self._batch_size = _tracks_per_batch(plan, session_memory)
         self._retry_policy = RetryPolicy()
         self._workers = WorkerPool(client, logger)
@@ -147,8 +151,12 @@ class Run(Generic[K]):
                 tracks.append((key, path))
                 files.append(file)
         if files:
-            plan, memory = self._portable_plan, self._session_memory
-            request = PredictTracks(plan, memory, tuple(files))
+            request = PredictTracks(
+                self._portable_plan,
+                self._session_memory,
+                self._engine,
+                tuple(files),
+            )
             workers = self._workers.usable(batch.avoid)
             future = self._submit(request, workers)
             self._batches[future] = replace(batch, tracks=tuple(tracks))

@@ -23,6 +23,7 @@ from soundtags.errors import (
     UnsharedFile,
     capture_errors,
 )
+from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.dask.answers import encode
 from soundtags.inference.dask.graph_files import find_graph, store_graph
 from soundtags.inference.dask.messages import (
@@ -94,6 +95,7 @@ def predict_files(
     files: Iterable[tuple[int, str]],
     plan: Plan,
     session_memory: int,
+    engine: str,
     reader: FeatureReader,
 ) -> Iterator[TrackResult[int]]:
     """Run the models of a plan on files of this worker.
@@ -108,6 +110,8 @@ def predict_files(
         Which models to run. Their graphs are files of this worker.
     session_memory
         Bytes that open sessions may take.
+    engine
+        Which backend runs them.
     reader
         Reads the files.
 
@@ -116,7 +120,8 @@ def predict_files(
     TrackResult
         A result per file, in order.
     """
-    return predict_all(files, plan, _session_pool(session_memory), 1, reader)
+    pool = _session_pool(session_memory, engine)
+    return predict_all(files, plan, pool, 1, reader)
 
 
 def _address() -> str:
@@ -153,8 +158,8 @@ def _predict(request: PredictTracks) -> Outcome:
                 results.append(TrackResult(number, error=exc))
 
         def work(reader: FeatureReader) -> list[TrackResult[int]]:
-            memory = request.session_memory
-            return list(predict_files(files, plan, memory, reader))
+            memory, engine = request.session_memory, request.engine
+            return list(predict_files(files, plan, memory, engine, reader))
 
         results += Watchdog(TIMEOUT, POLL_INTERVAL).run(work)
     return Predicted(sorted(results, key=attrgetter("key")))
@@ -211,6 +216,6 @@ def _store(request: StoreGraphs) -> Outcome:
 
 
 @cache
-def _session_pool(memory: int) -> SessionPool:
+def _session_pool(memory: int, engine: str) -> SessionPool:
     """Return the sessions of this worker, which stay open between tasks."""
-    return SessionPool(memory)
+    return SessionPool(memory, BackendChoice(engine))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundtags.inference.graph import tensorflow
+from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.rewrite.maxima import (
     move_maximum_up,
     normalise_maximum,
@@ -45,14 +45,14 @@ def fold(graph: Any, outputs: Sequence[str]) -> Any:
 
     Parameters
     ----------
-    graph : tensorflow.compat.v1.GraphDef
+    graph : GraphDef
         A frozen graph, cut to what its outputs need. It is not changed.
     outputs : sequence of str
         The nodes to compute.
 
     Returns
     -------
-    tensorflow.compat.v1.GraphDef
+    GraphDef
         The rewritten graph.
 
     References
@@ -60,7 +60,7 @@ def fold(graph: Any, outputs: Sequence[str]) -> Any:
     Pons, J. and Serra, X., "musicnn: Pre-trained convolutional neural
     networks for music audio tagging", ISMIR Late-Breaking/Demo, 2019.
     """
-    folded = tensorflow().GraphDef()
+    folded = GraphDef()
     folded.CopyFrom(graph)
     for apply in RULES:
         view = View(folded, outputs)

@@ -32,7 +32,7 @@ def move_maximum_up(view: View, node: Any) -> None:
     ----------
     view : View
         The graph.
-    node : tensorflow.compat.v1.NodeDef
+    node : NodeDef
         The pool; other nodes stay as they are.
     """
     if node.op != "MaxPool" or not is_plain(node):
@@ -52,7 +52,7 @@ class _Layer(NamedTuple):
 
     Attributes
     ----------
-    convolution, maximum : tensorflow.compat.v1.NodeDef
+    convolution, maximum : NodeDef
         The first node and the last.
     kernel : numpy.ndarray
         Weights of the convolution: shape (height, width, inputs, channels).
@@ -80,7 +80,7 @@ def normalise_maximum(view: View, node: Any) -> None:
     ----------
     view : View
         The graph.
-    node : tensorflow.compat.v1.NodeDef
+    node : NodeDef
         The maximum at the end of a layer; other nodes stay as they are.
     """
     layer = _layer(view, node)

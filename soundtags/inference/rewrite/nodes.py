@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.graph import tensorflow
+from soundtags.inference.graphdef import (
+    FLOAT,
+    INT32,
+    NodeDef,
+    to_array,
+    to_tensor,
+)
 from soundtags.inference.structure import node_of
 
 if TYPE_CHECKING:
@@ -42,14 +48,14 @@ class View:
 
     Parameters
     ----------
-    graph : tensorflow.compat.v1.GraphDef
+    graph : GraphDef
         The graph, to which :meth:`add` adds.
     outputs : sequence of str
         The nodes to compute.
 
     Attributes
     ----------
-    nodes : dict of str to tensorflow.compat.v1.NodeDef
+    nodes : dict of str to NodeDef
         The nodes.
     """
 
@@ -79,10 +85,10 @@ class View:
         if node is None or node.op != "Const":
             return None
         try:
-            values = tensorflow().make_ndarray(node.attr["value"].tensor)
+            values = to_array(node.attr["value"].tensor)
         except (TypeError, ValueError):  # reported when the graph is imported
             return None
-        return np.asarray(values) if values.dtype in types else None
+        return values if values.dtype in types else None
 
     def add(self, name: str, node: Any) -> str:
         """Add a copy of a node; return its name, made longer if it is taken."""
@@ -131,17 +137,17 @@ def replace(node: Any, new: Any) -> None:
 
 def operation(kind: str, *inputs: str) -> Any:
     """Return a node whose operation is on float32."""
-    node = tensorflow().NodeDef(op=kind, input=inputs)
-    node.attr["T"].type = tensorflow().float32.as_datatype_enum
+    node = NodeDef(op=kind, input=inputs)
+    node.attr["T"].type = FLOAT
     if kind in SIZES:
-        node.attr[SIZES[kind]].type = tensorflow().int32.as_datatype_enum
+        node.attr[SIZES[kind]].type = INT32
     return node
 
 
 def constant(values: np.ndarray, dtype: type = np.float32) -> Any:
     """Return a constant node."""
-    tensor = tensorflow().make_tensor_proto(values.astype(dtype))
-    node = tensorflow().NodeDef(op="Const")
+    tensor = to_tensor(values.astype(dtype))
+    node = NodeDef(op="Const")
     node.attr["dtype"].type = tensor.dtype
     node.attr["value"].tensor.CopyFrom(tensor)
     return node

@@ -51,9 +51,9 @@ class _Convolution(NamedTuple):
 
     Attributes
     ----------
-    node : tensorflow.compat.v1.NodeDef
+    node : NodeDef
         The convolution.
-    pool : tensorflow.compat.v1.NodeDef or None
+    pool : NodeDef or None
         The maximum.
     kernel : numpy.ndarray
         Weights: shape (height, width, 1, filters).
@@ -92,7 +92,7 @@ def cut_pooled_convolution(view: View, node: Any) -> None:
     ----------
     view : View
         The graph.
-    node : tensorflow.compat.v1.NodeDef
+    node : NodeDef
         The maximum; other nodes stay as they are.
     """
     if node.op == "MaxPool" and is_plain(node):
@@ -108,7 +108,7 @@ def cut_convolution(view: View, node: Any) -> None:
     ----------
     view : View
         The graph.
-    node : tensorflow.compat.v1.NodeDef
+    node : NodeDef
         The convolution; other nodes stay as they are.
     """
     if node.op == "Conv2D" and is_plain(node):

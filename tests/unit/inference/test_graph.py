@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from soundtags.errors import UnusableModel
-from soundtags.inference.graph import read_graph, tensorflow
+from soundtags.inference.graph import read_graph
 from soundtags.inference.sessions import GraphSpec, SessionPool
+from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.models import metadata
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from beetsplug.soundtags import configuration
 from soundtags.audio import track
 from soundtags.errors import BrokenModels, UnexpectedFailure, UnreadableAudio
 from soundtags.inference import pipeline
-from soundtags.inference.graph import tensorflow
 from soundtags.inference.pipeline import predict_all
 from soundtags.inference.pooling import TrackPredictions
 from soundtags.inference.sessions import SessionPool
+from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.labelling.interpret import Interpretation
 
 if TYPE_CHECKING:

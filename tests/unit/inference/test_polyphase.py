@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.paths import ROOT
 
-from soundtags.inference.graph import read_graph, tensorflow
+from soundtags.inference.graph import read_graph
+from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.rewrite import fold
+from soundtags.inference.tensorflow_backend import tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +56,11 @@ class Case(NamedTuple):
             if self.pool:
                 x = tf.nn.max_pool2d(x, *self.pool)
             tf.identity(x, name="out")
-            return made.as_graph_def()
+            return definition_of(made)
+
+
+def definition_of(graph: Any) -> Any:
+    return GraphDef.FromString(graph.as_graph_def().SerializeToString())
 
 
 def over_bands(bands: int = MEL[1]) -> Pool:
@@ -64,7 +70,8 @@ def over_bands(bands: int = MEL[1]) -> Pool:
 def run(graph: Any, rows: np.ndarray) -> np.ndarray:
     tf = tensorflow()
     with tf.Graph().as_default() as imported:
-        tf.import_graph_def(graph, name="")
+        definition = tf.GraphDef.FromString(graph.SerializeToString())
+        tf.import_graph_def(definition, name="")
         with tf.Session(graph=imported) as session:
             return session.run("out:0", {"in:0": rows})
 
@@ -227,7 +234,7 @@ def test_the_shape_is_followed_from_the_input(name):
         kernel = tf.constant(kernel / 8, tf.float32)
         x = tf.nn.conv2d(layers(x)[name](), kernel, padding="SAME")
         tf.identity(x, name="out")
-    plain = made.as_graph_def()
+    plain = definition_of(made)
     folded = fold(plain, ["out"])
     assert depths(folded) == [8]
     rows = patches(Case((64, 1)))[..., 0]

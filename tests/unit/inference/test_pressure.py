@@ -20,8 +20,8 @@ from support.standins import PATCHES, Weights, dense_layers, frozen
 
 from soundtags.errors import UnreadableAudio
 from soundtags.inference import pipeline
-from soundtags.inference.graph import tensorflow
 from soundtags.inference.sessions import SessionPool
+from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.labelling.interpret import Interpretation
 from soundtags.models import catalogue
 

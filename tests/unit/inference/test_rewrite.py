@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from support.paths import ROOT
 
-from soundtags.inference.graph import operations, read_graph, tensorflow
+from soundtags.inference.graph import operations, read_graph
+from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.rewrite import fold
+from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.models import installed
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def graph(
         x = tf.placeholder(tf.float32, (None, *ROWS.shape[1:]), name="in")
         layer(x, maximum, **options)
         further(made)
-        return made.as_graph_def()
+        return GraphDef.FromString(made.as_graph_def().SerializeToString())
 
 
 def run(
@@ -124,7 +126,8 @@ def run(
             f"{name}:0": tf.constant(values)
             for name, values in (weights or {}).items()
         }
-        tf.import_graph_def(graph, constants, name="")
+        definition = tf.GraphDef.FromString(graph.SerializeToString())
+        tf.import_graph_def(definition, constants, name="")
         with tf.Session(graph=imported) as session:
             return session.run(
                 [f"{output}:0" for output in outputs],
@@ -234,7 +237,7 @@ def test_maxima_are_taken_before_bias_and_activation(padding):
         x = tf.nn.conv2d(x, stored(random(3, 3, 2, 6), "k"), padding="SAME")
         x = tf.nn.relu(tf.nn.bias_add(x, stored(random(6), "b")))
         pool((4, 3), (2, 3), padding)(x)
-    plain = made.as_graph_def()
+    plain = GraphDef.FromString(made.as_graph_def().SerializeToString())
     folded = fold(plain, ["out"])
     (last,) = (node for node in folded.node if node.op == "MaxPool")
     assert nodes(folded)[last.input[0]].op == "Conv2D"

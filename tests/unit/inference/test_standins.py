@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support import standins
 
-from soundtags.inference.sessions import tensorflow
+from soundtags.inference.tensorflow_backend import tensorflow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,6 +17,7 @@ from support.models import write_model
 
 from soundtags.audio.features import features
 from soundtags.errors import UnusableModel
+from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.pipeline import predict_all
 from soundtags.inference.sessions import SessionPool
 from soundtags.inference.verdicts import Verdicts
@@ -34,9 +35,10 @@ TWO_GB = 2 * 2**20  # in the unit of ru_maxrss
 class Chooser:
     """Makes plans of what is in a folder, and keeps what is said meanwhile."""
 
-    def __init__(self, folder: Path, file: Path) -> None:
+    def __init__(self, folder: Path, file: Path, engine: str) -> None:
         self.folder = folder
         self.file = file
+        self.engine = engine
         self.said: list[str] = []
         self.tried: list[int] = []
 
@@ -44,7 +46,8 @@ class Chooser:
         """Return the models of a plan, made by another run of the program."""
         self.said.clear()
         self.tried.clear()
-        verdicts = Verdicts(self.file, self.tried.append)
+        choice = BackendChoice(self.engine)
+        verdicts = Verdicts(self.file, self.tried.append, choice)
         made = plan.make_plan(
             names,
             self.folder,
@@ -55,9 +58,10 @@ class Chooser:
         return sorted(model.id for model in made.models)
 
 
-@pytest.fixture
-def chooser(tmp_path):
-    return Chooser(tmp_path / "models", tmp_path / "verdicts.json")
+@pytest.fixture(params=["tensorflow", "numpy"])
+def chooser(tmp_path, request):
+    folder, file = tmp_path / "models", tmp_path / "verdicts.json"
+    return Chooser(folder, file, request.param)
 
 
 @pytest.mark.slow
@@ -181,7 +185,7 @@ def test_values_that_are_not_finite_cost_the_track(chooser, track, tmp_path):
                 patches += 1.0
             yield chunk
 
-    pool = SessionPool(10**9)
+    pool = SessionPool(10**9, BackendChoice(chooser.engine))
     (result,) = predict_all([(0, str(track))], made, pool, 1, loud)
     assert str(result.error) == "moody-1: gives values that are not finite"
 
@@ -206,7 +210,8 @@ def test_tensorflow_that_cannot_run_is_found_out(
     if module == "sitecustomize" and platform.machine() not in X86:
         pytest.skip("only on these processors, TensorFlow needs AVX")
     (tmp_path / f"{module}.py").write_text(content)
-    code = "from soundtags.inference.graph import tensorflow; tensorflow()"
+    code = "from soundtags.inference.tensorflow_backend import tensorflow as tf"
+    code += "; tf()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},

@@ -1,0 +1,188 @@
+"""Graphs run by TensorFlow.
+
+Every call of a session runs in the thread that makes it. TensorFlow's own
+threads, one pool per session, would compete for the cores and wait for one
+another; calls from several threads at a time keep all cores busy instead, and
+give the same results on any number of cores.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from functools import cache
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from soundtags.errors import NoTensorFlow, UnusableModel, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from soundtags.inference.backend import Program, Session
+
+PACKAGE = "tensorflow"
+# In TensorFlow's account of an error: the node, and what went wrong there.
+AT_NODE = re.compile(r"^Node: '(.+)'\n(.+)", re.MULTILINE)
+
+
+class TensorFlow:
+    """The backend that is fastest where it runs.
+
+    A GPU that TensorFlow finds is used; it takes the memory it needs, not all
+    of it.
+    """
+
+    name = "tensorflow"
+
+    @property
+    def version(self) -> str:
+        """Return the installed version; empty if it has another name."""
+        try:
+            return metadata.version(PACKAGE)
+        except metadata.PackageNotFoundError:
+            return ""
+
+    def load(self) -> None:
+        tensorflow()
+
+    def open(self, program: Program) -> Session:
+        try:
+            return _Session(program)
+        except _errors() as exc:
+            raise UnusableModel(_reason(exc)) from exc
+
+
+def is_likely() -> bool:
+    """Return whether TensorFlow is here and should run; loads nothing."""
+    return find_spec(PACKAGE) is not None and _has_avx()
+
+
+@cache
+def tensorflow() -> Any:
+    """Return ``tensorflow.compat.v1``, imported at the first call.
+
+    Raises
+    ------
+    NoTensorFlow
+        If TensorFlow is not installed, does not load, or would crash.
+    """
+    if not _has_avx():
+        raise NoTensorFlow(
+            "TensorFlow cannot run here: it needs a processor with AVX, which"
+            " this one lacks"
+        )
+    if find_spec(PACKAGE) is None:
+        raise NoTensorFlow("TensorFlow is not installed")
+    # Log fatal errors only, unless the user has set a level.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import tensorflow
+    except Exception as exc:  # there are as many kinds as broken installations
+        raise NoTensorFlow(
+            f"TensorFlow does not load: {first_line(exc)}; try: pip install"
+            " --upgrade tensorflow"
+        ) from exc
+
+    tensorflow.get_logger().setLevel("ERROR")
+    return tensorflow.compat.v1
+
+
+def _has_avx() -> bool:
+    """Return whether the processor has what TensorFlow is compiled for.
+
+    Without it, the first call kills the process. NumPy has asked the processor.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    numpy = import_module("numpy._core._multiarray_umath")
+    return bool(getattr(numpy, "__cpu_features__", {}).get("AVX", True))
+
+
+class _Session:
+    """A session, and what each of its calls takes."""
+
+    def __init__(self, program: Program) -> None:
+        tf = tensorflow()
+        graph, variables = _import(program.graph, program.weights)
+        graph.get_tensor_by_name(_tensor(program.input))
+        options = tf.ConfigProto()
+        options.gpu_options.allow_growth = True
+        options.intra_op_parallelism_threads = 1
+        options.inter_op_parallelism_threads = 1
+        if not program.is_trusted:
+            # It computes what it can in advance, and gains nothing.
+            options.graph_options.rewrite_options.disable_meta_optimizer = True
+        self._input = _tensor(program.input)
+        self._outputs = list(map(_tensor, program.outputs))
+        self._flags = {_tensor(flag): False for flag in program.flags}
+        self._session = tf.Session(graph=graph, config=options)
+        for name, variable in variables.items():
+            source = variable.initializer.inputs[1]
+            values = program.weights.pop(name)
+            self._session.run(variable.initializer, {source: values})
+
+    def run(self, rows: np.ndarray) -> list[np.ndarray]:
+        tf = tensorflow()
+        try:
+            values: list[np.ndarray] = self._session.run(
+                self._outputs,
+                {self._input: rows, **self._flags},
+                tf.RunOptions(inter_op_thread_pool=-1),  # in the calling thread
+            )
+        except _errors() as exc:
+            raise UnusableModel(_reason(exc)) from exc
+        return values
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _import(
+    definition: Any, weights: Mapping[str, np.ndarray]
+) -> tuple[Any, dict[str, Any]]:
+    """Import a graph; return it, and the variables that hold its weights."""
+    tf = tensorflow()
+    with tf.Graph().as_default() as graph:
+        variables = {
+            name: tf.get_variable(
+                f"weights_{number}",
+                initializer=tf.placeholder(value.dtype, value.shape),
+                use_resource=True,
+            )
+            for number, (name, value) in enumerate(weights.items())
+        }
+        values = {
+            _tensor(name): tf.convert_to_tensor(variable)
+            for name, variable in variables.items()
+        }
+        tf.import_graph_def(_parse(definition), values, name="")
+    return graph, variables
+
+
+def _parse(definition: Any) -> Any:
+    """Return a graph as a message of TensorFlow's."""
+    content = definition.SerializeToString()
+    try:
+        return tensorflow().GraphDef.FromString(content)
+    except Exception as exc:  # the parser's own error class is private
+        raise ValueError(f"not a TensorFlow graph: {first_line(exc)}") from exc
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what TensorFlow raises for graphs that it cannot run."""
+    return KeyError, TypeError, ValueError, tensorflow().errors.OpError
+
+
+def _reason(exc: Exception) -> str:
+    """Return the line of an error that says what is wrong."""
+    at_node = AT_NODE.search(str(exc))
+    return ": ".join(at_node.groups()) if at_node else first_line(exc)
+
+
+def _tensor(node: str) -> str:
+    return node if ":" in node else f"{node}:0"
