@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs clean
+# Where `make lite` puts what it builds.
+DIST ?= dist
+
+.PHONY: demo test lint docs lite clean
 
 # Import music into a throw-away library and show what was found.
 # MUSIC=DIR takes your own; without it, three pieces are synthesised.
@@ -23,9 +26,19 @@ lint: $(VENV)/installed-test
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -n -W --keep-going docs docs/_build
 
-$(VENV)/installed: setup.py
+# The distribution for where TensorFlow does not run. What setuptools leaves
+# behind would pass for an installation of it.
+lite: $(VENV)/installed-build
+	SOUNDTAGS_DISTRIBUTION=beets-soundtags-lite \
+	$(BIN)/python -m build --outdir "$(DIST)"
+	rm -rf beets_soundtags_lite.egg-info
+
+$(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/installed: $(VENV)/created setup.py
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
@@ -35,6 +48,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
+$(VENV)/installed-build: $(VENV)/created
+	$(BIN)/python -m pip install --quiet build
 	touch $@
 
 clean:

@@ -1,5 +1,11 @@
-"""Packaging: the plugin, and the model data that lies beside it."""
+"""Packaging: the plugin, and the model data that lies beside it.
 
+Two distributions have the same files. One needs TensorFlow, where it has
+wheels; the other only what has wheels everywhere. ``make lite`` builds it.
+"""
+
+import os
+from email import message_from_string
 from pathlib import Path
 
 from setuptools import find_namespace_packages, find_packages, setup
@@ -8,8 +14,50 @@ HERE = Path(__file__).parent
 HOME = "https://github.com/beets-soundtags/beets-soundtags"
 DOCS = ["furo>=2024.1.29", "sphinx>=7.2.6"]
 
+EVERYWHERE = [
+    "beets>=2.14",
+    "numpy>=2.0.2",
+    "av>=15",
+    "protobuf>=4.25",
+    "mediafile>=0.17",
+    "filelock>=3.16",
+    "rich>=13",
+    "pooch>=1.6",
+    "threadpoolctl>=3.5",
+]
+# Where TensorFlow has wheels, though none for Python 3.14 but of a release
+# candidate; and so has the compiler that resampy needs. No marker tells musl.
+PLATFORMS = " or ".join(
+    f"sys_platform == '{system}' and platform_machine == '{machine}'"
+    for system, machine in [
+        ("linux", "x86_64"),
+        ("linux", "aarch64"),
+        ("darwin", "arm64"),
+        ("win32", "AMD64"),
+    ]
+)
+FULL, LITE = "beets-soundtags", "beets-soundtags-lite"
+REQUIREMENTS = {
+    FULL: [
+        *EVERYWHERE,
+        f"tensorflow>=2.18; python_version < '3.14' and ({PLATFORMS})",
+        "soundfile>=0.13",
+        f"resampy>=0.4.3; {PLATFORMS}",
+    ],
+    LITE: EVERYWHERE,
+}
+
+
+def distribution() -> str:
+    """Return which one to build: an sdist says so, in a checkout you do."""
+    metadata = HERE / "PKG-INFO"
+    if metadata.exists():
+        return message_from_string(metadata.read_text(encoding="utf-8"))["Name"]
+    return os.environ.get("SOUNDTAGS_DISTRIBUTION", FULL)
+
+
 setup(
-    name="beets-soundtags",
+    name=distribution(),
     version="0.1.0",
     description=(
         "beets plugin that listens to your music and tags it with genre, mood,"
@@ -51,26 +99,11 @@ setup(
     package_data={
         "beetsplug.soundtags": ["py.typed"],
         "soundtags": ["py.typed"],
-        "soundtags.audio": ["*.csv"],
         "soundtags.collection.report": ["*.html", "*.css", "*.js"],
         "soundtags.models.data": ["*.pb", "*.json"],
     },
     zip_safe=False,
-    install_requires=[
-        "beets>=2.14",
-        "numpy>=2.0.2",
-        "tensorflow>=2.18",
-        "protobuf>=4.25",
-        "soundfile>=0.13",
-        "resampy>=0.4.3",
-        "mediafile>=0.17",
-        "soxr>=0.5",
-        "av>=15",
-        "filelock>=3.16",
-        "rich>=13",
-        "pooch>=1.6",
-        "threadpoolctl>=3.5",
-    ],
+    install_requires=REQUIREMENTS[distribution()],
     extras_require={
         "plot": ["matplotlib>=3.9"],
         "cluster": ["distributed>=2024.1"],
@@ -87,6 +120,7 @@ setup(
             "pytest-cov>=5",
             "pytest-xdist>=3.5",
             "pyyaml>=6.0.1",
+            "soundfile>=0.13",
             "websocket-client>=1.7",
         ],
         "lint": ["import-linter>=2.4", "mypy>=2", "ruff>=0.15"],
@@ -108,6 +142,7 @@ setup(
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: Multimedia :: Sound/Audio :: Analysis",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Utilities",

@@ -35,6 +35,7 @@ All that the user is told in one line derives from :class:`SoundtagsError`::
     |   +-- CrashedWorker
     +-- MissingDependency
     |   +-- NoTensorFlow
+    |   +-- NoResampler
     |   +-- NoMatplotlib
     |   +-- NoDistributed
     +-- Stopped
@@ -196,6 +197,10 @@ class MissingDependency(SoundtagsError):
 
 class NoTensorFlow(MissingDependency):
     """TensorFlow is to run the models, but is missing or does not load."""
+
+
+class NoResampler(MissingDependency):
+    """A resampler was chosen whose package is missing."""
 
 
 class NoMatplotlib(MissingDependency):

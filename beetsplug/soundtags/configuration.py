@@ -58,6 +58,8 @@ DEFAULTS: dict[str, Any] = {
     "cluster_ship": False,
     **asdict(Settings()),
 }
+# Values that were renamed, to what they are called now.
+FORMER_RESAMPLERS = {"soxr": "sinc"}
 
 # Storing, writing tags and distributing work hold Python's lock for about a
 # sixteenth of the time that a track takes, and each thread needs memory.
@@ -160,8 +162,11 @@ def backend_choice(config: ConfigView, logger: Logger) -> BackendChoice:
 @cache
 def _backend_choice(engine: str, logger: Logger) -> BackendChoice:
     from soundtags.inference.backend_choice import BackendChoice
+    from soundtags.version import is_lite
 
-    return BackendChoice(engine, partial(logger.info, "{}"))
+    # Who has installed the distribution without TensorFlow knows.
+    say = logger.info if is_lite() else logger.warning
+    return BackendChoice(engine, partial(say, "{}"))
 
 
 def settings(config: ConfigView) -> Settings:
@@ -172,12 +177,17 @@ def settings(config: ConfigView) -> Settings:
     confuse.ConfigError
         If a value is invalid. The message names the option, the value and the
         values that are allowed.
+    NoResampler
+        If the resampler is not installed.
     """
-    from soundtags.audio.resampling import RESAMPLERS
+    from soundtags.audio.resampling import RESAMPLERS, check_installed
 
+    name = choice(config["resampler"], [*RESAMPLERS, *FORMER_RESAMPLERS])
+    resampler = FORMER_RESAMPLERS.get(name, name)
+    check_installed(resampler)
     return Settings(
         patches=count_or(config["patches"], "all", least=1),
-        resampler=choice(config["resampler"], RESAMPLERS),
+        resampler=resampler,
         mood_threshold=checked(
             config["mood_threshold"], "a number from 0 to 1", is_share
         ),

@@ -18,6 +18,7 @@ from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.engine import LocalEngine
 from soundtags.labelling.rules import GENRES
+from soundtags.version import installed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -140,6 +141,8 @@ def make_tagger(
     """
     for complaint in configuration.unknown(config):
         logger.warning("{}", complaint)
+    if twice := installed_twice():
+        logger.warning("{}", twice)
     names = names or configuration.models(config)
 
     def replan(without: Collection[str] = ()) -> Plan:

@@ -9,10 +9,9 @@ import numpy as np
 
 from soundtags.api.common import naming, warn
 from soundtags.audio import mel
-from soundtags.audio.band_edge import correct_band_edge
 from soundtags.audio.decoding import decode
 from soundtags.audio.patches import FRONT_ENDS
-from soundtags.audio.resampling import RESAMPLERS, Signal, resample
+from soundtags.audio.resampling import RESAMPLERS, check_installed, resample
 from soundtags.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ KINDS = {
 }
 
 
-def load(path: AnyPath, resampler: str = "soxr") -> np.ndarray:
+def load(path: AnyPath, resampler: str = "sinc") -> np.ndarray:
     """Read an audio file as mono samples at 16 kHz.
 
     Corresponds to Essentia's ``MonoLoader`` with ``sampleRate=16000``,
@@ -41,8 +40,8 @@ def load(path: AnyPath, resampler: str = "soxr") -> np.ndarray:
     path : str, bytes or os.PathLike
         A file in any format that libsndfile or FFmpeg can read.
     resampler : str
-        ``"soxr"``, corrected to the roll-off of libsamplerate, which Essentia
-        uses; or ``"resampy"``, which the auto-taggers were trained with.
+        ``"sinc"``, which has the filter of libsamplerate, as Essentia has; or
+        ``"resampy"``, which the auto-taggers were trained with.
 
     Returns
     -------
@@ -56,6 +55,8 @@ def load(path: AnyPath, resampler: str = "soxr") -> np.ndarray:
         If the file does not exist, or contains no audio that can be decoded.
     ParameterError
         If there is no such resampler.
+    NoResampler
+        If it is not installed.
 
     Examples
     --------
@@ -68,13 +69,12 @@ def load(path: AnyPath, resampler: str = "soxr") -> np.ndarray:
         raise ParameterError(
             f"unknown resampler {resampler!r}; use one of {_listed(RESAMPLERS)}"
         )
+    check_installed(resampler)
     with naming(path):
         audio = decode(os.fspath(path))
-        signal = resample(audio, resampler)
+        samples = resample(audio, resampler)
     warn(path, audio.warning)
-    if signal.edge is None:
-        return signal.samples
-    return correct_band_edge(signal.samples, signal.edge)
+    return samples
 
 
 def mel_bands(audio: np.ndarray, kind: str) -> np.ndarray:
@@ -140,8 +140,7 @@ def mel_bands(audio: np.ndarray, kind: str) -> np.ndarray:
 def all_mel_bands(audio: np.ndarray, front_end: FrontEnd) -> np.ndarray:
     """Check the audio, and return its mel bands including spare frames."""
     _check_audio(audio)
-    signal = Signal(audio.astype(np.float32, copy=False), edge=None)
-    return mel.mel_bands(signal, front_end.mel)
+    return mel.mel_bands(audio.astype(np.float32, copy=False), front_end.mel)
 
 
 def _check_audio(audio: np.ndarray) -> None:

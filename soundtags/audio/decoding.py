@@ -1,6 +1,7 @@
 """Decoding: from files to samples, with libsndfile and FFmpeg.
 
-What one of them cannot read, the other often can. Segments are read with
+What one of them cannot read, the other often can. Without libsndfile, FFmpeg
+reads everything. Segments are read with
 FFmpeg, because one in ten of libsndfile's seeks in Vorbis lands 10 to 20 ms
 off; so is Opus, which takes FFmpeg a third of libsndfile's time.
 """
@@ -20,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soundtags.audio import ffmpeg, sndfile
-from soundtags.audio.limits import BLOCK
-from soundtags.audio.resampling import RATE
+from soundtags.audio.resampling import RATE, resampled_blocks
 from soundtags.errors import UnreadableAudio
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ def seekable(path: Path) -> Iterator[Seekable | None]:
 def _open_seekable(path: Path, stack: ExitStack) -> Seekable | None:
     import av
 
-    rate, length = sndfile.extent(path)
+    extent = sndfile.extent if sndfile.installed() else ffmpeg.extent
+    rate, length = extent(path)
     if not length:
         return None
     try:
@@ -256,6 +257,9 @@ def _decode(path: Path, faults: list[str]) -> Iterator[tuple[int, np.ndarray]]:
     block
         Samples, float32, shape (samples, channels).
     """
+    if not sndfile.installed():
+        yield from ffmpeg.read_blocks(path, faults)
+        return
     if _is_opus(path):
         decoded = ffmpeg.read_blocks(path, faults)
         first = next(decoded, None)
@@ -309,20 +313,10 @@ def _at_rate(
     """Mix blocks down to mono, and bring all of them to one rate."""
     for source, same in groupby(blocks, itemgetter(0)):
         mono = (_downmix(block) for _, block in same)
-        yield from mono if source == rate else _resampled(mono, source, rate)
-
-
-def _resampled(
-    blocks: Iterable[np.ndarray], source: int, target: int
-) -> Iterator[np.ndarray]:
-    import soxr
-
-    stream = soxr.ResampleStream(source, target, 1, "float32", "HQ")
-    step = BLOCK * source // target  # so that blocks stay small
-    for block in blocks:
-        for start in range(0, len(block), step):
-            yield stream.resample_chunk(block[start : start + step])
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        if source == rate:
+            yield from mono
+        else:
+            yield from resampled_blocks(Audio(source, mono), "sinc", rate)
 
 
 def _downmix(block: np.ndarray) -> np.ndarray:

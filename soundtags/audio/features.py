@@ -11,7 +11,6 @@ import numpy as np
 
 from soundtags.audio.mel import frame_count, mel_bands
 from soundtags.audio.patches import FRONT_ENDS, cut_patches, patch_starts
-from soundtags.audio.resampling import Signal
 from soundtags.audio.track import no_checkpoint, open_seekable, open_whole
 from soundtags.errors import UnreadableAudio
 
@@ -149,7 +148,7 @@ def features(
 
     Examples
     --------
-    >>> spec = FeatureSpec(["TensorflowPredictMusiCNN"], 16, "soxr")
+    >>> spec = FeatureSpec(["TensorflowPredictMusiCNN"], 16, "sinc")
     >>> for chunk in features("song.flac", spec):  # doctest: +SKIP
     ...     print(chunk.patches["TensorflowPredictMusiCNN"].shape)
     (16, 187, 96)
@@ -237,9 +236,9 @@ def _read(
     for segment in _segments(chunk):
         begin = segment[0].begin
         end = min(max(ref.end for ref in segment), track.length)
-        signal = track.segment(begin, end)
-        level = max(level, float(np.std(signal.samples)))
-        for name, each in _cut(signal, begin, _starts(segment)).items():
+        samples = track.segment(begin, end)
+        level = max(level, float(np.std(samples)))
+        for name, each in _cut(samples, begin, _starts(segment)).items():
             patches[name].append(each)
     return {name: np.concatenate(p) for name, p in patches.items()}, level
 
@@ -257,7 +256,7 @@ def _segments(chunk: Sequence[PatchRef]) -> Iterator[list[PatchRef]]:
 
 
 def _cut(
-    signal: Signal, begin: int, starts: Mapping[str, list[int]]
+    samples: np.ndarray, begin: int, starts: Mapping[str, list[int]]
 ) -> dict[str, np.ndarray]:
     """Cut patches out of a segment that starts at a sample of the track."""
     bands: dict[str, np.ndarray] = {}
@@ -266,8 +265,7 @@ def _cut(
         front_end = FRONT_ENDS[name]
         skipped = -begin % front_end.mel_hop  # so that frames are the track's
         if front_end.mel not in bands:
-            aligned = Signal(signal.samples[skipped:], signal.edge)
-            bands[front_end.mel] = mel_bands(aligned, front_end.mel)
+            bands[front_end.mel] = mel_bands(samples[skipped:], front_end.mel)
         first = (begin + skipped) // front_end.mel_hop
         patches[name] = cut_patches(
             bands[front_end.mel], front_end, np.array(each) - first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -9,7 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from soundtags.audio.chains import Part, find_streams
-from soundtags.audio.limits import block_length, check_plausible
+from soundtags.audio.limits import (
+    MAX_SAMPLES_PER_BYTE,
+    block_length,
+    check_plausible,
+)
 from soundtags.errors import UnreadableAudio
 
 if TYPE_CHECKING:
@@ -18,6 +23,69 @@ if TYPE_CHECKING:
     from soundtags.types import Path
 
 NOTABLE = 1 / 10  # share of damaged packets from which on they are mentioned
+
+
+# Formats with exact seeking: containers, and how the names of the codecs in
+# them start.
+SEEKABLE = {
+    "wav": ("pcm_",),
+    "aiff": ("pcm_",),
+    "flac": ("flac",),
+    "ogg": ("vorbis", "opus"),
+}
+PRESKIP = slice(10, 12)  # where OpusHead has the samples that are dropped
+
+
+def extent(path: Path) -> tuple[int, int]:
+    """Return sample rate and length of a file with exact seeking.
+
+    Parameters
+    ----------
+    path
+        An audio file.
+
+    Returns
+    -------
+    rate
+        Sample rate in Hz; 0 if the file has to be read from the start.
+    length
+        Samples per channel; 0 likewise.
+
+    Raises
+    ------
+    UnreadableAudio
+        If the file has an absurd sample rate or number of channels.
+    """
+    import av
+
+    try:
+        with open(path, "rb") as file:
+            if len(find_streams(file)) > 1:
+                return 0, 0
+            file.seek(0)
+            with open_container(file) as container:
+                length = _length(container)
+                size = os.fstat(file.fileno()).st_size
+                if 0 < length <= size * MAX_SAMPLES_PER_BYTE:
+                    (stream, *_) = container.streams.audio
+                    check_plausible(stream.rate, stream.channels)
+                    return stream.rate, length
+    except (av.FFmpegError, OSError, ValueError):
+        pass  # the decoder reports it
+    return 0, 0
+
+
+def _length(container: Any) -> int:
+    """Return the samples of a file with exact seeking, 0 for others."""
+    (stream, *_) = container.streams.audio or [None]
+    codecs = SEEKABLE.get(container.format.name)
+    if stream is None or codecs is None or not stream.duration:
+        return 0
+    codec = stream.codec_context
+    if not codec.name.startswith(codecs):
+        return 0
+    preskip = codec.extradata[PRESKIP] if codec.name == "opus" else b""
+    return int(stream.duration - int.from_bytes(preskip, "little"))
 
 
 def read_blocks(

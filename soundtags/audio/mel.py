@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soundtags.audio.resampling import RATE, Signal
+from soundtags.audio.resampling import RATE
 from soundtags.blas import single_threaded
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class MelInput:
     compress: Callable[[np.ndarray], np.ndarray]
 
 
-def mel_bands(signal: Signal, name: str) -> np.ndarray:
+def mel_bands(samples: np.ndarray, name: str) -> np.ndarray:
     """Return the log-compressed mel bands of a whole signal.
 
     The first frame is centred on the first sample, the last one on the end or
@@ -71,8 +70,8 @@ def mel_bands(signal: Signal, name: str) -> np.ndarray:
 
     Parameters
     ----------
-    signal
-        A 16 kHz signal.
+    samples
+        A signal at 16 kHz: mono float32 samples of shape (samples,).
     name
         A key of :data:`INPUTS`.
 
@@ -83,20 +82,19 @@ def mel_bands(signal: Signal, name: str) -> np.ndarray:
 
     Examples
     --------
-    >>> second = Signal(np.zeros(16000, np.float32), None)
+    >>> second = np.zeros(16000, np.float32)
     >>> mel_bands(second, MUSICNN).shape
     (64, 96)
     >>> mel_bands(second, VGGISH).shape
     (101, 64)
     """
     kind = INPUTS[name]
-    samples = signal.samples
     count = frame_count(len(samples), name)
     padded = np.zeros((count - 1) * kind.hop + kind.frame, np.float32)
     padded[kind.frame // 2 : kind.frame // 2 + len(samples)] = samples
     frames = np.lib.stride_tricks.sliding_window_view(padded, kind.frame)
     frames = frames[:: kind.hop]
-    bank = filter_bank(name, signal.edge)
+    bank = filter_bank(name)
     bands = np.empty((count, bank.shape[1]), np.float32)
     with single_threaded():
         for start in range(0, count, BLOCK):
@@ -121,59 +119,21 @@ def window(length: int) -> np.ndarray:
 
 
 @cache
-def filter_bank(name: str, edge: float | None) -> np.ndarray:
+def filter_bank(name: str) -> np.ndarray:
     """Return the filters that sum a spectrum into mel bands.
 
     Parameters
     ----------
     name
         A key of :data:`INPUTS`.
-    edge
-        End of the band in Hz, to fold the band-edge gain into the filters;
-        None to leave it out.
 
     Returns
     -------
     numpy.ndarray
         Float32, shape (257, bands); bins are 31.25 Hz apart.
     """
-    kind = INPUTS[name]
-    bank = kind.bank()
-    if edge is not None:
-        bank = bank * band_edge_gain(edge)[:, None] ** (kind.exponent / 2)
-    folded: np.ndarray = bank.astype(np.float32)
-    return folded
-
-
-def band_edge_gain(edge: float) -> np.ndarray:
-    """Return the gain that gives soxr's band edge the roll-off models expect.
-
-    The models were trained on audio resampled by libsamplerate, which rolls
-    off below the end of the band, where soxr lets everything pass. Without
-    this gain, whole genres flip. The roll-off was measured below 8 kHz, for
-    sources of 22.05 kHz and more; for sources below 16 kHz, whose band ends at
-    half their rate, it is scaled down.
-
-    Parameters
-    ----------
-    edge
-        End of the band in Hz.
-
-    Returns
-    -------
-    numpy.ndarray
-        Power gain per bin, float64, shape (257,).
-
-    References
-    ----------
-    libsamplerate's ``SRC_SINC_MEDIUM_QUALITY``, as Essentia's ``MonoLoader``
-    uses it.
-    """
-    text = files(__package__).joinpath("band_edge_gain.csv").read_text()
-    table = np.loadtxt(text.splitlines(), delimiter=",", skiprows=1)
-    _, hz, gain = table.T
-    scaled: np.ndarray = np.interp(hz * RATE / 2 / edge, hz, gain, right=1.0)
-    return scaled
+    bank: np.ndarray = INPUTS[name].bank().astype(np.float32)
+    return bank
 
 
 def _musicnn_bank() -> np.ndarray:

@@ -1,19 +1,20 @@
 """Resampling to 16 kHz, block by block, so that memory stays small.
 
-All models work at 16 kHz. Essentia's MonoLoader resamples with libsamplerate,
-which rolls off below the end of the band; soxr does not, so the front end
-applies the difference as a gain (see :func:`mel.band_edge_gain`).
+All models work at 16 kHz, and are sensitive to how the resampler rolls off
+below the end of the band, see :mod:`sinc`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from soundtags.errors import UnreadableAudio
+from soundtags.audio import sinc
+from soundtags.errors import NoResampler, UnreadableAudio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,27 +22,10 @@ if TYPE_CHECKING:
     from soundtags.audio.decoding import Audio
 
 RATE = 16000  # Hz
-BLOCK = 10 * RATE  # samples at 16 kHz that are resampled in one go
+BLOCK = 10 * RATE  # samples that are resampled in one go
 # Seconds of context on either side of a segment. A third of this would do at
 # all rates from 8 to 192 kHz.
 MARGIN = 1 / 16
-
-
-@dataclass
-class Signal:
-    """A track at 16 kHz, or a segment of it.
-
-    Attributes
-    ----------
-    samples
-        Mono float32 samples of shape (samples,).
-    edge
-        End of the band in Hz, if the resampler left the band flat up to there
-        and the front end still has to apply the band-edge gain; None if not.
-    """
-
-    samples: np.ndarray
-    edge: float | None
 
 
 class Source(Protocol):
@@ -66,23 +50,39 @@ class Resampler:
     Attributes
     ----------
     run
-        Takes samples and their rate in Hz; returns samples at 16 kHz.
+        Takes samples, their rate and the new rate, both in Hz.
     length
         Rounds the exact number of samples as the method does.
-    flat
-        Whether the band is left flat up to its end.
+    package
+        What has to be installed for it; empty if nothing has.
     """
 
-    run: Callable[[np.ndarray, int], np.ndarray]
+    run: Callable[[np.ndarray, int, int], np.ndarray]
     length: Callable[[float], int]
-    flat: bool
-
-    def edge(self, rate: int) -> float | None:
-        """Return :attr:`Signal.edge` for a source of this rate, in Hz."""
-        return min(rate, RATE) / 2 if self.flat and rate != RATE else None
+    package: str = ""
 
 
-def resample(audio: Audio, resampler: str = "soxr") -> Signal:
+def check_installed(resampler: str) -> None:
+    """Check that a resampler can be used.
+
+    Parameters
+    ----------
+    resampler
+        A key of :data:`RESAMPLERS`.
+
+    Raises
+    ------
+    NoResampler
+        If a package that it needs is not installed.
+    """
+    package = RESAMPLERS[resampler].package
+    if package and find_spec(package) is None:
+        raise NoResampler(
+            f"resampler {resampler!r} is not installed: pip install {package}"
+        )
+
+
+def resample(audio: Audio, resampler: str = "sinc") -> np.ndarray:
     """Resample a decoded file to 16 kHz.
 
     Parameters
@@ -94,8 +94,8 @@ def resample(audio: Audio, resampler: str = "soxr") -> Signal:
 
     Returns
     -------
-    Signal
-        All of it at 16 kHz.
+    numpy.ndarray
+        All of it at 16 kHz: mono float32 samples of shape (samples,).
 
     Raises
     ------
@@ -109,78 +109,78 @@ def resample(audio: Audio, resampler: str = "soxr") -> Signal:
     Examples
     --------
     >>> from soundtags.audio.decoding import decode
-    >>> resample(decode("song.flac")).samples.dtype  # doctest: +SKIP
+    >>> resample(decode("song.flac")).dtype  # doctest: +SKIP
     dtype('float32')
     """
     samples = np.concatenate(list(resampled_blocks(audio, resampler)))
     if not len(samples):
         raise UnreadableAudio("too short: no sample is left at 16 kHz")
-    return Signal(samples, RESAMPLERS[resampler].edge(audio.rate))
+    return samples
 
 
-def resampled_blocks(source: Source, resampler: str) -> Iterator[np.ndarray]:
-    """Yield all of a source at 16 kHz, in blocks; only the last is short."""
+def resampled_blocks(
+    source: Source, resampler: str, rate: int = RATE
+) -> Iterator[np.ndarray]:
+    """Yield all of a source at another rate, in blocks.
+
+    Only the last one is short. The parameters are those of
+    :func:`read_segment`.
+    """
     start, block = 0, np.zeros(BLOCK)
     while len(block) == BLOCK:
-        block = read_segment(source, start, start + BLOCK, resampler)
+        block = read_segment(source, start, start + BLOCK, resampler, rate)
         start += BLOCK
         yield block
 
 
 def read_segment(
-    source: Source, start: int, stop: int, resampler: str
+    source: Source, start: int, stop: int, resampler: str, rate: int = RATE
 ) -> np.ndarray:
-    """Read a segment of a source at 16 kHz.
+    """Read a segment of a source at another rate.
 
-    It equals the same segment of the whole source resampled, to 1e-6.
+    It equals the same segment of the whole source resampled, to 2e-6.
 
     Parameters
     ----------
     source
         Samples at their own rate.
     start, stop
-        In samples at 16 kHz.
+        In samples at the new rate.
     resampler
         A key of :data:`RESAMPLERS`.
+    rate
+        The new rate in Hz.
 
     Returns
     -------
     numpy.ndarray
         Mono float32 samples, shape (samples,); fewer at the end.
     """
-    rate = source.rate
-    if rate == RATE:
+    if source.rate == rate:
         return source.read(start, stop)
-    # Every `source_step` samples of the source, which are `step` at 16 kHz, the
-    # samples of both rates coincide: only there may the resampler start.
-    common = math.gcd(rate, RATE)
-    source_step, step = rate // common, RATE // common
-    margin = math.ceil(rate * MARGIN)
+    # Every `source_step` samples of the source, which are `step` at the new
+    # rate, the samples of both coincide: only there may the resampler start.
+    common = math.gcd(source.rate, rate)
+    source_step, step = source.rate // common, rate // common
+    margin = math.ceil(source.rate * MARGIN)
     steps = max(0, (start * source_step // step - margin) // source_step)
     end = -(-stop * source_step // step) + margin
     samples = source.read(steps * source_step, end)
-    resampled = RESAMPLERS[resampler].run(samples, rate)
+    resampled = RESAMPLERS[resampler].run(samples, source.rate, rate)
     return resampled[start - steps * step : stop - steps * step]
 
 
-def _soxr(samples: np.ndarray, rate: int) -> np.ndarray:
-    import soxr
-
-    resampled: np.ndarray = soxr.resample(samples, rate, RATE, quality="HQ")
-    return resampled
-
-
-def _resampy(samples: np.ndarray, rate: int) -> np.ndarray:
+def _resampy(samples: np.ndarray, source: int, target: int) -> np.ndarray:
     import resampy
 
     try:
-        resampled: np.ndarray = resampy.resample(samples, rate, RATE)
-    except ValueError:  # too few samples for one at 16 kHz
+        resampled: np.ndarray = resampy.resample(samples, source, target)
+    except ValueError:  # too few samples for a single one
         resampled = np.zeros(0, np.float32)
     return resampled
 
 
 RESAMPLERS = {
-    "soxr": Resampler(_soxr, lambda exact: math.floor(exact + 0.5), flat=True),
-    "resampy": Resampler(_resampy, math.floor, flat=False),
+    "sinc": Resampler(sinc.resample, sinc.rounded_length),
+    "resampy": Resampler(_resampy, math.floor, package="resampy"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from soundtags.audio.chains import find_streams
@@ -48,6 +49,16 @@ class Incomplete(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
+
+
+@cache
+def installed() -> bool:
+    """Return whether soundfile is installed, and finds libsndfile."""
+    try:
+        import soundfile  # noqa: F401
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def read_blocks(

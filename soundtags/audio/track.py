@@ -10,7 +10,6 @@ from soundtags.audio.decoding import Audio, decode, seekable
 from soundtags.audio.resampling import (
     RATE,
     RESAMPLERS,
-    Signal,
     read_segment,
     resampled_blocks,
 )
@@ -42,8 +41,6 @@ class Track:
     ----------
     length
         In samples.
-    edge
-        End of the band in Hz; see :class:`resampling.Signal`.
     source
         Where the samples come from.
     resampler
@@ -53,7 +50,6 @@ class Track:
     """
 
     length: int
-    edge: float | None
     source: Source
     resampler: str
     warning: str = ""
@@ -63,8 +59,8 @@ class Track:
         """Duration in seconds."""
         return self.length / RATE
 
-    def segment(self, start: int, stop: int) -> Signal:
-        """Return samples from start to stop.
+    def segment(self, start: int, stop: int) -> np.ndarray:
+        """Return samples from start to stop, float32, shape (samples,).
 
         Segments have to be read in order: none may start before the one read
         last.
@@ -79,7 +75,7 @@ class Track:
             raise UnreadableAudio(
                 "shorter than its header says, or changed while being read"
             )
-        return Signal(samples, self.edge)
+        return samples
 
 
 @contextmanager
@@ -109,7 +105,7 @@ def open_seekable(path: Path, resampler: str) -> Iterator[Track | None]:
             yield None
         else:
             length = method.length(source.length * RATE / source.rate)
-            yield Track(length, method.edge(source.rate), source, resampler)
+            yield Track(length, source, resampler)
 
 
 def open_whole(
@@ -132,7 +128,6 @@ def open_whole(
         If it holds no audio.
     """
     audio = decode(path)
-    edge = RESAMPLERS[resampler].edge(audio.rate)
     buffered: list[np.ndarray] = []
     length = 0
     for block in _checked(resampled_blocks(audio, resampler), checkpoint):
@@ -149,7 +144,7 @@ def open_whole(
         else resampled_blocks(decode(path), resampler)
     )
     source = Audio(RATE, _checked(blocks, checkpoint))
-    return Track(length, edge, source, resampler, audio.warning)
+    return Track(length, source, resampler, audio.warning)
 
 
 def _checked(

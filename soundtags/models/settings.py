@@ -49,7 +49,7 @@ class Settings:
     """
 
     patches: int | None = 16
-    resampler: str = "soxr"
+    resampler: str = "sinc"
     mood_threshold: float = 0.5
     thresholds: dict[str, float] = field(default_factory=dict)
     genre_sources: list[str] = field(default_factory=_genre_sources)

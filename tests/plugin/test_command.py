@@ -223,7 +223,7 @@ def test_changes_made_outside_are_still_found_by_update(library: Beet):
     [
         ("patches", "many", "'all' or a whole number of at least 1"),
         ("patches", 0, "'all' or a whole number of at least 1"),
-        ("resampler", "sox", "one of: soxr, resampy"),
+        ("resampler", "sox", "one of: sinc, resampy"),
         ("mood_threshold", 1.5, "a number from 0 to 1"),
         ("max_moods", -1, "a whole number of at least 0"),
         ("genre", "yes please", "one of: fill, replace, never"),
@@ -335,12 +335,12 @@ def test_unknown_models_are_named(library: Beet):
 @pytest.mark.models
 def test_resampy_gives_nearly_the_same(library: Beet):
     library("soundtags", "-q")
-    soxr = library.items()
+    sinc = library.items()
     library.configure(
         soundtags={"patches": 2, "jobs": 1, "resampler": "resampy"}
     )
     assert "2 tagged" in library("soundtags").stdout
-    for one, other in zip(soxr, library.items()):
+    for one, other in zip(sinc, library.items()):
         assert one["danceability"] == pytest.approx(
             other["danceability"], abs=0.1
         )

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 from support.paths import ROOT
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
 DATA = [
-    "soundtags/audio/band_edge_gain.csv",
     "soundtags/collection/report/report.html",
     "soundtags/collection/report/report.css",
     "soundtags/collection/report/report.js",
@@ -34,18 +36,37 @@ print(json.dumps([
 """
 
 
+BUILD = [sys.executable, "-m", "build"]
+VARIABLE = "SOUNDTAGS_DISTRIBUTION"
+FULL, LITE = "beets-soundtags", "beets-soundtags-lite"
+
+
+@pytest.fixture(scope="module", params=[FULL, LITE])
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the sdist, and the wheel from it, in a copy of the checkout."""
+def built(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build an sdist in a copy of the checkout, and the wheel from it.
+
+    The sdist itself knows which distribution it is.
+    """
     folder = tmp_path_factory.mktemp("built")
     ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
     copy = shutil.copytree(ROOT, folder / "copy", ignore=ignored)
-    subprocess.run(
-        [sys.executable, "-m", "build", "-o", folder / "dist", copy],
-        check=True,
-        capture_output=True,
-    )
+    run([*BUILD, "--sdist", "-o", folder / "dist", copy], {VARIABLE: name})
+    (sdist,) = (folder / "dist").iterdir()
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    (source,) = folder.glob("beets_*")
+    run([*BUILD, "--wheel", "-o", folder / "dist", source], {VARIABLE: FULL})
     return folder / "dist"
+
+
+def run(words: list[str | Path], variables: dict[str, str]) -> None:
+    environment = {**os.environ, **variables}
+    subprocess.run(words, env=environment, check=True, capture_output=True)
 
 
 def installed_from(folder: Path) -> list:
@@ -70,17 +91,58 @@ def check(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_wheel(built: Path, tmp_path: Path):
+def test_wheel(built: Path, name: str, tmp_path: Path):
     (wheel,) = built.glob("*.whl")
+    assert wheel.name.startswith(f"{name.replace('-', '_')}-")
     assert wheel.stat().st_size < 15 * 2**20
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
         names = archive.namelist()
     assert "beetsplug/__init__.py" not in names  # other plugins live there
-    for name in DATA:
-        assert name in names, name
-    assert any(name.endswith("licenses/NOTICE") for name in names)
+    for path in DATA:
+        assert path in names, path
+    assert any(each.endswith("licenses/NOTICE") for each in names)
     check(tmp_path)
+
+
+@pytest.mark.slow
+def test_requirements(built: Path, name: str):
+    (wheel,) = built.glob("*.whl")
+    found = wheel_requirements(wheel)
+    assert {"beets", "numpy", "av", "protobuf"} <= found.keys()
+    heavy = {"tensorflow", "resampy", "soundfile", "soxr", "numba"}
+    if name == LITE:
+        assert not heavy & found.keys()
+        return
+    needed = found["tensorflow"]
+    assert needed.evaluate(place("linux", "x86_64", "3.13"))
+    assert needed.evaluate(place("darwin", "arm64", "3.10"))
+    assert needed.evaluate(place("win32", "AMD64", "3.12"))
+    assert not needed.evaluate(place("linux", "x86_64", "3.14"))
+    assert not needed.evaluate(place("darwin", "x86_64", "3.12"))
+    assert not needed.evaluate(place("win32", "ARM64", "3.12"))
+    assert not needed.evaluate(place("linux", "armv7l", "3.12"))
+
+
+def wheel_requirements(wheel: Path) -> dict[str, Marker | None]:
+    """Return what a wheel requires without extras, and where."""
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+        metadata = message_from_bytes(archive.read(path))
+    found = map(Requirement, metadata.get_all("Requires-Dist"))
+    return {
+        each.name: each.marker
+        for each in found
+        if "extra ==" not in str(each.marker)
+    }
+
+
+def place(system: str, machine: str, python: str) -> dict[str, str]:
+    return {
+        "sys_platform": system,
+        "platform_machine": machine,
+        "python_version": python,
+    }
 
 
 @pytest.mark.slow
@@ -89,8 +151,8 @@ def test_sdist(built: Path, tmp_path: Path):
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
-    for name in ("NOTICE", "LICENSE", "models/build.py", "README.rst"):
-        assert (folder / name).exists(), name
+    for path in ("NOTICE", "LICENSE", "models/build.py", "README.rst"):
+        assert (folder / path).exists(), path
     check(folder)
 
 

@@ -294,6 +294,16 @@ def test_the_way_to_a_first_playlist(music):
     assert re.search(r"\d tracks in relaxed.m3u", output)
 
 
+def test_wheels_for_other_platforms():
+    if not shutil.which("uv"):
+        pytest.skip("needs uv")
+    if not os.environ.get("SOUNDTAGS_DOWNLOADS"):
+        pytest.skip("asks a package index: set SOUNDTAGS_DOWNLOADS")
+    options = ["--platform=x86_64-unknown-linux-musl", "--python=3.14"]
+    output = run_script("trials/wheels.py", *options)
+    assert re.search(r"-lite .+ yes +\d+ wheels, +\d+ MB\n", output)
+
+
 def test_workers_that_share_nothing_but_a_mount(music):
     if not os.environ.get("SOUNDTAGS_NAMESPACES"):
         pytest.skip("needs root and namespaces: set SOUNDTAGS_NAMESPACES")
@@ -309,6 +319,7 @@ def test_workers_that_share_nothing_but_a_mount(music):
         "models/build.py",
         "models/collect.py",
         "trials/cluster_mounts.py",
+        "trials/wheels.py",
     ],
 )
 def test_scripts_that_need_more_than_is_here_begin(script):

@@ -26,7 +26,7 @@ import yaml
 SEPARATOR = "\\\u2400"  # between the values of a list in the database
 TIMEOUT = 300  # seconds
 PRELOADED = ["av", "beets.ui", "beets.ui.commands", "rich", "soundfile"]
-PRELOADED += ["soxr", "tensorflow"]
+PRELOADED += ["tensorflow"]
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 
 _context = multiprocessing.get_context("forkserver" if FORKS else "spawn")

@@ -42,7 +42,7 @@ def two_threads() -> Iterator[None]:
 def test_features_are_the_same_bits(tmp_path: Path, patches: int | None):
     path = tmp_path / "a.flac"
     soundfile.write(path, noise(60, 16000), 16000)
-    spec = FeatureSpec(list(FRONT_ENDS), patches, "soxr")
+    spec = FeatureSpec(list(FRONT_ENDS), patches, "sinc")
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads, "blas"):

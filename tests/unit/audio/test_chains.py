@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SPEC = FeatureSpec(["TensorflowPredictMusiCNN"], 5, "soxr")
+pytestmark = pytest.mark.usefixtures("libsndfile")
+
+SPEC = FeatureSpec(["TensorflowPredictMusiCNN"], 5, "sinc")
 
 
 class Part(NamedTuple):
@@ -122,7 +124,7 @@ def test_all_parts_are_heard(tmp_path, name, change):
     ]
     path = str(join(tmp_path / "a", FORMATS[name], *parts))
     audio = decode(path)
-    samples = resample(audio).samples
+    samples = resample(audio)
     assert audio.warning == ""
     assert len(samples) / RATE == pytest.approx(12, abs=0.6)  # padding
     for middle, hz in ((2, 440), (6, 3000), (10, 440)):
@@ -138,7 +140,7 @@ def test_all_parts_are_heard(tmp_path, name, change):
 def test_parts_after_a_low_rate_keep_their_treble(tmp_path, name):
     parts = Part(440, 3, 8000, 1), Part(6000, 3, 44100, 2)
     path = join(tmp_path / "a", FORMATS[name], *parts)
-    samples = resample(decode(str(path))).samples
+    samples = resample(decode(str(path)))
     assert loudest(samples[4 * RATE : 5 * RATE]) == pytest.approx(6000, abs=10)
 
 
@@ -146,7 +148,7 @@ def test_parts_after_a_low_rate_keep_their_treble(tmp_path, name):
 def test_patches_of_the_last_part_are_of_the_last_part(tmp_path, name):
     one, other = Part(440, 8, 44100, 1), Part(3000, 8, 44100, 1)
     path = join(tmp_path / "a", FORMATS[name], one, other)
-    with open_seekable(str(path), "soxr") as track:
+    with open_seekable(str(path), "sinc") as track:
         assert track is None
     FORMATS[name](tmp_path / "b", other)
     alone, joined = (
@@ -176,7 +178,9 @@ def test_streams_side_by_side_are_no_chain(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mp3", "mp3 with a count of frames"])
-def test_tags_between_parts_and_at_the_end_are_no_audio(tmp_path, name):
+def test_tags_between_parts_and_at_the_end_are_no_audio(
+    tmp_path, name, libsndfile
+):
     def write(path: Path, part: Part) -> None:
         FORMATS[name](path, part)
         picture = np.random.default_rng(0).bytes(300_000)
@@ -194,10 +198,13 @@ def test_tags_between_parts_and_at_the_end_are_no_audio(tmp_path, name):
     alone = join(tmp_path / "alone", write, one)
     plain = np.concatenate(list(decode(str(tmp_path / "plain")).blocks))
     tagged = np.concatenate(list(decode(str(alone)).blocks))
+    if not libsndfile:  # FFmpeg then leaves the padding of the encoder
+        assert len(tagged) - len(plain) < 1152
+        tagged = tagged[: len(plain)]
     assert np.array_equal(plain, tagged)
     both = resample(decode(str(join(tmp_path / "both", write, one, other))))
-    assert len(both.samples) / RATE == pytest.approx(8, abs=0.3)
-    assert loudest(both.samples[5 * RATE : 7 * RATE]) == pytest.approx(3000, 1)
+    assert len(both) / RATE == pytest.approx(8, abs=0.3)
+    assert loudest(both[5 * RATE : 7 * RATE]) == pytest.approx(3000, 1)
 
 
 def test_a_part_that_cannot_be_decoded_is_named(tmp_path):
@@ -225,7 +232,11 @@ def test_where_ffmpeg_stops_it_is_said(tmp_path, caplog):
     assert caplog.messages == [f"{path}: {chunk.warning}"]
 
 
-def test_samples_after_the_end_that_a_header_gives_are_mentioned(tmp_path):
+def test_samples_after_the_end_that_a_header_gives_are_mentioned(
+    tmp_path, libsndfile
+):
+    if not libsndfile:
+        pytest.skip("FFmpeg does not tell")
     path = tmp_path / "a.wav"
     rng = np.random.default_rng(0)
     soundfile.write(path, rng.uniform(-0.1, 0.1, 44100 * 6), 44100)
@@ -246,10 +257,10 @@ def test_chunks_after_the_samples_are_not(tmp_path):
     picture = np.random.default_rng(0).bytes(100_000)
     tags.tags.add(mutagen.id3.APIC(3, "image/jpeg", 3, "", picture))
     tags.save()
-    with open_seekable(str(path), "soxr") as track:
+    with open_seekable(str(path), "sinc") as track:
         assert track is not None
     for patches in (5, None):
-        spec = FeatureSpec(SPEC.front_ends, patches, "soxr")
+        spec = FeatureSpec(SPEC.front_ends, patches, "sinc")
         (chunk,) = features(str(path), spec)
         assert chunk.warning == ""
 
@@ -272,7 +283,7 @@ def test_files_of_real_life(shared, name, seconds):
     if not path.exists():
         pytest.skip(f"no {name} at hand")
     for patches in (5, None):
-        spec = FeatureSpec(SPEC.front_ends, patches, "soxr")
+        spec = FeatureSpec(SPEC.front_ends, patches, "sinc")
         chunk = list(features(str(path), spec))[-1]
         assert chunk.seconds == pytest.approx(seconds, abs=0.1)
         assert chunk.warning == ""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.process import BaseProcess
 
-NOTHING = FeatureSpec((), None, "soxr")
+NOTHING = FeatureSpec((), None, "sinc")
 TIMEOUT = 3.0  # seconds; a process may take one to start
 posix = pytest.mark.skipif(
     os.name == "nt", reason="Windows has other ways to die"
@@ -71,7 +71,7 @@ def child_of(decoders) -> BaseProcess:
 def test_features_are_the_same_as_in_this_process(tmp_path, patches):
     path = tmp_path / "a.flac"
     soundfile.write(path, noise(120, 16000), 16000)
-    spec = FeatureSpec(list(FRONT_ENDS), patches, "soxr")
+    spec = FeatureSpec(list(FRONT_ENDS), patches, "sinc")
     expected = list(features(str(path), spec))
     made = DecoderPool(1)
     found = list(made.features(str(path), spec, no_checkpoint))

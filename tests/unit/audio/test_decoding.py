@@ -14,6 +14,8 @@ from support.audio import encode, noise
 from soundtags.audio.decoding import decode, seekable
 from soundtags.errors import UnreadableAudio
 
+pytestmark = pytest.mark.usefixtures("libsndfile")
+
 RATE = 44100
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from soundtags.audio.mel import MUSICNN, VGGISH, band_edge_gain, mel_bands
-from soundtags.audio.resampling import Signal
+from soundtags.audio.mel import MUSICNN, VGGISH, mel_bands
 
 RATE, FRAME, HOP, BANDS = 16000, 512, 256, 96
 
@@ -79,64 +78,28 @@ def signal() -> np.ndarray:
 def test_frames_follow_the_definition(
     signal: np.ndarray, index: int, name, definition, tolerance: float
 ):
-    bands = mel_bands(Signal(signal, edge=None), name)
+    bands = mel_bands(signal, name)
     expected = definition(signal, index)
     assert bands[index] == pytest.approx(expected, abs=tolerance)
 
 
 def test_one_frame_every_256_samples_to_behind_the_end(signal: np.ndarray):
-    assert mel_bands(Signal(signal, None), MUSICNN).shape == (64, BANDS)
-    assert mel_bands(Signal(signal[:1], None), MUSICNN).shape == (2, BANDS)
-    assert mel_bands(Signal(signal[:257], None), MUSICNN).shape == (3, BANDS)
+    assert mel_bands(signal, MUSICNN).shape == (64, BANDS)
+    assert mel_bands(signal[:1], MUSICNN).shape == (2, BANDS)
+    assert mel_bands(signal[:257], MUSICNN).shape == (3, BANDS)
 
 
 def test_the_first_frame_is_centred_on_the_first_sample():
     click = np.zeros(2048, np.float32)
     click[0] = 1
-    bands = mel_bands(Signal(click, None), MUSICNN)
+    bands = mel_bands(click, MUSICNN)
     assert bands[0].min() > 1  # the window is at its top there
     assert bands[1].max() < 1e-3  # and all but closed one hop on
 
 
-def test_band_edge_gain_touches_only_the_edge(signal: np.ndarray):
-    flat = mel_bands(Signal(signal, edge=8000), MUSICNN)
-    plain = mel_bands(Signal(signal, edge=None), MUSICNN)
-    assert np.array_equal(flat[:, :80], plain[:, :80])
-    # At the edge, soxr lets through 100 times (20 dB) what the models know.
-    assert (plain - flat)[:, -5:].max() > 1
-
-
-def test_band_edge_gain_is_what_was_measured():
-    gain = band_edge_gain(8000)
-    assert gain.shape == (257,)
-    assert np.all(gain[:200] == 1)  # below 6.25 kHz
-    assert gain[240:250].max() < 0.06  # 7.5 to 7.8 kHz
-    assert gain.min() > 0.01
-    assert gain[-1] == 0.111275
-
-
-def test_band_edge_gain_scales_with_the_band():
-    # Of 8 kHz sources the band ends at 4 kHz; above, nothing is left to damp.
-    gain = band_edge_gain(4000)
-    assert gain[:129] == pytest.approx(band_edge_gain(8000)[::2])
-    assert np.all(gain[129:] == 1)
-
-
-@pytest.mark.parametrize("name", [MUSICNN, VGGISH])
-def test_band_edge_gain_damps_power_as_magnitude(signal: np.ndarray, name):
-    # A tone at the edge: 18 dB less power, half of that in decibels of
-    # magnitude, so both front ends see the same tone.
-    time = np.arange(RATE) / RATE
-    tone = np.sin(2 * np.pi * 7400 * time).astype(np.float32)
-    gain = band_edge_gain(8000)[round(7400 / 31.25)]
-    with_gain = mel_bands(Signal(tone, edge=8000), name)[30].max()
-    plain = mel_bands(Signal(np.sqrt(gain) * tone, None), name)[30].max()
-    assert with_gain == pytest.approx(plain, abs=0.2)
-
-
 def test_vggish_has_a_frame_every_160_samples(signal: np.ndarray):
-    assert mel_bands(Signal(signal, None), VGGISH).shape == (101, 64)
-    assert mel_bands(Signal(signal[:161], None), VGGISH).shape == (3, 64)
+    assert mel_bands(signal, VGGISH).shape == (101, 64)
+    assert mel_bands(signal[:161], VGGISH).shape == (3, 64)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +112,7 @@ def test_vggish_has_a_frame_every_160_samples(signal: np.ndarray):
 def test_agrees_with_the_reference(shared, name, key, tolerance):
     for file in sorted((shared / "reference").glob("*.npz")):
         reference = np.load(file)
-        bands = mel_bands(Signal(reference["samples_head"], edge=None), name)
+        bands = mel_bands(reference["samples_head"], name)
         expected = reference[key]
         assert bands.shape == expected.shape
         assert np.abs(bands - expected).max() <= tolerance, file.name
