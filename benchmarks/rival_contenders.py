@@ -63,7 +63,17 @@ def all_files(
                 models,
                 jobs=jobs,
             )
+    found["every, NumPy"] = analysis(
+        "ours, one classifier, all patches, NumPy",
+        CLASSIFIER,
+        models,
+        every_patch=True,
+        engine="numpy",
+    )
     found["heads"] = analysis("ours, fifteen heads", "heads", models)
+    found["default, NumPy"] = analysis(
+        "ours, default plan, NumPy", "default", models, engine="numpy"
+    )
     found["default"] = analysis("ours, default plan", "default", models)
     if vibenet:
         found["vibenet"] = Contender(

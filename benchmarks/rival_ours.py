@@ -29,6 +29,7 @@ from soundtags.audio.mel import frame_count
 from soundtags.audio.patches import FRONT_ENDS, patch_starts
 from soundtags.audio.resampling import RATE
 from soundtags.inference import pipeline
+from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.pooling import pool_outputs
 from soundtags.inference.predict import plan_nodes, predict
 from soundtags.inference.sessions import SessionPool
@@ -155,11 +156,16 @@ class Tasks:
         self.folder = folder
 
     def analyse(
-        self, which: str, models: str, jobs: int, every_patch: bool = False
+        self,
+        which: str,
+        models: str,
+        jobs: int,
+        every_patch: bool = False,
+        engine: str = "tensorflow",
     ) -> Work:
         """From files to fields, by the pipeline."""
         plan = self.plan(which, Path(models), every_patch)
-        pool = SessionPool(MEMORY)
+        pool = SessionPool(MEMORY, BackendChoice(engine))
 
         def work(files: list[str]) -> dict[str, Any]:
             analyses = analyse(files, plan, pool, jobs)

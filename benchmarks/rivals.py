@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 # Nothing large may be imported here: on Linux, a process starts with the peak
 # memory of the one that starts it.
+import processor
 import rival_contenders as rivals
 from rival_arena import Arena, tell
 from rival_contenders import CLASSIFIER, OURS, only
@@ -200,6 +201,7 @@ def main() -> None:
     staged, out = once(steps, tracks, warmup)
     answers, found, failed = contest(gauges, many, given, until)
 
+    print(f"{processor.describe()}\n")
     if found:
         print(f"{machine_table(found)}\n")
     for contenders, each, files, times in (

@@ -1,0 +1,39 @@
+"""Names the processor that figures are from, and what it can do.
+
+python benchmarks/processor.py
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import import_module
+from pathlib import Path
+
+SETS = ("AVX", "AVX2", "FMA3", "AVX512F", "NEON", "SVE")  # as NumPy names them
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def processor_name() -> str:
+    """Return what the processor calls itself."""
+    if CPU_INFO.exists():
+        for line in CPU_INFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(": ")[2]
+    return platform.processor() or platform.machine()
+
+
+def instruction_sets() -> list[str]:
+    """Return those of the instruction sets that matter and are there."""
+    numpy = import_module("numpy._core._multiarray_umath")
+    found = numpy.__cpu_features__
+    return [name for name in SETS if found.get(name)]
+
+
+def describe() -> str:
+    """Return a line for the head of a table."""
+    sets = ", ".join(instruction_sets()) or "none of them"
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    limited = f"; oneDNN limited to {limit}" if limit else ""
+    cores = os.cpu_count()
+    return f"{processor_name()}, {cores} cores; {sets}{limited}"
