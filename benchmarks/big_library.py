@@ -59,7 +59,15 @@ NOTHING_TO_DO = {
 QUERIES = {
     "beet ls genres:nothing": ["ls", "-f", "", "genres:nothing"],
     "beet ls mood:nothing": ["ls", "-f", "", "mood:nothing"],
+    "beet ls ^mood:happy": ["ls", "-f", "", "^mood:happy"],
+    "beet ls mood:=nothing": ["ls", "-f", "", "mood:=nothing"],
+    "beet ls mood::^nothing": ["ls", "-f", "", "mood::^nothing"],
+    "beet ls mood:=no , mood:none": ["ls", "-f", "", "mood:=no ,", "mood:none"],
+    "beet ls voice_instrumental:x": ["ls", "-f", "", "voice_instrumental:x"],
     "beet ls danceability:0.99..": ["ls", "-f", "", "danceability:0.99.."],
+    "beet ls ... danceability-": [
+        *("ls", "-f", "", "danceability:0.99..", "danceability-"),
+    ],
     "beet ls -a mood:nothing": ["ls", "-a", "-f", "", "mood:nothing"],
     "beet soundlike": ["soundlike", "id:1"],
 }
@@ -233,7 +241,7 @@ def measure(
         seconds, peaks = zip(*pairs)
         medians[name] = statistics.median(seconds)
         print(
-            f"{name:28} {medians[name]:6.2f} s (from {min(seconds):.2f} to"
+            f"{name:29} {medians[name]:6.2f} s (from {min(seconds):.2f} to"
             f" {max(seconds):.2f}), {max(peaks):4.0f} MB at its peak",
             flush=True,
         )

@@ -14,7 +14,13 @@ from beets.util import displayable_path
 from confuse import ConfigError
 from mediafile import MediaFile
 
-from beetsplug.soundtags import albums, configuration, fields, queries
+from beetsplug.soundtags import (
+    albums,
+    configuration,
+    fields,
+    queries,
+    query_clauses,
+)
 from beetsplug.soundtags.commands import COMMANDS
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.errors import (
@@ -71,6 +77,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self._pending: dict[int | None, Pending] = {}
         self._complaints: set[str] = set()  # about the configuration
         self._declare_file_tags()
+        query_clauses.answer_from_database()
         self.register_listener("pluginload", self._declare_computed_fields)
         if self._listens_on_import():
             self.import_stages = [self.imported]

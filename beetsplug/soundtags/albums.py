@@ -53,8 +53,8 @@ FIELDS: dict[str, tuple[Type, Callable[[Any], Any]]] = {
 def album_value(album: Album, name: str) -> Any:
     """Return the value of an album, or else what its tracks have in common.
 
-    None if a track has no value: beets shows tracks the values of their album
-    where they have none, so such a track would get one.
+    None if it has no tracks, or if one of them has no value: beets shows tracks
+    the values of their album where they have none, so that one would get one.
 
     Parameters
     ----------
@@ -71,4 +71,4 @@ def album_value(album: Album, name: str) -> Any:
         value if value is None else kind.from_sql(value)
         for value in track_values(album, name)
     ]
-    return None if None in values else in_common(values)
+    return in_common(values) if values and None not in values else None

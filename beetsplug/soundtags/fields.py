@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from beets.dbcore import types
@@ -38,6 +40,11 @@ WRITTEN = WRITTEN_FIELD
 UNDO = UNDO_FIELD
 HIDDEN = (INPUT, WRITTEN, UNDO)
 INTERNAL = (PLAN, *HIDDEN)
+
+# What the database takes for a number: not "nan", for one.
+DECIMAL = re.compile(
+    r"[ \t-\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t-\r]*", re.ASCII
+)
 
 
 def _queried_value(model: Model, name: str) -> Any:
@@ -76,11 +83,15 @@ class Number(types.NullFloat):
     def format(self, value: float | None) -> str:
         return "" if value is None else f"{value:.{self.digits}f}"
 
+    def parse(self, string: str) -> float | None:
+        return float(string) if DECIMAL.fullmatch(string) else None
+
     def normalize(self, value: Any) -> float | None:
         try:
-            return round(float(value), self.digits)
+            number = round(float(value), self.digits)
         except (TypeError, ValueError):
             return None
+        return number if math.isfinite(number) else None
 
 
 class Names(types.DelimitedString):
@@ -92,7 +103,12 @@ class Names(types.DelimitedString):
         return super().format(value or [])
 
 
+class Text(types.String):
+    """A text; a type of its own says that a field is ours."""
+
+
 NUMBER = Number(DECIMALS)
+PLAIN_TEXT = Text()
 LIST_OF_NAMES = Names(types.MULTI_VALUE_DSV.db_delimiter)
 TRACK = "track_"
 # Computed fields of tracks: in paths, beets prefers the values of albums to
@@ -117,7 +133,7 @@ def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:
         if target.kind == SCORE:
             result[name] = NUMBER
         elif target.kind == TEXT:
-            result[name] = types.STRING
+            result[name] = PLAIN_TEXT
             result[f"{name}_score"] = NUMBER
         elif target.kind == LIST:
             result[name] = LIST_OF_NAMES
@@ -125,7 +141,7 @@ def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:
             result[name] = result[name + STYLE] = LIST_OF_NAMES
         elif target.kind == NUMBERS:
             result.update(dict.fromkeys(target.classes.values(), NUMBER))
-    result.update(dict.fromkeys(INTERNAL, types.STRING))
+    result.update(dict.fromkeys(INTERNAL, PLAIN_TEXT))
     return result
 
 

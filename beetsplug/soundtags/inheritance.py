@@ -7,6 +7,7 @@ track, and all its tracks those of the album. The files keep their own.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from beets.util import syspath
@@ -16,9 +17,8 @@ from beetsplug.soundtags.fields import WRITTEN
 from beetsplug.soundtags.provenance import Provenance
 from beetsplug.soundtags.queries import (
     field_type,
-    field_values,
+    genres_beside,
     get_item,
-    item_columns,
     store_items,
 )
 from soundtags.labelling.rules import GENRES
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from beets.library import Item, Library
+
+ENTRY = f"{GENRES}="  # in the field that says what we wrote
 
 
 def restore_genres(
@@ -67,17 +69,21 @@ def restore_genres(
 
 def _suspects(lib: Library, ids: Sequence[int]) -> Iterator[Item]:
     """Yield tracks of albums with other genres than we wrote."""
-    kind = field_type(GENRES)
-    written = field_values(lib, WRITTEN)
-    columns = item_columns(lib, ids, (GENRES, "album_id"))
-    for item_id, (genres, album_id) in columns.items():
-        provenance = Provenance.parse(written.get(item_id, ""))
-        if not album_id or GENRES not in provenance.digests:
-            continue
-        if provenance.wrote(GENRES, kind.from_sql(genres)):
-            continue
-        if item := get_item(lib, item_id):
+    for item_id, genres, written in genres_beside(lib, ids, WRITTEN, ENTRY):
+        entry = next(
+            (each for each in written.split() if each.startswith(ENTRY)), ""
+        )
+        if _differ(genres, entry) and (item := get_item(lib, item_id)):
             yield item
+
+
+@cache  # a library has few genres, and we wrote few
+def _differ(genres: str, entry: str) -> bool:
+    """Return whether stored genres are others than those that we wrote."""
+    provenance = Provenance.parse(entry)
+    return GENRES in provenance.digests and not provenance.wrote(
+        GENRES, field_type(GENRES).from_sql(genres)
+    )
 
 
 def _file_genres(item: Item) -> list[str] | None:

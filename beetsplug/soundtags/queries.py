@@ -44,7 +44,12 @@ WHERE id IN (SELECT value FROM json_each(?1))
 GROUP BY genres
 """
 
-
+TRACKS_OF_ALBUMS = """\
+SELECT items.id, genres, item_attributes.value FROM items
+JOIN item_attributes ON entity_id = items.id AND key = ?1
+WHERE album_id AND instr(item_attributes.value, ?2)
+AND items.id IN (SELECT value FROM json_each(?3))
+"""
 TRACK_VALUES = """\
 SELECT (
     SELECT value FROM item_attributes WHERE entity_id = items.id AND key = ?
@@ -179,6 +184,34 @@ def item_columns(
     with lib.transaction() as transaction:
         rows = transaction.query(statement, (json.dumps(ids),))
     return {row[0]: tuple(row)[1:] for row in rows}
+
+
+def genres_beside(
+    lib: Library, ids: Sequence[int], name: str, part: str
+) -> list[tuple[int, str, str]]:
+    """Return genres and another field of tracks that belong to albums.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    ids
+        Of the tracks to choose from.
+    name
+        Of the other, flexible field.
+    part
+        What that field contains.
+
+    Returns
+    -------
+    list
+        Ids, genres as the database has them, and the other field.
+    """
+    with lib.transaction() as transaction:
+        rows = transaction.query(
+            TRACKS_OF_ALBUMS, (name, part, json.dumps(ids))
+        )
+    return [(item_id, genres, value) for item_id, genres, value in rows]
 
 
 def _fetched(lib: Library, query: Sequence[str]) -> list[int]:
