@@ -186,7 +186,7 @@ def test_tags_that_cannot_be_written_are_not_claimed(library: Beet, tmp_path):
     assert "1 tagged, 0 already up to date, 1 failed" in done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"soundtags: {path}: tags not written: ")
-    assert line.endswith("is not a valid FLAC file")
+    assert line.endswith("is not a valid FLAC file)")
     assert done.stdout.endswith("\n  1 x tags not written\n")
     item = library.items("title:Other")[0]
     assert "soundtags_plan" not in item

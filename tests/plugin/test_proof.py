@@ -250,6 +250,15 @@ def test_what_the_library_does_wrong_is_noticed(
     assert path.read_bytes() == before
 
 
+def test_tags_of_any_length_are_written(tmp_path: Path):
+    # With one of them, "TAG" of an APE tag is where ID3v1 would have it.
+    made, path = tmp_path / "made.wv", tmp_path / "track.wv"
+    encode(made, "wavpack", "wv")
+    for length in range(1, 100):
+        shutil.copy(made, path)
+        assert write_tags(str(path), {"mood": ["x" * length]}, id3v23=False)
+
+
 def test_beet_says_why_and_goes_on(beet: Beet, tmp_path: Path):
     folder = tmp_path / "in"
     folder.mkdir()

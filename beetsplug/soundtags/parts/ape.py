@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 ID3V1 = 128  # bytes
+APE = b"APE"  # in "APETAGEX", the header of APEv2 tags
 FOOTER = 32  # bytes
 HAS_HEADER = 1 << 31
 READ_ONLY = 1  # a flag that says nothing of the value
@@ -44,7 +45,8 @@ def read(file: BinaryIO, size: int) -> Parts:
         parts.tags += id3.tags(read_at(file, 0, start))
     if stop - start >= ID3V1:
         last = read_at(file, stop - ID3V1, ID3V1)
-        if last.startswith(b"TAG"):
+        before = read_at(file, max(stop - ID3V1 - len(APE), 0), len(APE))
+        if last.startswith(b"TAG") and before != APE:
             parts.add("ID3v1", last)
             stop -= ID3V1
     footer = read_at(file, max(stop - FOOTER, 0), FOOTER)

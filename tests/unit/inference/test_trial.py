@@ -58,12 +58,19 @@ class Chooser:
         return sorted(model.id for model in made.models)
 
 
-@pytest.fixture(params=["tensorflow", "numpy"])
+@pytest.fixture
 def chooser(tmp_path, request):
     folder, file = tmp_path / "models", tmp_path / "verdicts.json"
-    return Chooser(folder, file, request.param)
+    return Chooser(folder, file, getattr(request, "param", "numpy"))
 
 
+# Elsewhere, NumPy has to do: TensorFlow takes seconds to load.
+on_both = pytest.mark.parametrize(
+    "chooser", ["tensorflow", "numpy"], indirect=True
+)
+
+
+@on_both
 @pytest.mark.slow
 def test_bad_models_are_named_and_good_ones_run(chooser):
     for name, (build, _) in hostile.GRAPHS.items():
@@ -173,6 +180,7 @@ def loud_is_nothing(_fed, scores):
     return tf.where(scores > 0.5, scores * np.nan, scores)
 
 
+@on_both
 @pytest.mark.slow
 def test_values_that_are_not_finite_cost_the_track(chooser, track, tmp_path):
     hostile.write_graph(chooser.folder, "moody-1", loud_is_nothing)
