@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Bytes of windows that are copied for one matrix product: few enough to stay in
 # a cache, enough for a product to be fast.
-PIECE = 2**20
+PIECE = 2**19
 # Adjacent values of a window from which on it pays to copy window by window.
 SHORT = 16
 
