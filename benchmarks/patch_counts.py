@@ -7,8 +7,8 @@ distances, and with all (half overlapping). Prints how far scores are from those
 of all patches, and how many labels flip: text fields, and which moods, genres
 and tags are in lists. A flip is clear if the score behind it is more than 0.05
 from the threshold. One table is for the default plan, with the embedded
-auto-taggers and the rules; with MODELS, another is for all usable classifiers
-in that folder. With --scores, a line per score follows.
+auto-taggers and the estimates; with MODELS, another is for all usable
+classifiers in that folder. With --scores, a line per score follows.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from beetsplug.soundtags.proof import check_copy, examine
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
 from soundtags.errors import ChangedMeanwhile, UnwritableTags
-from soundtags.labelling.rules import GENRES
+from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:

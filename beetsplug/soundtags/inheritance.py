@@ -21,7 +21,7 @@ from beetsplug.soundtags.queries import (
     get_item,
     store_items,
 )
-from soundtags.labelling.rules import GENRES
+from soundtags.labelling.estimates import GENRES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

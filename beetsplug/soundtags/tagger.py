@@ -17,7 +17,7 @@ from beetsplug.soundtags.queries import own_value, store_album
 from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.engine import LocalEngine
-from soundtags.labelling.rules import GENRES
+from soundtags.labelling.estimates import GENRES
 from soundtags.version import installed_twice
 
 if TYPE_CHECKING:
@@ -66,8 +66,14 @@ class Tagger(Analyser):
         names = fields.keys() - {PLAN, INPUT}
         provenance = Provenance.from_field(item)
         ours = {name for name in names if self._may_set(item, name, provenance)}
+        taken_back = (
+            fields.get(GENRES) == []
+            and not is_blank(item.genres)
+            and provenance is not None
+            and provenance.wrote(GENRES, item.genres)
+        )
         for name in ours:
-            if name != GENRES or fields[name]:
+            if name != GENRES or fields[name] or taken_back:
                 item[name] = fields[name]
         item.update({PLAN: fields[PLAN], INPUT: fields[INPUT]})
         written = {name: item[name] for name in ours}
@@ -75,8 +81,9 @@ class Tagger(Analyser):
         record_changes(item, before)
         file_tags = [*self.file_tags]
         genres = fields.get(GENRES)
-        if genres and item.genres == genres and self.genre != "never":
-            # Also if a run that was killed had already set them.
+        # Also if a run that was killed had already set them.
+        is_set = genres and item.genres == genres
+        if (is_set or taken_back) and self.genre != "never":
             file_tags.append(GENRES)
         return file_tags
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from soundtags.api.common import log, model_folder, naming, sessions, warn
 from soundtags.inference.pipeline import predict_all
+from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.interpret import interpret
-from soundtags.labelling.rules import GENRES
 from soundtags.models.catalogue import INPUT_FIELD, PLAN_FIELD, TAGS_FIELD
 from soundtags.models.plan import make_plan
 from soundtags.models.settings import Settings

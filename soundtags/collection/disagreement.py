@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundtags.labelling.estimates import estimates
 from soundtags.labelling.labels import LIST_THRESHOLD
-from soundtags.labelling.rules import estimates
 from soundtags.labelling.scores import target_means
 from soundtags.models.catalogue import SCORE, TAGS, TEXT
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # As scores.Means, but with arrays of shape (tracks,); NaN where there is none.
 Activations = dict[str, dict[str, Any]]
 
-RULES = "rules"  # a source, like a model
+ESTIMATES = "estimates"  # a source, like a model
 SCORES, RANKS = "scores", "ranks"
 
 
@@ -37,7 +37,7 @@ class Disagreements:
     items
         Names of all items that are compared: fields, their classes, or tags.
     sources
-        Names of all sources: ids of models, or ``rules``.
+        Names of all sources: ids of models, or ``estimates``.
     item, low_by, high_by
         Indices into these, int, shape (tracks,). The item is -1 where no
         sources differ.
@@ -63,7 +63,7 @@ def find_disagreements(
 ) -> Disagreements:
     """Find the item on which the sources differ most, for each track.
 
-    Where several models cover one target, or a model and rules do, their
+    Where several models cover one target, or a model and an estimate do, their
     scores are compared. Where nothing has two scores, as with the auto-taggers
     alone, the tags that two of them know are compared instead. Each learnt
     from different people, some of whom name guitars more readily, so it is
@@ -114,7 +114,7 @@ def _scores(
     for name, target in targets.items():
         several = {m.id: activations[m.id] for m in models if m.target == name}
         if name in estimated:
-            several[RULES] = estimated[name]
+            several[ESTIMATES] = estimated[name]
         if target.kind not in (SCORE, TEXT) or len(several) < 2:
             continue
         shares = {source: _shares(means) for source, means in several.items()}

@@ -75,7 +75,7 @@ def histograms(
     unbounded = {
         field
         for target in targets.values()
-        if target.kind == NUMBERS
+        if target.kind == NUMBERS and not target.scale
         for field in target.classes.values()
     }
     return {

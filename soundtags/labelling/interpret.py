@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundtags.errors import SoundtagsError
+from soundtags.labelling.estimates import GENRES, estimates
 from soundtags.labelling.labels import label
-from soundtags.labelling.rules import GENRES, estimates
 from soundtags.labelling.scores import model_means, target_means
 from soundtags.models.catalogue import INPUT_FIELD, PLAN_FIELD
 
@@ -35,7 +35,7 @@ class Interpretation:
     model_means
         Model id to class to mean activation.
     estimates
-        Target to class to strength, as estimated by rules.
+        Target to class to what a model would give, as estimated.
     """
 
     fields: dict[str, Any]

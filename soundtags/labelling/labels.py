@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundtags.labelling.rules import GENRES, genre_strengths
+from soundtags.labelling.estimates import GENRES, genre_strengths
 from soundtags.labelling.scores import DECIMALS, share
 from soundtags.models.catalogue import (
     LIST,
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 # Threshold of the mean activations of classes that do not exclude each other.
 LIST_THRESHOLD = 0.1
+# Threshold of estimated genres. If none passes it, one that is this strong is
+# still right more often than not.
+STRENGTH_THRESHOLD, LEAST_STRENGTH = 0.5, 0.35
+# Further genres have at least this part of the first one's odds.
+LEAST_ODDS = 0.33
+SPEECH, SPEECH_THRESHOLD = "speech", 0.5
+VOICE = "voice_instrumental"
 
 
 def label(
@@ -42,7 +49,7 @@ def label(
     means
         Target to class to mean activation.
     estimates
-        The same, estimated by rules for targets that no model covers.
+        The same, estimated for targets that no model covers.
     targets
         All targets by name.
     settings
@@ -56,6 +63,8 @@ def label(
     """
     known = {**estimates, **means}
     words = Vocabulary(settings)
+    if SPEECH in known:
+        known[SPEECH] = _speech(known)
     fields: dict[str, Any] = {}
     for name, target in targets.items():
         if name in known and target.kind in FIELDS_OF:
@@ -69,9 +78,11 @@ def label(
     if tags:
         fields[TAGS_FIELD] = words.list(strongest(tags), settings.max_tags)
     genres = _genres(means, targets, words)
-    if genres:
+    if genres is not None:
         fields[GENRES] = genres
-    return fields
+    speech = fields.get(SPEECH) or 0.0
+    is_speech = words.passes(SPEECH, speech, SPEECH_THRESHOLD)
+    return _of_speech(fields, targets, words) if is_speech else fields
 
 
 class Vocabulary:
@@ -151,10 +162,14 @@ def _style_fields(
 def _number_fields(
     target: Target, means: Mapping[str, float], _words: Vocabulary
 ) -> dict[str, Any]:
-    return {
-        target.classes[name]: round(mean, DECIMALS)
-        for name, mean in means.items()
-    }
+    numbers = {target.classes[name]: mean for name, mean in means.items()}
+    if target.scale:
+        low, high = target.scale
+        numbers = {
+            field: min(max((number - low) / (high - low), 0.0), 1.0)
+            for field, number in numbers.items()
+        }
+    return {field: round(number, DECIMALS) for field, number in numbers.items()}
 
 
 FIELDS_OF: dict[
@@ -168,8 +183,31 @@ FIELDS_OF: dict[
 }
 
 
+def _speech(means: Means) -> dict[str, float]:
+    """Return the means of speech: without a voice, nobody speaks."""
+    speech = share(means[SPEECH], "speech") or 0.0
+    voice = share(means[VOICE], "voice") if VOICE in means else None
+    found = speech if voice is None else min(speech, voice)
+    return {"speech": found, "music": 1 - found}
+
+
+def _of_speech(
+    fields: Mapping[str, Any], targets: Mapping[str, Target], words: Vocabulary
+) -> dict[str, Any]:
+    """Return fields without what only music has."""
+    about_music = {
+        field
+        for name, target in targets.items()
+        if target.mood or target.scale or name == "danceability"
+        for field in target.fields
+    }
+    cleared = dict.fromkeys(fields.keys() & about_music)
+    lists = {"mood": [], GENRES: [], TAGS_FIELD: words.list([SPEECH], 1)}
+    return {**fields, **cleared, **lists}
+
+
 def _is_instrumental(means: Means) -> bool:
-    voice = means.get("voice_instrumental")
+    voice = means.get(VOICE)
     return voice is not None and voice["voice"] <= voice["instrumental"]
 
 
@@ -226,28 +264,47 @@ def _tags(means: Means, targets: Mapping[str, Target]) -> dict[str, float]:
 
 def _genres(
     means: Means, targets: Mapping[str, Target], words: Vocabulary
-) -> list[str]:
-    """Return the genres of the first source that can name one."""
+) -> list[str] | None:
+    """Return the genres of the first source that can name one.
+
+    None if there is no source.
+    """
+    found = None
     for source in words.settings.genre_sources:
-        if source == TAGS_FIELD:
-            strengths, usual = genre_strengths(means), 1.0
+        if source == TAGS_FIELD and (strengths := genre_strengths(means)):
+            found = _estimated(strengths, words)
         elif source in means:
-            target = targets[source]
-            several = target.kind in (LIST, STYLES)
-            strengths = _of_classes(target, means[source])
-            if not several:
-                strengths = _top(strengths)
-            usual = LIST_THRESHOLD if several else 0.0
-        else:
-            continue
-        found = _passing(
-            {n: s for n, s in strengths.items() if words.is_genre(n)},
-            usual,
-            words,
-        )
+            found = _classified(targets[source], means[source], words)
         if found:
-            return found
-    return []
+            break
+    return found
+
+
+def _classified(
+    target: Target, means: Mapping[str, float], words: Vocabulary
+) -> list[str]:
+    """Return the genres that a classifier names."""
+    strengths, usual = _of_classes(target, means), LIST_THRESHOLD
+    if target.kind not in (LIST, STYLES):
+        strengths, usual = _top(strengths), 0.0
+    return _passing(_only_genres(strengths, words), usual, words)
+
+
+def _estimated(strengths: Mapping[str, float], words: Vocabulary) -> list[str]:
+    """Return the estimated genres that are right more often than not."""
+    strengths = _only_genres(strengths, words)
+    if not strengths or max(strengths.values()) < LEAST_STRENGTH:
+        return []
+    odds = {name: each / (1 - each) for name, each in strengths.items()}
+    least = LEAST_ODDS * max(odds.values())
+    near = {n: strengths[n] for n, each in odds.items() if each >= least}
+    return _passing(near, STRENGTH_THRESHOLD, words)
+
+
+def _only_genres(
+    strengths: Mapping[str, float], words: Vocabulary
+) -> dict[str, float]:
+    return {n: s for n, s in strengths.items() if words.is_genre(n)}
 
 
 def _of_classes(target: Target, means: Mapping[str, float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The catalogue: published models, targets and rules, all of it data."""
+"""The catalogue: published models, targets and estimates, all of it data."""
 
 from __future__ import annotations
 
@@ -53,12 +53,18 @@ class Target(NamedTuple):
         to its field.
     positive
         The class whose probability a ``score`` is.
+    scale
+        Of ``numbers``: what becomes 0, and 1; None if they stay as they are.
+    outdone
+        Ids of models that estimates outdo, by what listeners say.
     """
 
     name: str
     kind: str
     classes: Mapping[str, str]
     positive: str | None = None
+    scale: tuple[float, float] | None = None
+    outdone: frozenset[str] = frozenset()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -74,19 +80,37 @@ class Target(NamedTuple):
         return self.name.removeprefix("mood_") if is_mood else None
 
 
-class Rule(NamedTuple):
-    """Estimates one class (or genre) from auto-tags.
+class Term(NamedTuple):
+    """A part of an estimate.
 
     Attributes
     ----------
+    weight
+        Of the logarithm of the sum of the tags' mean activations.
     tags
-        Tags that speak for the class, each as ``vocabulary:tag``.
-    threshold
-        The sum of their mean activations that makes the class's strength 1.
+        Vocabulary and name of each tag.
     """
 
-    tags: tuple[str, ...]
-    threshold: float
+    weight: float
+    tags: tuple[tuple[str, str], ...]
+
+
+class Estimate(NamedTuple):
+    """Estimates one class (or genre) from auto-tags: a logistic regression.
+
+    Attributes
+    ----------
+    floor
+        Added to each sum before its logarithm is taken.
+    bias
+        Log-odds of the class, to which terms add.
+    terms
+        What speaks for the class or, with negative weights, against it.
+    """
+
+    floor: float
+    bias: float
+    terms: tuple[Term, ...]
 
 
 class File(NamedTuple):
@@ -240,8 +264,10 @@ def targets() -> dict[str, Target]:
             positive=entry.get("positive"),
             classes={
                 each: entry["readable"].get(each, readable(each))
-                for each in classes[name]
+                for each in entry.get("classes") or classes[name]
             },
+            scale=tuple(entry["scale"]) if "scale" in entry else None,
+            outdone=frozenset(entry.get("outdone", ())),
         )
         for name, entry in _data("targets.json").items()
     }
@@ -253,22 +279,44 @@ def readable(name: str) -> str:
 
 
 @cache
-def rules() -> dict[str, dict[str, Rule]]:
-    """Return per target, and for ``genres``, the rule of each class."""
+def estimates() -> dict[str, dict[str, Estimate]]:
+    """Return per target, and for ``genres``, the estimates of classes."""
+    return parse_estimates(_data("estimates.json"))
+
+
+def parse_estimates(
+    entries: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Estimate]]:
+    """Return estimates from what their file has.
+
+    Parameters
+    ----------
+    entries
+        Target to class to floor, bias and terms; tags as ``vocabulary:name``.
+    """
     return {
         target: {
-            name: Rule(tuple(entry["tags"]), entry["threshold"])
+            name: Estimate(
+                entry["floor"],
+                entry["bias"],
+                tuple(_term(*term) for term in entry["terms"]),
+            )
             for name, entry in classes.items()
         }
-        for target, classes in _data("rules.json").items()
+        for target, classes in entries.items()
     }
 
 
-def rules_digest() -> str:
-    """Return the digest of the rules and of how classes are named."""
+def _term(weight: float, tags: Iterable[str]) -> Term:
+    parts = (tag.partition(":") for tag in tags)
+    return Term(weight, tuple((words, name) for words, _, name in parts))
+
+
+def estimates_digest() -> str:
+    """Return the digest of the estimates and of how classes are named."""
     import hashlib  # costs more than all else that beets would load for us
 
-    names = ("targets.json", "rules.json")
+    names = ("targets.json", "estimates.json")
     content = b"".join((data_folder() / name).read_bytes() for name in names)
     return hashlib.sha256(content).hexdigest()
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     ]
 
 # Raise it when the same plan gives other numbers than before.
-REVISION = 2
+REVISION = 3
 # Raise it when a model gives other activations for the same patches.
 HEARING = 1
 
@@ -70,7 +70,7 @@ class Plan:
             used,
             sorted(model.id for model in self.models),
             asdict(self.settings),
-            catalogue.rules_digest(),
+            catalogue.estimates_digest(),
         ]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -166,7 +166,7 @@ def make_plan(
     if names is None:
         read = _readable(folder, without, warn)
         here = _sound(read, targets, warn, find_faults)
-        models = _best(_predicting(here))
+        models = _best(_predicting(here), targets)
     else:
         here = {model.id: model for model in installed.find(names, folder)}
         models = list(here.values())
@@ -305,13 +305,22 @@ def _predicting(here: Mapping[str, Model]) -> list[Model]:
     return [model for model in here.values() if model.metadata.classes]
 
 
-def _best(models: Iterable[Model]) -> list[Model]:
-    """Keep one model per target: heads first, then the published figures."""
+def _best(
+    models: Iterable[Model], targets: Mapping[str, Target]
+) -> list[Model]:
+    """Keep one model per target: heads first, then the published figures.
+
+    Models that estimates outdo are not kept.
+    """
 
     def merit(model: Model) -> tuple[bool, float, str]:
         figures = [figure for _, figure in model.metadata.metrics] or [0.0]
         mean = sum(figures) / len(figures)
         return bool(model.metadata.backbone), mean, model.id
 
-    best = {str(m.target): m for m in sorted(models, key=merit)}
+    best = {
+        str(model.target): model
+        for model in sorted(models, key=merit)
+        if model.id not in targets[str(model.target)].outdone
+    }
     return list(best.values())

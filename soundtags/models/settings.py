@@ -38,7 +38,7 @@ class Settings:
         Mood or genre to the score or strength at which it passes the
         threshold, where that is not the default.
     genre_sources : list of str
-        Targets that can name genres (``soundtags`` for the rules), best
+        Targets that can name genres (``soundtags`` for the estimates), best
         first.
     never_genres : list of str
         Classes that are never used as genres.

@@ -46,7 +46,7 @@ def falsify(beet: Beet, model: str = "") -> None:
 
     What says so afterwards was not listened to again.
     """
-    alike = np.full(50, 0.25, np.float32).tobytes()
+    alike = np.full(50, 0.01, np.float32).tobytes()
     with closing(sqlite3.connect(store_of(beet))) as database, database:
         changed = database.execute(
             "UPDATE means SET activations = ? WHERE model LIKE ?",
@@ -71,7 +71,7 @@ def test_thresholds_need_no_listening(library: Beet):
     before = library.items()
     for item in before:
         Path(item["path"]).rename(f"{item['path']}.away")
-    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    library.configure(soundtags={**QUICK, "mood_threshold": 0})
     done = library("soundtags", "-W")
     assert done.stdout.startswith("Re-analysing 2 of 2 tracks: models or")
     assert "Predictions for 2 of them are in the cache" in done.stdout
@@ -89,7 +89,7 @@ def test_thresholds_need_no_listening(library: Beet):
 
 
 def test_what_is_decided_anew_gets_to_files(library: Beet):
-    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    library.configure(soundtags={**QUICK, "mood_threshold": 0})
     done = library("soundtags")
     assert "2 tagged" in done.stdout
     for item in library.items():
@@ -99,7 +99,7 @@ def test_what_is_decided_anew_gets_to_files(library: Beet):
 
 def test_pretending_changes_nothing(library: Beet):
     before = library.items()
-    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    library.configure(soundtags={**QUICK, "mood_threshold": 0})
     done = library("soundtags", "-p")
     assert "mood" in done.stdout
     assert "2 would be tagged" in done.stdout
@@ -121,6 +121,26 @@ def test_only_a_model_that_is_new_listens(library: Beet):
     assert one != other
     library("soundtags", "-f")
     assert scores(library) == before
+
+
+def test_what_turns_out_to_be_speech_loses_its_music(library: Beet):
+    library("modify", "-y", "genres=Audiobook", "title:B")
+    before = {item["title"]: item for item in library.items()}
+    assert before["A"]["genres"]
+    library.configure(soundtags={**QUICK, "thresholds": {"speech": 0}})
+    done = library("soundtags")
+    assert "Predictions for 2 of them are in the cache" in done.stdout
+    for item in library.items():
+        own = ["Audiobook"] if item["title"] == "B" else []
+        assert item["genres"] == own  # only those that we gave are removed
+        assert (mutagen.File(item["path"]).get("genre") or []) == own
+        assert item["mood"] == []
+        assert item["soundtags"] == ["speech"]
+    assert not library.items("danceability:0..")
+    library.configure(soundtags=QUICK)
+    library("soundtags")
+    after = {item["title"]: item for item in library.items()}
+    assert after["A"]["genres"] == before["A"]["genres"]
 
 
 def add_model(beet: Beet) -> None:
@@ -211,7 +231,7 @@ def test_pruning_forgets_what_is_gone(library: Beet):
     done = library("soundstore", "prune")
     assert done.stdout == "1 forgotten that are not in the library\n"
     assert ": 1 track, " in library("soundstore", "stats").stdout
-    library.configure(soundtags={**QUICK, "mood_threshold": 0.05})
+    library.configure(soundtags={**QUICK, "mood_threshold": 0})
     assert "Predictions for 1 of them" in library("soundtags").stdout
 
 

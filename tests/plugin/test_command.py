@@ -408,7 +408,7 @@ def test_what_each_model_said_is_shown_when_asked_for(library: Beet):
     strengths = [float(answer.rsplit(" ", 1)[1]) for answer in answers]
     assert strengths == sorted(strengths, reverse=True)
     assert "  mtt-musicnn-1: " in said
-    assert "  rule for danceability: " in said
+    assert "  estimate of danceability: " in said
     assert not library.items("soundtags_plan::.")
     silent = library("soundtags", "-p", "title:Title").stdout
     assert "msd-musicnn-1:" not in silent
@@ -433,7 +433,7 @@ def test_bad_models_are_left_out_or_named(library: Beet):
         assert "left out" in lines[0]
         assert "not a TensorFlow graph" in lines[0]
     assert "2 tagged, 0 already up to date, 0 failed" in done.stdout
-    # The rules stand in, and nothing is done twice because of it.
+    # Estimates stand in, and nothing is done twice because of it.
     assert all(item["mood_happy"] >= 0 for item in library.items())
     assert "0 tagged, 2 already up to date" in library("soundtags").stdout
 

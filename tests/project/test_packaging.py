@@ -30,7 +30,7 @@ import json, pathlib
 from soundtags.models import catalogue, installed
 print(json.dumps([
     sorted(installed.graphs(pathlib.Path("none"))),
-    len(catalogue.published()), len(catalogue.rules()),
+    len(catalogue.published()), len(catalogue.estimates()),
     str(catalogue.data_folder()),
 ]))
 """
@@ -83,10 +83,10 @@ def installed_from(folder: Path) -> list:
 
 
 def check(folder: Path) -> None:
-    models, published, rules, where = installed_from(folder)
+    models, published, estimates, where = installed_from(folder)
     assert models == EMBEDDED
     assert published >= 100
-    assert rules >= 10
+    assert estimates >= 10
     assert Path(where).is_relative_to(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.audio import write_track
 from support.browser import find_browser
@@ -239,10 +241,21 @@ def test_few_patches_beside_all(music, heads):
     assert set(flips) == {"0"}
 
 
-def test_rules_beside_classifiers(music, heads):
-    output = run_script("benchmarks/rule_agreement.py", heads, music)
-    assert re.search("mood_happy +classifiers", output)
-    assert "genres by the rules" in output
+def test_labels_from_features(tmp_path):
+    rng = np.random.default_rng(0)
+    tags = rng.uniform(0, 0.3, (2, 3, 50)).astype(np.float32)
+    names = ["one", "two", "three"]
+    np.savez(tmp_path / "a.npz", id=names, msd_tags=tags[0], mtt_tags=tags[1])
+    np.savez(tmp_path / "other.npz", numbers=[1, 2])
+    out = tmp_path / "labels.tsv"
+    script = "benchmarks/label_predictions.py"
+    assert "3 tracks" in run_script(script, tmp_path, out)
+    with out.open(encoding="utf8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [row["id"] for row in rows] == names
+    asked = {"genres", "mood", "voice_instrumental", "mood_happy", "speech"}
+    assert asked <= rows[0].keys()
+    assert all(0 <= float(row["voice"]) <= 1 for row in rows)
 
 
 def test_ours_beside_rivals(music, tmp_path):
@@ -316,8 +329,11 @@ def test_workers_that_share_nothing_but_a_mount(music):
     "script",
     [
         "benchmarks/newcomer.py",
+        "docs/estimates.py",
         "models/build.py",
         "models/collect.py",
+        "models/fit.py",
+        "models/speech.py",
         "trials/cluster_mounts.py",
         "trials/wheels.py",
     ],

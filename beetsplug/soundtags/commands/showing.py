@@ -42,7 +42,7 @@ def explain(item: Item, analysis: Interpretation) -> None:
     for source, means in analysis.model_means.items():
         say(f"  {source}: {_listed(means)}")
     for target, strengths in analysis.estimates.items():
-        say(f"  rule for {target}: {_listed(strengths)}")
+        say(f"  estimate of {target}: {_listed(strengths)}")
 
 
 def _listed(means: Mapping[str, float]) -> str:

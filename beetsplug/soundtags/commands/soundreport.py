@@ -24,8 +24,8 @@ from soundtags.collection.disagreement import find_disagreements
 from soundtags.collection.projection import project
 from soundtags.collection.report.page import Collection, Map, page
 from soundtags.inference.cache import PredictionCache
+from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.interpret import SILENCE
-from soundtags.labelling.rules import GENRES
 from soundtags.models.catalogue import SCORE, TAGS
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ from soundtags.errors import (
     StorageError,
     capture_errors,
 )
-from soundtags.labelling.rules import GENRES
+from soundtags.labelling.estimates import GENRES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

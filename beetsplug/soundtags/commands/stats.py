@@ -18,7 +18,7 @@ from beetsplug.soundtags.queries import (
     matching_ids,
 )
 from soundtags.collection.histograms import histograms, occurrences
-from soundtags.labelling.rules import GENRES
+from soundtags.labelling.estimates import GENRES
 from soundtags.models import installed
 from soundtags.text import cut
 

@@ -183,8 +183,8 @@ def test_fetched_models_are_verified_used_and_removed(
     write_track(tmp_path / "a.flac", "a")
     client("import", "-A", copy_into(tmp_path / "in", tmp_path / "a.flac"))
     client("soundtags")
-    (line,) = client.ls("$arousal $valence", "arousal:-9..9")
-    assert all(float(number) for number in line.split())
+    (line,) = client.ls("$energy $valence", "energy:0..1")
+    assert all(0 <= float(number) <= 1 for number in line.split())
 
     assert client("soundmodels", "remove", UNKNOWN).stdout == (
         f"{UNKNOWN}: removed\n"

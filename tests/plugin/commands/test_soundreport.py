@@ -389,21 +389,20 @@ def taggers(plan, count: int, **tags: dict[str, list[float]]):
     }
 
 
-def test_a_model_is_compared_with_the_rules(plan):
+def test_a_model_is_compared_with_the_estimate(plan):
     models, answers = taggers(
         plan,
         2,
-        msd={"happy": [0.9, 0.0], "sad": [0.0, 0.0]},
-        mtt={"slow": [0.0, 0.9]},
+        msd={"happy": [0.9, 0.0], "sad": [0.0, 0.9]},
+        mtt={"fast": [0.9, 0.0], "slow": [0.0, 0.9]},
     )
     models.append(Speaker("one", "mood_happy"))
-    answers["one"] = speak("mood_happy", happy=[0.1, 0.1], non_happy=[0.9, 0.9])
+    answers["one"] = speak("mood_happy", happy=[0.4, 0.4], non_happy=[0.6, 0.6])
     found = find_disagreements(answers, models, catalogue.targets(), 2)
     assert (found.kind, found.items) == (SCORES, ["mood_happy"])
-    assert found.high.tolist() == pytest.approx([1.0, 0.1])
-    assert found.low.tolist() == pytest.approx([0.1, 0.0])
-    assert [found.sources[n] for n in found.high_by] == ["rules", "one"]
-    assert [found.sources[n] for n in found.low_by] == ["one", "rules"]
+    assert [found.sources[n] for n in found.high_by] == ["estimates", "one"]
+    assert [found.sources[n] for n in found.low_by] == ["one", "estimates"]
+    assert found.low[0] == found.high[1] == pytest.approx(0.4)
 
 
 def test_auto_taggers_alone_are_compared_by_ranks(plan):

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.audio import write_track
 from support.beet import Beet
 from support.paths import PLUGINS
 
+TEMPO = {
+    "classes": ["bpm"],
+    "inference": {"algorithm": "TensorflowPredictMusiCNN"},
+    "schema": {
+        "inputs": [{"name": "model/Placeholder"}],
+        "outputs": [
+            {
+                "name": "model/Identity",
+                "op": "Identity",
+                "output_purpose": "predictions",
+            }
+        ],
+    },
+}
 HAPPY = [0.0, 0.1, 0.5, 0.58, 0.7, 1.0]
 
 
@@ -105,7 +121,7 @@ def test_only_what_the_query_lists_counts(filled: Beet):
 
 def test_what_is_printed_fits_any_terminal_or_file(library: Beet):
     name = "Drum \x1b[31m& " + "ドラムンベース" * 5
-    changes = [f"genres={name}", "arousal=7.25", "valence=4.5"]
+    changes = [f"genres={name}", "energy=0.725", "valence=0.45"]
     library("modify", "-yW", *changes, "title:t1")
     printed = library("soundtags", "--stats").stdout
     assert "Drum ?[31m& ドラム" in printed
@@ -120,10 +136,15 @@ def test_what_is_printed_fits_any_terminal_or_file(library: Beet):
 
 
 def test_numbers_that_are_no_shares_have_a_scale_of_their_own(library: Beet):
-    for number, arousal in enumerate(("2.5", "7.25", "nan")):
-        library("modify", "-yW", f"arousal={arousal}", f"title:t{number}")
-    lines = blocks(library)["arousal"]
-    assert lines[0] == "arousal: 2 tracks"
+    folder = library.folder / "soundtags-models"
+    folder.mkdir()
+    (folder / "tempo.pb").write_bytes(b"not needed to show numbers")
+    (folder / "tempo.json").write_text(json.dumps(TEMPO))
+    for number, tempo in enumerate(("2.5", "7.25", "nan")):
+        change = f"soundtags_tempo_bpm={tempo}"
+        library("modify", "-yW", change, f"title:t{number}")
+    lines = blocks(library)["soundtags_tempo_bpm"]
+    assert lines[0] == "soundtags_tempo_bpm: 2 tracks"
     assert lines[-1].split() == ["2", "8"]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from soundtags.labelling.estimates import estimates, genre_strengths
 from soundtags.labelling.labels import label as label_with
-from soundtags.labelling.rules import estimates, genre_strengths
 from soundtags.labelling.scores import model_means, share, target_means
 from soundtags.models import catalogue
 from soundtags.models.installed import Model
@@ -38,8 +38,16 @@ def model(name: str, target: str, *classes: str) -> Model:
     )
 
 
+MUSIC = {"speech": 0.1, "music": 0.9}
+
+
 def label(means: dict, settings: Settings = SETTINGS) -> dict:
-    return label_with(means, estimates(means), catalogue.targets(), settings)
+    """Label a track from means, which are of music unless they say so."""
+    estimated = {**estimates(means), "speech": MUSIC}
+    fields = label_with(means, estimated, catalogue.targets(), settings)
+    if "speech" not in means:
+        del fields["speech"]
+    return fields
 
 
 def tags(**strong: float) -> dict[str, dict[str, float]]:
@@ -153,36 +161,98 @@ def test_targets_without_models_get_no_fields():
             {"voice_instrumental": "instrumental"},
         ),
         (
-            {"mtt_vocals": 0.4, "mtt_singing": 0.3},
+            {"mtt_vocals": 0.7, "mtt_singing": 0.6},
             {"voice_instrumental": "voice"},
         ),
         ({"msd_rock": 0.4, "mtt_rock": 0.3}, {"genres": ["Rock"]}),
     ],
 )
-def test_rules_estimate_from_both_vocabularies(strong, expected):
+def test_tags_of_both_vocabularies_count(strong, expected):
     fields = label(tags(**strong))
     assert {name: fields[name] for name in expected} == expected
+
+
+def test_hardly_any_evidence_leaves_a_score_near_the_usual():
+    """One tiny sum is not many times another tiny sum."""
+    usual = label(tags())["danceability"]
+    hint = label(tags(msd_party=0.03))["danceability"]
+    proof = label(tags(msd_dance=0.6, mtt_techno=0.7, mtt_beat=0.6))
+    assert hint == pytest.approx(usual, abs=0.1)
+    assert proof["danceability"] > 0.9
+
+
+def speech(**more: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Return means that are those of speech, and of happy, sung hip hop."""
+    return {
+        **tags(**{"msd_Hip-Hop": 0.4}, mtt_vocals=0.3),
+        "speech": {"speech": 0.9, "music": 0.1},
+        "danceability": {"danceable": 0.8, "not_danceable": 0.2},
+        "mood_happy": {"happy": 0.7, "non_happy": 0.3},
+        "arousal_valence": {"arousal": 7.0, "valence": 5.0},
+        "voice_instrumental": {"voice": 0.95, "instrumental": 0.05},
+        **more,
+    }
+
+
+def test_speech_is_labelled_as_speech_alone():
+    fields = label(speech())
+    assert fields["speech"] == 0.9
+    assert fields["soundtags"] == ["speech"]
+    assert fields["genres"] == fields["mood"] == []
+    assert fields["voice_instrumental"] == "voice"
+    music = {"danceability", "mood_happy", "mood_sad", "energy", "valence"}
+    assert {fields[name] for name in music} == {None}
+
+
+def test_music_with_some_speech_keeps_its_labels():
+    fields = label(speech(speech={"speech": 0.4, "music": 0.6}))
+    assert fields["speech"] == 0.4
+    assert fields["genres"] == ["Hip Hop"]
+    assert "happy" in fields["mood"]
+    assert fields["energy"] == 0.75
+    assert fields["danceability"] == 0.8
+
+
+def test_nobody_speaks_without_a_voice():
+    quiet = {"voice": 0.1, "instrumental": 0.9}
+    fields = label(speech(voice_instrumental=quiet))
+    assert fields["speech"] == 0.1
+    assert fields["genres"] == ["Hip Hop"]
+
+
+def test_the_threshold_of_speech_is_a_setting():
+    strict = label(speech(), replace(SETTINGS, thresholds={"speech": 0.95}))
+    assert strict["genres"] == ["Hip Hop"]
+    named = label(speech(), replace(SETTINGS, labels={"speech": "spoken"}))
+    assert named["soundtags"] == ["spoken"]
 
 
 def test_a_dance_track_dances_and_a_slow_piece_does_not():
     dance = label(tags(msd_dance=0.5, mtt_techno=0.6, mtt_beat=0.5))
     slow = label(tags(mtt_slow=0.5, mtt_quiet=0.4, mtt_soft=0.3))
     assert dance["danceability"] > 0.8 > 0.2 > slow["danceability"]
-    assert "party" in dance["mood"]
-    assert "relaxed" in slow["mood"]
+    assert dance["energy"] > slow["energy"]
+    assert dance["mood_party"] > slow["mood_party"]
+    assert dance["mood_relaxed"] < slow["mood_relaxed"]
 
 
-def test_the_likeliest_genre_is_given_even_below_its_threshold():
-    assert len(label(tags())["genres"]) == 1
+def test_a_doubtful_genre_is_given_only_where_it_is_likely():
+    assert label(tags())["genres"] == []  # nothing speaks for any
+    assert label(tags(msd_jazz=0.27))["genres"] == ["Jazz"]  # below 0.3
 
 
-def test_a_classifier_comes_before_the_rule():
+def test_genres_far_behind_the_first_are_left_out():
+    assert genres_of(tags(msd_jazz=0.9, msd_blues=0.12)) == ["Jazz"]
+    assert genres_of(tags(msd_jazz=0.9, msd_blues=0.4)) == ["Blues", "Jazz"]
+
+
+def test_a_classifier_comes_before_the_estimate():
     means = tags(msd_dance=0.9)
     means["danceability"] = {"danceable": 0.1, "not_danceable": 0.9}
     assert label(means)["danceability"] == 0.1
 
 
-def test_rules_need_every_vocabulary_they_name():
+def test_estimates_need_every_vocabulary_they_name():
     only_one = {"msd": tags()["msd"]}
     assert estimates(only_one) == {}
     assert genre_strengths(only_one) == {}
@@ -196,17 +266,17 @@ def test_tags_are_pooled_under_readable_names():
     assert fields["soundtags"] == ["female vocals", "ambient", "hip hop"]
 
 
-def test_rules_name_only_tags_and_classes_that_exist():
+def test_estimates_name_only_tags_and_classes_that_exist():
     targets = catalogue.targets()
-    for target, rules in catalogue.rules().items():
+    for target, classes in catalogue.estimates().items():
         if target != "genres":
-            assert set(rules) == set(targets[target].classes)
-        for rule in rules.values():
-            assert rule.threshold > 0
-            assert len(set(rule.tags)) == len(rule.tags)
-            for tag in rule.tags:
-                vocabulary, name = tag.split(":", 1)
-                assert name in targets[vocabulary].classes, tag
+            assert set(classes) <= set(targets[target].classes)
+        for estimate in classes.values():
+            assert estimate.floor > 0
+            for term in estimate.terms:
+                assert len(set(term.tags)) == len(term.tags)
+                for vocabulary, name in term.tags:
+                    assert name in targets[vocabulary].classes
 
 
 def genres_of(means: dict, **changes) -> list[str]:
@@ -286,9 +356,11 @@ def test_labels_of_many_classes_are_listed_strongest_first():
     assert fields == {"mtg_jamendo_moodtheme": ["dark", "film", "space"]}
 
 
-def test_regressions_are_plain_numbers():
-    means = {"arousal_valence": {"valence": 5.12345678, "arousal": 6.5}}
-    assert label(means) == {"valence": 5.1235, "arousal": 6.5}
+def test_arousal_and_valence_become_shares():
+    means = {"arousal_valence": {"valence": 5.12345678, "arousal": 7.0}}
+    assert label(means) == {"valence": 0.5154, "energy": 0.75}
+    means = {"arousal_valence": {"valence": 9.2, "arousal": 0.8}}
+    assert label(means) == {"valence": 1.0, "energy": 0.0}
 
 
 def test_thresholds_of_single_moods_and_genres():

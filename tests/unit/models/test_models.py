@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import threading
 
 import confuse
@@ -19,7 +20,7 @@ from soundtags.inference.predict import plan_nodes, predict
 from soundtags.inference.sessions import GraphSpec, SessionPool
 from soundtags.labelling.labels import label
 from soundtags.labelling.scores import model_means, target_means
-from soundtags.models import installed, plan
+from soundtags.models import catalogue, installed, plan
 from soundtags.models.settings import Settings
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
@@ -99,6 +100,26 @@ def test_auto_takes_heads_first_then_the_best_accuracy(tmp_path):
         "mood_sad": "sad-b",
     }
     assert [m.id for m in made.backbones] == ["msd-musicnn-1"]
+
+
+def test_auto_leaves_out_what_the_estimates_outdo(tmp_path):
+    voice = ["instrumental", "voice"]
+    outdone = "voice_instrumental-msd-musicnn-1"
+    write_model(tmp_path, outdone, voice, [0, 0], "msd-musicnn-1", 0.98)
+    assert outdone not in {m.id for m in make(None, tmp_path).models}
+    assert [m.id for m in make([outdone], tmp_path).models] == [outdone]
+    write_model(tmp_path, "voice-other", voice, [0, 0], accuracy=0.5)
+    assert "voice-other" in {m.id for m in make(None, tmp_path).models}
+
+
+def test_other_estimates_make_another_plan(tmp_path, monkeypatch):
+    before = make(None, tmp_path / "none").digest
+    data = tmp_path / "data"
+    shutil.copytree(catalogue.data_folder(), data)
+    estimates = data / "estimates.json"
+    estimates.write_text(estimates.read_text().replace("0.01", "0.02"))
+    monkeypatch.setattr(catalogue, "data_folder", lambda: data)
+    assert make(None, tmp_path / "none").digest != before
 
 
 def test_heads_run_on_the_backbones_embedding(shared):
