@@ -43,8 +43,8 @@ class Beet:
     folder
         Where its configuration, its library and its music are.
     models
-        Whether models run. Otherwise, predictions are made up, as by
-        :mod:`support.made_up`.
+        Whether models run, on NumPy unless the configuration says otherwise.
+        Otherwise, predictions are made up, as by :mod:`support.made_up`.
     """
 
     folder: Path
@@ -192,10 +192,15 @@ def _serve(
 
     from beets import ui
 
+    from beetsplug.soundtags import configuration
+
     from . import made_up
 
     if not models:
         made_up.install()
+    # Trials of models are in processes of their own, where TensorFlow takes
+    # seconds to load.
+    configuration.DEFAULTS["engine"] = "numpy"
     ui.main(words)
 
 

@@ -159,7 +159,7 @@ def with_traps(test: Callable) -> Callable:
 
 
 @with_traps
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(case=cases(), model=st.sampled_from([Item, Item, Album]))
 def check(library, case, model):
     rows, albums, parts = case
