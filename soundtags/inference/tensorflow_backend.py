@@ -56,6 +56,8 @@ class TensorFlow:
         tensorflow()
 
     def open(self, program: Program) -> Session:
+        if program.is_trusted:  # what is not is tried with little memory
+            _keep_freed_memory()
         try:
             return _Session(program)
         except _errors() as exc:
@@ -93,7 +95,6 @@ def tensorflow() -> Any:
             " --upgrade tensorflow"
         ) from exc
 
-    _keep_freed_memory()
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow.compat.v1
 

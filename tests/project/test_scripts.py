@@ -219,6 +219,13 @@ def test_layers_of_one_model():
     assert "all that multiply" in output
 
 
+def test_one_import(music):
+    output = run_script(
+        "benchmarks/one_import.py", music / "rock.flac", "--rounds=1"
+    )
+    assert re.search(r"numpy +\d+\.\d s .+\nratio \d+\.\d+\n", output)
+
+
 def test_heads_on_a_backbone(music, heads):
     output = run_script(
         "benchmarks/heads.py",
