@@ -24,6 +24,13 @@ def noise(seconds: float = 4.0, rate: int = 44100, seed: int = 0) -> np.ndarray:
     return np.stack([mono, 0.8 * mono], axis=1).clip(-1, 1).astype(np.float32)
 
 
+def assert_close(
+    found: np.ndarray, wanted: np.ndarray, tolerance: float
+) -> None:
+    """Compare samples, of which there may be many."""
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
+
+
 def write_track(path: Path, title: str = "Title", seed: int = 0) -> Path:
     soundfile.write(path, noise(seed=seed), 44100)
     file = mediafile.MediaFile(path)
