@@ -91,9 +91,11 @@ def _packets(path: str) -> bytes:
     """Return a digest of all packets, as FFmpeg finds them."""
     import av
 
+    from soundtags.audio.ffmpeg import open_container
+
     digest, size = hashlib.sha256(), 0
     try:
-        with av.open(path, metadata_errors="replace") as container:
+        with open(path, "rb") as file, open_container(file) as container:
             for packet in container.demux():
                 place = (packet.stream_index, packet.pts, packet.duration)
                 digest.update(repr(place).encode())

@@ -16,6 +16,7 @@ from support.audio import MADE, encode
 from support.beet import Beet
 
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
+from soundtags.audio.ffmpeg import open_container
 from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ VALUES = {
 
 
 def packets(path: Path) -> list[bytes]:
-    with av.open(str(path), metadata_errors="replace") as container:
+    with path.open("rb") as file, open_container(file) as container:
         return [bytes(packet) for packet in container.demux()]
 
 
