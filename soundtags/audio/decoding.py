@@ -1,9 +1,9 @@
 """Decoding: from files to samples, with libsndfile and FFmpeg.
 
 What one of them cannot read, the other often can. Without libsndfile, FFmpeg
-reads everything. Segments are read with
-FFmpeg, because one in ten of libsndfile's seeks in Vorbis lands 10 to 20 ms
-off; so is Opus, which takes FFmpeg a third of libsndfile's time.
+reads everything. With it, FFmpeg still reads segments, because one in ten of
+libsndfile's seeks in Vorbis lands 10 to 20 ms off; and Opus, which takes it a
+third of libsndfile's time.
 """
 
 from __future__ import annotations
