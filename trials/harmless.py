@@ -91,7 +91,13 @@ class Home:
             "directory": str(self.folder / "music"),
             "library": str(self.folder / "library.db"),
             "plugins": ["soundtags"],
-            "soundtags": {"auto": False, "patches": 2, "jobs": 1},
+            # NumPy's starts soonest; what is written does not depend on it.
+            "soundtags": {
+                "auto": False,
+                "engine": "numpy",
+                "patches": 2,
+                "jobs": 1,
+            },
             "import": {"quiet": True, "write": True, **MODES[mode]},
             "ui": {"color": False},
         }

@@ -1,6 +1,6 @@
 """Fill the model folder with bad models and good ones, and use beet.
 
-    python trials/hostile_models.py [PATTERN]
+    python trials/hostile_models.py [PATTERN] [--engine auto]
 
 PATTERN selects models by name. The bad ones crash, hang, take all memory,
 return nonsense, or have metadata that nobody can read. `beet soundtags` must
@@ -51,14 +51,15 @@ TRACKS = {"soundtags": 4, IMPORT: 5}  # with values then
 LEFT_OUT = re.compile(r"left out: (.+?)(?:\.json)?: (.*)")
 
 
-def prepare(folder: Path) -> Home:
+def prepare(folder: Path, engine: str) -> Home:
     """Return a library with tracks, and more of them to be imported."""
     home = Home(folder)
-    home.configure(soundtags={"patches": 1, "jobs": 1, "auto": False})
+    settings = {"patches": 1, "jobs": 1, "engine": engine}
+    home.configure(soundtags={**settings, "auto": False})
     write(home.source / "other.flac", "Other", 9)
     home.beet("import", str(home.source))
     write(folder / "more" / "more.flac", "More", 10, "Another")
-    home.configure(soundtags={"patches": 1, "jobs": 1})
+    home.configure(soundtags=settings)
     return home
 
 
@@ -129,11 +130,13 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("pattern", nargs="?", default="")
+    parser.add_argument("--engine", default="auto", help="that runs models")
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
-        pattern = parser.parse_args().pattern
-        home = prepare(Path(folder))
-        expected, good = write_models(home.folder / "soundtags-models", pattern)
+        args = parser.parse_args()
+        home = prepare(Path(folder), args.engine)
+        models = home.folder / "soundtags-models"
+        expected, good = write_models(models, args.pattern)
         print(f"{len(expected)} bad models, {len(good)} good ones")
         for command in COMMANDS:
             faults, text, peak = run(home, command)

@@ -40,6 +40,7 @@ plugins: [soundtags]
 import: {{copy: yes, write: yes, autotag: no, quiet: yes, resume: no,
          duplicate_action: skip}}
 paths: {{default: $title, singleton: $title, comp: $title}}
+soundtags: {{engine: numpy}}
 ui: {{color: no}}
 """
 State = tuple[str, list[object]]  # digest of the audio, other tags

@@ -157,7 +157,7 @@ def test_imports():
         ),
         (
             "trials/hostile_models.py",
-            ["odd-nan|bad-empty|good"],
+            ["odd-nan|bad-empty|good", "--engine=numpy"],
             True,
             "2 bad models, 1 good .+\n(.+: ok, .+\n)+11 commands, 0 wrong",
         ),

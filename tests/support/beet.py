@@ -1,9 +1,9 @@
 """beet as its users run it, each time in a process of its own.
 
-Starting Python and loading beets and TensorFlow takes seconds, and the suite
-calls beet hundreds of times. So a server loads them once, and each call is a
-fork of it: as separate from the others as any process, but ready at once. Where
-there is no fork, each call is a new process.
+Starting Python and loading beets takes a second, and the suite calls beet
+hundreds of times. So a server loads all that calls need once, and each call is
+a fork of it: as separate from the others as any process, but ready at once.
+Where there is no fork, each call is a new process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import yaml
 SEPARATOR = "\\\u2400"  # between the values of a list in the database
 TIMEOUT = 300  # seconds
 PRELOADED = ["av", "beets.ui", "beets.ui.commands", "rich", "soundfile"]
-PRELOADED += ["tensorflow"]
+PRELOADED += ["threadpoolctl", "beetsplug.soundtags.commands.soundtags"]
+PRELOADED += ["soundtags.inference.pipeline", "soundtags.inference.engine"]
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 
 _context = multiprocessing.get_context("forkserver" if FORKS else "spawn")

@@ -74,12 +74,11 @@ def write_effnet(folder: Path) -> None:
 
 
 def test_results_are_the_same_whatever_the_number_of_jobs(tracks):
-    made = make(["msd-musicnn-1", "mtt-vgg-1"])
-    one, two, five = (run(tracks, made, jobs=jobs) for jobs in (1, 2, 5))
+    made = make(["msd-musicnn-1", "mtt-musicnn-1"])
+    one, five = (run(tracks, made, jobs=jobs) for jobs in (1, 5))
     seconds = [outcome.predictions.seconds for outcome in one]
     assert seconds == pytest.approx([3, 5, 7, 9, 11, 13, 15], abs=0.01)
     # To the last bit.
-    assert [o.model_means for o in one] == [o.model_means for o in two]
     assert [o.model_means for o in one] == [o.model_means for o in five]
     assert len({str(outcome.model_means) for outcome in one}) == len(tracks)
 
@@ -255,7 +254,8 @@ def test_ctrl_c_keeps_what_is_finished(beet: Beet, tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(12):
         write_track(tmp_path / "in" / f"{number}.flac", f"T{number}", number)
-    beet.configure(soundtags={"auto": False, "patches": 2, "jobs": 2})
+    settings = {"auto": False, "engine": "numpy", "patches": 2, "jobs": 2}
+    beet.configure(soundtags=settings)
     beet("import", "-A", tmp_path / "in")
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "beets", "soundtags"],
