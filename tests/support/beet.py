@@ -178,8 +178,9 @@ def _serve(
     """Be beet."""
     os.environ.clear()
     os.environ.update(environment)
-    paths = environment.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:0] = filter(None, paths)
+    if paths := environment.get("PYTHONPATH"):
+        sys.path[:0] = paths.split(os.pathsep)
+        _forget("beetsplug", "soundtags")  # they may be found there
     os.chdir(cwd)
     sys.stdin = (folder / "stdin").open(encoding="utf-8")
     for descriptor, stream in enumerate(("stdout", "stderr"), start=1):
@@ -203,6 +204,13 @@ def _serve(
     # seconds to load.
     configuration.DEFAULTS["engine"] = "numpy"
     ui.main(words)
+
+
+def _forget(*packages: str) -> None:
+    """Have packages loaded again when they are next imported."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in packages:
+            del sys.modules[name]
 
 
 def _plain(key: str, value: Any) -> Any:
