@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from fuzz import damaged
-from harmless import State
+from harmless import audio_digest, tags_of_others
 
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
 from soundtags.errors import UnwritableTags
@@ -69,23 +69,24 @@ def outcome(contents: list[tuple[str, bytes]], seed: int, number: int) -> str:
 
 def change(path: Path, id3v23: bool) -> str:
     """Write tags and take them out; return the first thing that is wrong."""
-    original = path.with_name(f"original-{path.name}")
-    shutil.copyfile(path, original)
+    original = _copy(path, "original")
     try:
         tags = read_tags(os.fspath(path), FIELDS)
         write_tags(os.fspath(path), FIELDS, id3v23)
     except UnwritableTags as exc:
         same = path.read_bytes() == original.read_bytes()
         return reason(exc) if same else "CHANGED WITHOUT BEING WRITTEN"
-    before = State.of(original)
-    wrong = difference(path, before)
-    if wrong:
-        return wrong
+    written = _copy(path, "written")
+    outcome = "written and restored"
     try:
         restore_tags(os.fspath(path), tags, FIELDS, id3v23)
     except UnwritableTags as exc:
-        return difference(path, before) or f"written, then {reason(exc)}"
-    return difference(path, before) or "written and restored"
+        outcome = f"written, then {reason(exc)}"
+    return difference(original, written, path) or outcome
+
+
+def _copy(path: Path, prefix: str) -> Path:
+    return shutil.copyfile(path, path.with_name(f"{prefix}-{path.name}"))
 
 
 def reason(exc: UnwritableTags) -> str:
@@ -93,12 +94,36 @@ def reason(exc: UnwritableTags) -> str:
     return str(exc).split("(")[0].split(":")[1].strip()[:60]
 
 
-def difference(path: Path, before: State) -> str:
-    """Return what is lost of a file; empty if nothing is."""
-    after = State.of(path)
-    if after.audio != before.audio:
+def difference(original: Path, *others: Path) -> str:
+    """Return what is lost of a file in others; empty if nothing is."""
+    before, *found = digests([original, *others])
+    if any(digest != before for digest in found):
         return "AUDIO DIFFERS"
-    return "TAGS OF OTHERS DIFFER" if after.tags != before.tags else ""
+    tags = tags_of_others(original)
+    if any(tags_of_others(path) != tags for path in others):
+        return "TAGS OF OTHERS DIFFER"
+    return ""
+
+
+def digests(paths: list[Path]) -> list[str]:
+    """Return digests of the audio of files, as FFmpeg decodes it.
+
+    FFmpeg takes longer to start than to decode, so it gets all at once, unless
+    there is one that it cannot open.
+    """
+    inputs = [word for path in paths for word in ("-i", path)]
+    maps = [word for n in range(len(paths)) for word in ("-map", f"{n}:a:0")]
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", *inputs, *maps]
+        + ["-f", "streamhash", "-hash", "md5", "-"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    found = [line.rsplit("=", 1)[1] for line in done.stdout.splitlines()]
+    if len(found) == len(paths):
+        return found
+    return [audio_digest(path) for path in paths]
 
 
 def main() -> None:

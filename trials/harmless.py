@@ -12,7 +12,6 @@ The exit status is 1 if any of this was not so. Needs the program ffmpeg.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -59,25 +58,29 @@ class State:
 
     @classmethod
     def of(cls, path: Path) -> State:
-        decoding = subprocess.run(
-            [*("ffmpeg", "-v", "error", "-i", path), *("-map", "0:a")]
-            + ["-f", "md5", "-"],
-            capture_output=True,
-            check=False,
-        )
-        try:
-            parts = read_parts(str(path)).tags
-        except UnknownStructure:
-            digest = hashlib.sha256(path.read_bytes()).digest()
-            return cls(decoding.stdout.decode(), Counter({("file", digest): 1}))
-        return cls(
-            decoding.stdout.decode(),
-            Counter(
-                (tag.name, tag.content)
-                for tag in parts
-                if tag.name.upper() not in OURS
-            ),
-        )
+        return cls(audio_digest(path), tags_of_others(path))
+
+
+def audio_digest(path: Path) -> str:
+    """Return a digest of the audio of a file, as FFmpeg decodes it."""
+    done = subprocess.run(
+        [*("ffmpeg", "-v", "error", "-i", path), *("-map", "0:a")]
+        + ["-f", "md5", "-"],
+        capture_output=True,
+        check=False,
+    )
+    return done.stdout.decode()
+
+
+def tags_of_others(path: Path) -> Counter[tuple[str, bytes]]:
+    """Return tags of a file by name and content; else all of its content."""
+    try:
+        tags = read_parts(str(path)).tags
+    except UnknownStructure:
+        return Counter({("file", path.read_bytes()): 1})
+    return Counter(
+        (tag.name, tag.content) for tag in tags if tag.name.upper() not in OURS
+    )
 
 
 @dataclass
