@@ -6,7 +6,10 @@ BIN := $(VENV)/bin
 # Where `make lite` puts what it builds.
 DIST ?= dist
 
-.PHONY: demo test lint docs lite clean
+# Where `make figures` puts what scripts print.
+OUT ?= figures
+
+.PHONY: demo test lint docs figures lite clean
 
 # Import music into a throw-away library and show what was found.
 # MUSIC=DIR takes your own; without it, three pieces are synthesised.
@@ -25,6 +28,11 @@ lint: $(VENV)/installed-test
 
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -n -W --keep-going docs docs/_build
+
+# Every figure of the documentation, into OUT; DATA has music, models and labels.
+# It takes hours; ARGS="layers --option=rivals=--rounds=1" prints fewer of them.
+figures: $(VENV)/installed-test
+	$(BIN)/python benchmarks/figures.py "$(DATA)" "$(OUT)" $(ARGS)
 
 # The distribution for where TensorFlow does not run. What setuptools leaves
 # behind would pass for an installation of it.
