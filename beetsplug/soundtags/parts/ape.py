@@ -26,7 +26,9 @@ APE = b"APE"  # in "APETAGEX", the header of APEv2 tags
 FOOTER = 32  # bytes
 HAS_HEADER = 1 << 31
 READ_ONLY = 1  # a flag that says nothing of the value
-MUSEPACK = (b"MPCK", b"MP+")  # how its two formats start
+# How formats start whose tags follow the audio: Musepack (two), WavPack,
+# Monkey's Audio and True Audio.
+TAGGED_AT_THE_END = (b"MPCK", b"MP+", b"wvpk", b"MAC ", b"TTA1")
 
 
 def read(file: BinaryIO, size: int) -> Parts:
@@ -57,8 +59,8 @@ def read(file: BinaryIO, size: int) -> Parts:
             raise UnknownStructure("an APE tag is longer than its file")
         parts.tags += _items(read_at(file, first, length - FOOTER), count)
         stop = first - (FOOTER if flags & HAS_HEADER else 0)
-    # In Musepack, what follows audio that is cut off passes for more of it.
-    parts.has_packets = read_at(file, start, 4).startswith(MUSEPACK)
+    # A tag that follows audio that is cut off passes for more of it.
+    parts.has_packets = read_at(file, start, 4).startswith(TAGGED_AT_THE_END)
     parts.add_range("audio", file, start, stop)
     return parts
 
