@@ -99,6 +99,7 @@ setup(
     package_data={
         "beetsplug.soundtags": ["py.typed"],
         "soundtags": ["py.typed"],
+        "soundtags.collection": ["ready_made/*.yaml"],
         "soundtags.collection.report": ["*.html", "*.css", "*.js"],
         "soundtags.models.data": ["*.pb", "*.json"],
     },

@@ -4,6 +4,7 @@ All that the user is told in one line derives from :class:`SoundtagsError`::
 
     SoundtagsError
     +-- ParameterError (also a ValueError)
+    +-- UnusableRecipe
     +-- AudioError
     |   +-- UnreadableAudio
     |   +-- CrashedDecoder
@@ -60,6 +61,10 @@ class SoundtagsError(Exception):
 
 class ParameterError(SoundtagsError, ValueError):
     """A function of the Python API was called with a wrong argument."""
+
+
+class UnusableRecipe(SoundtagsError):
+    """Something in the recipe of a playlist cannot be understood."""
 
 
 class AudioError(SoundtagsError):

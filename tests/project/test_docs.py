@@ -26,6 +26,7 @@ from synthesise import PIECES
 
 from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.commands import COMMANDS
+from soundtags.collection.recipes import ENTRIES, expand, parse_recipe
 from soundtags.models import catalogue
 
 if TYPE_CHECKING:
@@ -178,7 +179,20 @@ def _arguments(line: str) -> tuple[str, ...]:
 
 def settings() -> list[Block]:
     """Return all examples of configuration."""
+    return [block for block in yaml_blocks() if not is_recipe(block)]
+
+
+def recipes() -> list[Block]:
+    """Return all examples of recipes of playlists."""
+    return [block for block in yaml_blocks() if is_recipe(block)]
+
+
+def yaml_blocks() -> list[Block]:
     return [block for block in blocks() if block.language == "yaml"]
+
+
+def is_recipe(block: Block) -> bool:
+    return bool(block.content.keys() & {*ENTRIES})
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -300,6 +314,12 @@ def test_settings_are_allowed(
         assert "soundtags" not in complaints
     defaults = files("beets").joinpath("config_default.yaml").read_text("utf-8")
     assert block.content.keys() <= READERS.keys() | yaml.safe_load(defaults)
+
+
+@pytest.mark.parametrize("block", recipes(), ids=lambda block: block.page)
+def test_recipes_are_usable(block: Block):
+    for name, data in expand("x", block.content, {"genre": ["Rock"]}):
+        assert parse_recipe(name, data).fields
 
 
 def test_defaults_are_the_defaults():

@@ -19,6 +19,7 @@ from support.paths import ROOT
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
 DATA = [
+    "soundtags/collection/ready_made/party.yaml",
     "soundtags/collection/report/report.html",
     "soundtags/collection/report/report.css",
     "soundtags/collection/report/report.js",

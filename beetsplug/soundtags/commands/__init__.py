@@ -151,7 +151,7 @@ SOUNDSTORE = Command(
 SOUNDLIKE = Command(
     "soundlike",
     "list the tracks that sound most like others",
-    "[options] QUERY",
+    "[options] QUERY | --path FROM TO",
     (
         Option(
             "-n",
@@ -166,11 +166,23 @@ SOUNDLIKE = Command(
         ),
         Option(
             "-p",
-            "--path",
+            "--paths",
             dest="format",
             action="store_const",
             const="$path",
             help="print paths",
+        ),
+        _flag(
+            "--diverse",
+            help="list one track of each artist and album, and none of those"
+            " of QUERY",
+        ),
+        Option(
+            "--path",
+            dest="ends",
+            nargs=2,
+            metavar="FROM TO",
+            help="list tracks that lead from one to another in small steps",
         ),
         Option(
             "-m",
@@ -178,6 +190,37 @@ SOUNDLIKE = Command(
             metavar="ID",
             default="msd-musicnn-1",
             help="compare the embeddings of this model (default: %default)",
+        ),
+    ),
+)
+SOUNDLISTS = Command(
+    "soundlists",
+    "make playlists: study, party, sleep, your words, genres",
+    "[options] [QUERY]",
+    (
+        Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="the folder for the playlists; without one, nothing is"
+            " written",
+        ),
+        _flag("-l", "--list", help="show which playlists there would be"),
+        Option(
+            "-f",
+            "--format",
+            metavar="FORMAT",
+            choices=["m3u8", "m3u", "nsp", "smartplaylist"],
+            default="m3u8",
+            help="m3u8 (the default), m3u (the same, as MPD names it), nsp"
+            " (Navidrome's smart playlists) or smartplaylist (configuration"
+            " for beets' plugin, printed)",
+        ),
+        Option(
+            "--prefix",
+            metavar="P",
+            help="write paths relative to the folder of your music, with this"
+            " in front, for a player that has the music elsewhere",
         ),
     ),
 )
@@ -207,6 +250,7 @@ COMMANDS = (
     SOUNDFEATURES,
     SOUNDSTORE,
     SOUNDLIKE,
+    SOUNDLISTS,
     SOUNDREPORT,
     SOUNDPLOT,
 )

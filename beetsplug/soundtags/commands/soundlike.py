@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,18 +13,22 @@ from beets import ui
 from beets.exceptions import UserError
 
 from beetsplug.soundtags import configuration
+from beetsplug.soundtags.columns import columns, numbered
+from beetsplug.soundtags.commands.showing import tracks
 from beetsplug.soundtags.fields import INPUT
 from beetsplug.soundtags.queries import field_values, get_items, matching_ids
-from soundtags.collection.similarity import nearest
+from soundtags.collection.similarity import distinct, nearest, path
 from soundtags.inference.cache import PredictionCache
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from optparse import Values
 
     from beets.library import Library
     from confuse import ConfigView
 
 BATCH_SIZE = 500  # items that are fetched together
+ARTIST, ALBUM = "artist", "album_id"
 
 
 def run(
@@ -33,11 +39,31 @@ def run(
     Raises
     ------
     beets.exceptions.UserError
-        If no matching track has an embedding.
+        If no matching track has an embedding, or there is no such path.
     """
-    if opts.number < 1:
-        raise UserError(f"--number: {opts.number} is not 1 or more")
+    least = 2 if opts.ends else 1
+    if opts.number < least:
+        raise UserError(f"--number: {opts.number} is not {least} or more")
+    if opts.ends and opts.diverse:
+        raise UserError("--path and --diverse exclude each other")
+    if opts.ends and query:
+        raise UserError(
+            "--path takes two queries; quote those of several words"
+        )
     ids, embeddings = _embeddings(lib, config, log, opts.model)
+    find = _path if opts.ends else _similar
+    found = find(lib, opts, query, ids, embeddings)
+    _print(lib, [ids[n] for n in found], opts.format)
+
+
+def _similar(
+    lib: Library,
+    opts: Values,
+    query: list[str],
+    ids: list[int],
+    embeddings: np.ndarray,
+) -> Iterable[int]:
+    """Return the places of the tracks most like those that match."""
     matches = set(matching_ids(lib, query))
     seeds = np.array([n for n, each in enumerate(ids) if each in matches], int)
     if not len(seeds):
@@ -45,8 +71,50 @@ def run(
             "no matching track has been analysed with"
             f" {opts.model}; run: beet soundtags"
         )
-    found = [ids[n] for n in nearest(embeddings, seeds, opts.number)]
-    form = opts.format or beets_config["format_item"].as_str()
+    if not opts.diverse:
+        return nearest(embeddings, seeds, opts.number)
+    read = columns(lib, ids, [ARTIST, ALBUM])
+    groups = [numbered(read[name]) for name in (ARTIST, ALBUM)]
+    everything = nearest(embeddings, seeds, len(ids))
+    return islice(distinct(everything, seeds, *groups), opts.number)
+
+
+def _path(
+    lib: Library,
+    opts: Values,
+    _query: list[str],
+    ids: list[int],
+    embeddings: np.ndarray,
+) -> Iterable[int]:
+    """Return the places of the tracks from one to another."""
+    first, last = (_place(lib, query, ids, opts.model) for query in opts.ends)
+    if first == last:
+        raise UserError("--path: both queries match the same track")
+    artists = numbered(columns(lib, ids, [ARTIST])[ARTIST])
+    return path(embeddings, (first, last), opts.number, artists)
+
+
+def _place(lib: Library, query: str, ids: list[int], model: str) -> int:
+    """Return the place of the one track that matches a query."""
+    try:
+        matching = matching_ids(lib, shlex.split(query))
+    except ValueError as exc:  # of quotation marks
+        raise UserError(f"--path: {query!r}: {exc}") from exc
+    if len(matching) != 1:
+        raise UserError(
+            f"--path: {query!r} matches {tracks(len(matching))}; it must"
+            " match one, such as id:12"
+        )
+    if matching[0] not in ids:
+        raise UserError(
+            f"--path: the track that matches {query!r} has not been analysed"
+            f" with {model}; run: beet soundtags"
+        )
+    return ids.index(matching[0])
+
+
+def _print(lib: Library, found: list[int], form: str | None) -> None:
+    form = form or beets_config["format_item"].as_str()
     for start in range(0, len(found), BATCH_SIZE):
         some = found[start : start + BATCH_SIZE]
         items = {item.id: item for item in get_items(lib, some)}
