@@ -39,7 +39,7 @@ FIGURES: dict[str, list[str]] = {
     "benchmarks/big_library.py": [],
     "benchmarks/report.py": [],
     "benchmarks/proof.py": [FORMATS],
-    "benchmarks/newcomer.py": [f"--music={MUSIC}"],
+    "benchmarks/newcomer.py": [MUSIC],
     "benchmarks/long_run.py": [MUSIC, "--plot=docs/long_run.png"],
     "benchmarks/cluster_overhead.py": [MUSIC],
     "benchmarks/cluster_queue.py": [],

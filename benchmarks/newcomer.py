@@ -1,18 +1,21 @@
-"""Time each step from an empty folder to a first playlist.
+"""Go the way from an empty folder to three playlists in MPD, and time it.
 
-    python benchmarks/newcomer.py [--music FOLDER]
+    python benchmarks/newcomer.py MUSIC
 
-Everything happens in a throw-away folder: a clone of this checkout, a fresh
+Everything happens in a throw-away home: a clone of this checkout, a fresh
 virtual environment, a configuration as in the documentation, an import that
-copies the music, and a smart playlist. Without `--music`, the three pieces of
-the demonstration are imported. Prints the commands and how long each took, the
-sum, and how many tracks are in the playlist. Pip downloads all packages.
+copies MUSIC, and ready-made lists, which need a dozen tracks or so. If mpd and
+mpc are there, MPD then reads the music and plays three of the lists. Prints
+what a newcomer types and sees, and then how long each command took. Pip
+downloads all packages.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,36 +23,91 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(HERE / "tests"))
+
+from support import mpd
+
+BIN = "Scripts" if os.name == "nt" else "bin"
+LISTS = "Playlists"  # in the folder with the music, as MPD asks
 CONFIG = """\
-directory: {folder}/Music
-library: {folder}/library.db
-plugins: soundtags smartplaylist
+directory: {home}/Music
+plugins: soundtags
 import:
     quiet: yes
-smartplaylist:
-    playlist_dir: {folder}/playlists
-    playlists:
-        - name: relaxed.m3u
-          query: mood:relaxed
 """
+PLAYED = 3  # lists
+SHOWN = "[%artist% - ]%title%"
+BACKUP = "Created database backup"  # of beets, when its database is new
 
 
-def steps(folder: Path, music: Path) -> list[tuple[str, list[str | Path]]]:
-    """Return what a newcomer types, and the command that runs instead."""
-    bin_ = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
-    beet = bin_ / "beet"
-    clone = folder / "beets-soundtags"
-    return [
-        ("git clone ...", ["git", "clone", "-q", HERE, clone]),
-        ("python3 -m venv env", [sys.executable, "-m", "venv", folder / "env"]),
-        (
-            "pip install ./beets-soundtags",
-            [bin_ / "python", "-m", "pip", "install", "-q", clone],
-        ),
-        ("beet import ~/music", [beet, "import", "-A", music]),
-        ("beet ls mood:relaxed", [beet, "ls", "mood:relaxed"]),
-        ("beet splupdate", [beet, "splupdate"]),
-    ]
+class Newcomer:
+    """A newcomer, with a home.
+
+    Attributes
+    ----------
+    home
+        Their folder.
+    environment
+        That of commands.
+    times
+        What was typed, and how many seconds it took.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        beets = home / "beets"
+        beets.mkdir()
+        config = CONFIG.format(home=home.as_posix())
+        (beets / "config.yaml").write_text(config)
+        self.environment = {**os.environ, "BEETSDIR": str(beets)}
+        self.environment.pop("PYTHONPATH", None)
+        self.times: list[tuple[str, float]] = []
+
+    def type(self, *command: str | Path) -> None:
+        """Run a command, and print it and its output as a terminal would."""
+        words = [str(word) for word in command]
+        typed = shlex.join(words).replace(str(HERE), "...")
+        typed = typed.replace(sys.executable, "python3")
+        typed = typed.replace(str(self.home / "env" / BIN), "env/bin")
+        typed = typed.replace(str(self.home), "~")
+        print(f"$ {typed}", flush=True)
+        started = time.perf_counter()
+        done = subprocess.run(
+            words,
+            env=self.environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.times.append((typed, time.perf_counter() - started))
+        for line in done.stdout.splitlines():
+            if not line.startswith(BACKUP):
+                print(line.replace(str(self.home), "~"), flush=True)
+
+    def install(self) -> None:
+        clone = self.home / "beets-soundtags"
+        env = self.home / "env"
+        self.type("git", "clone", "-q", HERE, clone)
+        self.type(sys.executable, "-m", "venv", env)
+        self.type(env / BIN / "pip", "install", "-q", clone)
+
+    def make_lists(self, music: Path) -> None:
+        beet = self.home / "env" / BIN / "beet"
+        self.type(beet, "import", "-A", music)
+        lists = self.home / "Music" / LISTS
+        self.type(beet, "soundlists", "-o", lists)
+
+    def listen(self) -> None:
+        music = self.home / "Music"
+        lists = sorted((music / LISTS).glob("*.m3u8"))
+        with mpd.running(music) as player:
+            self.environment = player.environment
+            self.type("mpc", "search", '(Mood == "relaxed")')
+            for path in lists[:PLAYED]:
+                self.type("mpc", "-q", "clear")
+                self.type("mpc", "load", path.relative_to(music))
+                self.type("mpc", "-f", SHOWN, "play")
+            self.type("mpc", "-f", SHOWN, "playlist")
 
 
 def main() -> None:
@@ -57,38 +115,21 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--music", type=Path)
+    parser.add_argument("music", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        music = given.music
-        if music is None:
-            sys.path.insert(0, str(HERE / "demo"))
-            import synthesise
-
-            music = folder / "music"
-            synthesise.write(music)
-        home = folder / "beets"
-        home.mkdir()
-        config = CONFIG.format(folder=folder.as_posix())
-        (home / "config.yaml").write_text(config)
-        environment = {**os.environ, "BEETSDIR": str(home)}
-        environment.pop("PYTHONPATH", None)
-        total = 0.0
-        for typed, command in steps(folder, music.resolve()):
-            started = time.perf_counter()
-            subprocess.run(
-                command,
-                env=environment,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-            took = time.perf_counter() - started
-            total += took
-            print(f"{typed:32} {took:6.1f} s", flush=True)
-        print(f"{'together':32} {total:6.1f} s")
-        playlist = (folder / "playlists" / "relaxed.m3u").read_text()
-        print(f"{len(playlist.splitlines())} tracks in relaxed.m3u")
+        newcomer = Newcomer(Path(temporary))
+        music = newcomer.home / "music"
+        shutil.copytree(given.music, music)
+        newcomer.install()
+        newcomer.make_lists(music)
+        if missing := mpd.missing():
+            print(f"Not played: {missing}")
+        else:
+            newcomer.listen()
+        total = sum(seconds for _, seconds in newcomer.times)
+        for typed, seconds in [*newcomer.times, ("together", total)]:
+            print(f"{typed:48} {seconds:6.1f} s")
 
 
 if __name__ == "__main__":
