@@ -116,7 +116,7 @@ def test_what_would_be_damaged_is_refused(name: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("missing", [0, 40, 5_000, 400_000])
-@pytest.mark.parametrize("name", ["ape.ape", "mpc_sv8.mpc", "wavpack.wv"])
+@pytest.mark.parametrize("name", ["mpc_sv8.mpc", "wavpack.wv"])
 def test_tags_never_pass_for_the_end_of_the_audio(
     name, missing, shared, tmp_path
 ):
@@ -129,7 +129,7 @@ def test_tags_never_pass_for_the_end_of_the_audio(
         change(path)
     assert packets(path) == before
     if not missing:
-        assert b"APETAGEX" in path.read_bytes()
+        assert [*mutagen.File(path)["Mood"]] == VALUES["mood"]
 
 
 def frames_of(path: Path) -> dict[str, list[bytes]]:

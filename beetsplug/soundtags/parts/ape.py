@@ -26,9 +26,9 @@ APE = b"APE"  # in "APETAGEX", the header of APEv2 tags
 FOOTER = 32  # bytes
 HAS_HEADER = 1 << 31
 READ_ONLY = 1  # a flag that says nothing of the value
-# How formats start whose tags follow the audio: Musepack (two), WavPack,
-# Monkey's Audio and True Audio.
-TAGGED_AT_THE_END = (b"MPCK", b"MP+", b"wvpk", b"MAC ", b"TTA1")
+# How formats start in whose packets a tag can end up that follows the audio:
+# Musepack (two) and WavPack.
+PACKETS = (b"MPCK", b"MP+", b"wvpk")
 
 
 def read(file: BinaryIO, size: int) -> Parts:
@@ -59,8 +59,8 @@ def read(file: BinaryIO, size: int) -> Parts:
             raise UnknownStructure("an APE tag is longer than its file")
         parts.tags += _items(read_at(file, first, length - FOOTER), count)
         stop = first - (FOOTER if flags & HAS_HEADER else 0)
-    # A tag that follows audio that is cut off passes for more of it.
-    parts.has_packets = read_at(file, start, 4).startswith(TAGGED_AT_THE_END)
+    # What follows audio that is cut off passes for more of it.
+    parts.has_packets = read_at(file, start, 4).startswith(PACKETS)
     parts.add_range("audio", file, start, stop)
     return parts
 
