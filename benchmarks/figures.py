@@ -47,6 +47,7 @@ FIGURES: dict[str, list[str]] = {
     "models/fit.py": [LABELS, SPEECH, f"--check={UNSEEN}"],
     "benchmarks/label_predictions.py": [LABELS, SHIPPED],
     "docs/estimates.py": [LABELS, UNSEEN, SHIPPED],
+    "benchmarks/label_table.py": [MUSIC, "{out}/thirteen.tsv"],
     "docs/accuracy.py": [],
     "docs/latent_features.py": [],
     "trials/everything.py": [FORMATS, BAD, "--table"],

@@ -5,7 +5,8 @@
 LABELS is a folder as of `models/fit.py`, which writes the first table of labels
 with `--check`; `benchmarks/label_predictions.py` writes the second one. Draws
 reliability curves, and how many tracks get which mood (estimates.png), and
-prints the rank correlations of energy and valence with listeners' choices.
+prints how often moods are right, and the rank correlations of energy and
+valence with listeners' choices.
 """
 
 from __future__ import annotations
@@ -52,6 +53,20 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(ranks(one), ranks(other))[0, 1])
+
+
+def print_moods(
+    emotify: dict[str, np.ndarray], rows: dict[str, dict[str, str]]
+) -> None:
+    """Print how many clips that get a mood have it, and the other way round."""
+    for name in MOODS:
+        mood = name.removeprefix("mood_")
+        lists = [rows[str(each)]["mood"].split("; ") for each in emotify["id"]]
+        given = np.array([mood in each for each in lists])
+        has = chosen(emotify, name) >= EMOTIONS[name].least
+        both = (given & has).sum()
+        right, found = both / given.sum(), both / has.sum()
+        print(f"{mood:10} right {right:.0%}, found {found:.0%}")
 
 
 def draw_reliability(axes, emotify, rows) -> None:
@@ -108,6 +123,7 @@ def main() -> None:
             f"{name}: estimate {correlation(said, ours):.2f},"
             f" emomusic head {correlation(said, head):.2f}"
         )
+    print_moods(emotify, unseen)
     _, (left, right) = plt.subplots(
         1, 2, figsize=(9, 3.8), layout="constrained"
     )

@@ -13,7 +13,8 @@ from soundtags.audio.patches import FRONT_ENDS
 from soundtags.inference.pooling import pool_outputs
 from soundtags.inference.predict import plan_nodes
 from soundtags.labelling.interpret import interpret
-from soundtags.labelling.labels import Vocabulary, strongest
+from soundtags.labelling.labels import Vocabulary
+from soundtags.labelling.scores import strongest
 from soundtags.models.catalogue import TAGS
 
 if TYPE_CHECKING:

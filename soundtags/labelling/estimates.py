@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundtags.labelling.scores import strongest
 from soundtags.models import catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from soundtags.labelling.scores import Means
     from soundtags.models.catalogue import Estimate
 
+UMBRELLA = "Electronic"
+ELECTRONIC = {UMBRELLA, "Ambient", "Chillout", "House", "Techno"}
 GENRES = "genres"  # a field of beets' own, and the estimates that fill it
 
 
@@ -51,8 +56,23 @@ def genre_strengths(means: Means) -> dict[str, float]:
     }
 
 
+def specific_first(strengths: Mapping[str, float]) -> list[str]:
+    """Return genres by their strengths, "Electronic" behind other genres.
+
+    It tells of a sound as much as of a genre: electronic jazz is jazz. Its own
+    kinds, such as House, stay where they are.
+    """
+    ordered = strongest(strengths)
+    others = [name for name in ordered if name not in ELECTRONIC]
+    if others and UMBRELLA in ordered:
+        place = ordered.index(UMBRELLA)
+        ordered.remove(UMBRELLA)
+        ordered.insert(max(place, ordered.index(others[0]) + 1), UMBRELLA)
+    return ordered
+
+
 def probability(estimate: Estimate, means: Means) -> Any:
-    """Return the probability of a class, by a logistic regression.
+    """Return the probability of a class, by logistic regressions.
 
     Parameters
     ----------
@@ -69,6 +89,8 @@ def probability(estimate: Estimate, means: Means) -> Any:
     weights = np.array([term.weight for term in estimate.terms])
     log_odds = estimate.bias + weights @ np.log(estimate.floor + np.array(sums))
     found = 1 / (1 + np.exp(-log_odds))
+    if estimate.unless:
+        found = found * (1 - probability(estimate.unless, means))
     return found if np.ndim(found) else float(found)
 
 

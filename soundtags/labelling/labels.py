@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundtags.labelling.estimates import GENRES, genre_strengths
-from soundtags.labelling.scores import DECIMALS, share
+from soundtags.labelling.estimates import (
+    GENRES,
+    genre_strengths,
+    specific_first,
+)
+from soundtags.labelling.scores import DECIMALS, share, strongest
 from soundtags.models.catalogue import (
     LIST,
     NUMBERS,
@@ -31,7 +35,7 @@ LIST_THRESHOLD = 0.1
 # still right more often than not.
 STRENGTH_THRESHOLD, LEAST_STRENGTH = 0.5, 0.35
 # Further genres have at least this part of the first one's odds.
-LEAST_ODDS = 0.33
+LEAST_ODDS = 0.2
 SPEECH, SPEECH_THRESHOLD = "speech", 0.5
 VOICE = "voice_instrumental"
 
@@ -298,7 +302,7 @@ def _estimated(strengths: Mapping[str, float], words: Vocabulary) -> list[str]:
     odds = {name: each / (1 - each) for name, each in strengths.items()}
     least = LEAST_ODDS * max(odds.values())
     near = {n: strengths[n] for n, each in odds.items() if each >= least}
-    return _passing(near, STRENGTH_THRESHOLD, words)
+    return _passing(near, STRENGTH_THRESHOLD, words, specific_first)
 
 
 def _only_genres(
@@ -325,20 +329,15 @@ def _top(strengths: Mapping[str, float]) -> dict[str, float]:
 
 
 def _passing(
-    strengths: Mapping[str, float], usual: float, words: Vocabulary
+    strengths: Mapping[str, float],
+    usual: float,
+    words: Vocabulary,
+    order: Callable[[Mapping[str, float]], list[str]] = strongest,
 ) -> list[str]:
     """Return the genres that pass, or else the likeliest one."""
 
-    def above(usual: float) -> list[str]:
-        return [n for n in ordered if words.passes(n, strengths[n], usual)]
+    def above(usual: float) -> dict[str, float]:
+        return {n: s for n, s in strengths.items() if words.passes(n, s, usual)}
 
-    ordered = strongest(strengths)
-    passing = above(usual) or above(0.0)[:1]
+    passing = order(above(usual)) or strongest(above(0.0))[:1]
     return words.list(passing, words.settings.max_genres)
-
-
-def strongest(values: Mapping[str, float]) -> list[str]:
-    """Return names by their values, the strongest first."""
-    return sorted(
-        values, key=lambda name: (-round(values[name], DECIMALS), name)
-    )

@@ -70,6 +70,13 @@ def target_means(means_of_models: Means, models: Iterable[Model]) -> Means:
     }
 
 
+def strongest(values: Mapping[str, float]) -> list[str]:
+    """Return names by their values, the strongest first."""
+    return sorted(
+        values, key=lambda name: (-round(values[name], DECIMALS), name)
+    )
+
+
 def share(means: Mapping[str, float], name: str) -> float | None:
     """Return the part that a class has in the sum over all classes.
 

@@ -14,14 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 # Kinds of targets.
-SCORE, TEXT, TAGS, LIST, STYLES, NUMBERS = (
-    "score",
-    "text",
-    "tags",
-    "list",
-    "styles",
-    "numbers",
-)
+SCORE, TEXT, TAGS = "score", "text", "tags"
+LIST, STYLES, NUMBERS = "list", "styles", "numbers"
 
 SPLIT = "---"  # between the genre and the style in a class's name
 
@@ -106,11 +100,14 @@ class Estimate(NamedTuple):
         Log-odds of the class, to which terms add.
     terms
         What speaks for the class or, with negative weights, against it.
+    unless
+        Estimates what nothing of the class is, if the tags can tell.
     """
 
     floor: float
     bias: float
     terms: tuple[Term, ...]
+    unless: Estimate | None = None
 
 
 class File(NamedTuple):
@@ -292,19 +289,18 @@ def parse_estimates(
     Parameters
     ----------
     entries
-        Target to class to floor, bias and terms; tags as ``vocabulary:name``.
+        Target to class to the fields of estimates; tags as ``vocabulary:name``.
     """
     return {
-        target: {
-            name: Estimate(
-                entry["floor"],
-                entry["bias"],
-                tuple(_term(*term) for term in entry["terms"]),
-            )
-            for name, entry in classes.items()
-        }
+        target: {name: _estimate(entry) for name, entry in classes.items()}
         for target, classes in entries.items()
     }
+
+
+def _estimate(entry: Mapping[str, Any]) -> Estimate:
+    terms = tuple(_term(*term) for term in entry["terms"])
+    unless = _estimate(entry["unless"]) if "unless" in entry else None
+    return Estimate(entry["floor"], entry["bias"], terms, unless)
 
 
 def _term(weight: float, tags: Iterable[str]) -> Term:

@@ -275,6 +275,17 @@ def test_labels_from_features(tmp_path):
     assert all(0 <= float(row["voice"]) <= 1 for row in rows)
 
 
+def test_labels_of_tracks_beside_those_of_before(music, tmp_path):
+    out = tmp_path / "labels.tsv"
+    script = "benchmarks/label_table.py"
+    alone = run_script(script, music, out)
+    assert "->" not in alone
+    beside = run_script(script, music, tmp_path / "2.tsv", f"--before={out}")
+    scores = re.findall(r"(\d\.\d\d) -> (\d\.\d\d)", beside)
+    assert len(scores) > 10
+    assert all(before == now for before, now in scores)
+
+
 def test_ours_beside_rivals(music, tmp_path):
     write_model(tmp_path, CLASSIFIER, ["happy", "non_happy"], [1.0, -1.0])
     options = [f"--models={tmp_path}", "--rounds=1", "--gauge=0"]

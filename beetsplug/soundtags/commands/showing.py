@@ -9,7 +9,7 @@ from beets.util import displayable_path
 
 from beetsplug.soundtags.fields import HIDDEN
 from beetsplug.soundtags.queries import own_value
-from soundtags.labelling.labels import strongest
+from soundtags.labelling.scores import strongest
 from soundtags.text import printable
 
 if TYPE_CHECKING:

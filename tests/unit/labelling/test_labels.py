@@ -243,7 +243,33 @@ def test_a_doubtful_genre_is_given_only_where_it_is_likely():
 
 def test_genres_far_behind_the_first_are_left_out():
     assert genres_of(tags(msd_jazz=0.9, msd_blues=0.12)) == ["Jazz"]
-    assert genres_of(tags(msd_jazz=0.9, msd_blues=0.4)) == ["Blues", "Jazz"]
+    assert genres_of(tags(msd_jazz=0.9, msd_blues=0.4)) == ["Jazz", "Blues"]
+
+
+def test_electronic_comes_behind_genres_of_another_kind():
+    synth = {"msd_electronic": 0.5, "mtt_electronic": 0.5}
+    assert genres_of(tags(**synth)) == ["Electronic"]
+    jazz = tags(**synth, msd_jazz=0.45)
+    assert genres_of(jazz) == ["Jazz", "Electronic"]
+    house = tags(**synth, msd_House=0.5)
+    assert genres_of(house) == ["Electronic", "House"]
+
+
+def test_rock_with_an_orchestra_is_rock():
+    orchestra = {"mtt_strings": 0.3, "mtt_classical": 0.3}
+    assert genres_of(tags(**orchestra)) == ["Classical"]
+    rock = tags(**orchestra, msd_rock=0.3, mtt_rock=0.3, msd_hard_rock=0.1)
+    assert genres_of(rock) == ["Rock"]
+
+
+def test_plain_metal_is_aggressive_and_no_party():
+    loud = {"mtt_rock": 0.7, "mtt_loud": 0.4, "mtt_fast": 0.3}
+    rock = label(tags(**loud, msd_rock=0.4, mtt_drums=0.2))
+    metal = label(
+        tags(**loud, msd_metal=0.7, mtt_metal=0.5, msd_heavy_metal=0.2)
+    )
+    assert metal["mood"] == ["aggressive"]
+    assert metal["mood_party"] < rock["mood_party"]
 
 
 def test_a_classifier_comes_before_the_estimate():
@@ -271,7 +297,8 @@ def test_estimates_name_only_tags_and_classes_that_exist():
     for target, classes in catalogue.estimates().items():
         if target != "genres":
             assert set(classes) <= set(targets[target].classes)
-        for estimate in classes.values():
+        doubts = [e.unless for e in classes.values() if e.unless]
+        for estimate in [*classes.values(), *doubts]:
             assert estimate.floor > 0
             for term in estimate.terms:
                 assert len(set(term.tags)) == len(term.tags)
