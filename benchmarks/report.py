@@ -58,8 +58,10 @@ ACTS = {
     "reset again": "document.getElementById('reset').click()",
     "other colours": "document.getElementById('colours').value = 'moods';"
     "document.getElementById('colours').dispatchEvent(new Event('change'))",
-    "the mouse": "document.getElementById('map').dispatchEvent("
-    "new PointerEvent('pointermove', {clientX: 600, clientY: 600}))",
+    "another score": "document.getElementById('score').value = 'energy';"
+    "document.getElementById('score').dispatchEvent(new Event('change'))",
+    "the mouse": "document.querySelector('#sound canvas').dispatchEvent("
+    "new PointerEvent('pointermove', {clientX: 300, clientY: 700}))",
 }
 
 
@@ -83,6 +85,15 @@ def make(folder: Path, count: int) -> None:
             [
                 (LIST_OF_NAMES.to_sql(choice.sample(MOODS, 2)), n + 1)
                 for n in range(count)
+            ],
+        )
+        transaction.mutate_many(
+            "INSERT INTO item_attributes (entity_id, key, value)"
+            " VALUES (?, ?, ?)",
+            [
+                (n + 1, name, f"{choice.random():.4f}")
+                for n in range(count)
+                for name in ("energy", "valence")
             ],
         )
     centres = rng.normal(size=(len(GENRES), SIZE))

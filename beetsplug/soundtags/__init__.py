@@ -23,6 +23,7 @@ from beetsplug.soundtags import (
 )
 from beetsplug.soundtags.commands import COMMANDS
 from beetsplug.soundtags.tag_formats import media_field
+from beetsplug.soundtags.welcome import Welcome
 from soundtags.errors import (
     SoundtagsError,
     UnexpectedFailure,
@@ -76,12 +77,15 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         # What imported items still lack, by item id.
         self._pending: dict[int | None, Pending] = {}
         self._complaints: set[str] = set()  # about the configuration
+        self._welcome = Welcome()
         self._declare_file_tags()
         query_clauses.answer_from_database()
         self.register_listener("pluginload", self._declare_computed_fields)
         if self._listens_on_import():
             self.import_stages = [self.imported]
             self.register_listener("import_task_files", self.files_in_place)
+            self.register_listener("import_begin", self._welcome.begin)
+            self.register_listener("import", self._welcome.end)
 
     @property
     def item_types(self) -> dict[str, Type]:
@@ -244,6 +248,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             failure = capture_errors(_complete, item, pending)
             if failure:
                 self._warn(item, failure)
+            else:
+                self._welcome.count(item, pending.names)
 
     @cached_property
     def _import_tagger(self) -> Tagger | None:

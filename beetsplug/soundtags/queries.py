@@ -43,7 +43,6 @@ SELECT 'genres', genres, COUNT(*) FROM items
 WHERE id IN (SELECT value FROM json_each(?1))
 GROUP BY genres
 """
-
 TRACKS_OF_ALBUMS = """\
 SELECT items.id, genres, item_attributes.value FROM items
 JOIN item_attributes ON entity_id = items.id AND key = ?1
@@ -118,19 +117,18 @@ def matching_ids(lib: Library, query: Sequence[str]) -> list[int]:
 
 
 def field_values(lib: Library, name: str) -> dict[int, str]:
-    """Return the ids of all items that have a flexible field, and its values.
-
-    Parameters
-    ----------
-    lib
-        The library.
-    name
-        Of the field, such as the plan by which items were analysed.
-    """
+    """Return the ids of all items with a flexible field, and its values."""
     statement = "SELECT entity_id, value FROM item_attributes WHERE key = ?"
     with lib.transaction() as transaction:
         rows = transaction.query(statement, (name,))
     return {row["entity_id"]: row["value"] for row in rows}
+
+
+def any_item_has(lib: Library, name: str) -> bool:
+    """Return whether any item has a flexible field, in no time if some do."""
+    statement = "SELECT 1 FROM item_attributes WHERE key = ? LIMIT 1"
+    with lib.transaction() as transaction:
+        return bool(transaction.query(statement, (name,)))
 
 
 def count_values(

@@ -270,6 +270,7 @@ def rows_of(path: Path) -> list[dict]:
         (["export", "-o", "a.txt"], "is neither .csv nor .parquet"),
         (["burn"], "burn is not one of: stats, prune, export"),
         (["export", "-o", "nowhere/a.csv"], "No such file or directory"),
+        (["export", "-o", "a.csv", "title:nobody"], "no track matches"),
     ],
 )
 def test_what_cannot_be_done_is_said(library: Beet, tmp_path, args, complaint):

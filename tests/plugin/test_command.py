@@ -384,7 +384,7 @@ def test_a_terminal_gets_a_bar_and_nothing_of_tensorflow(library: Beet):
     os.close(terminal)
     text = said.decode()
     assert status == 0
-    assert "analysing" in text
+    assert "Artist - Title" in text
     assert "ETA" in text
     assert "2/2" in text
     assert "2 tagged, 0 already up to date, 0 failed" in text

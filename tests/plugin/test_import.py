@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -353,3 +354,34 @@ def _titles() -> list[str]:
 
 
 TITLES = _titles()
+
+
+WELCOME = """\
+soundtags analysed 2 tracks: {found}, genres for 2, in library and files.
+Try next: beet ls mood:{mood}, beet soundlists, beet soundreport -o report.html
+"""
+
+
+def test_the_first_import_says_what_it_did(beet: Beet, tmp_path: Path):
+    ways = {"autotag": False, "duplicate_action": "keep"}
+    beet.configure(**{"import": ways})
+    for number, name in enumerate("abc"):
+        (tmp_path / name).mkdir()
+        write_track(tmp_path / name / "x.flac", name, number)
+    shutil.move(tmp_path / "b" / "x.flac", tmp_path / "a" / "y.flac")
+
+    done = beet("import", "--pretend", tmp_path / "a")
+    assert "soundtags" not in done.stdout
+    done = beet("import", tmp_path / "a")
+    moods = Counter(mood for item in beet.items() for mood in item["mood"])
+    ((mood, count),) = moods.most_common(1)
+    assert count
+    having = sum(bool(item["mood"]) for item in beet.items())
+    found = f"moods for {having}"
+    assert done.stdout == WELCOME.format(found=found, mood=mood)
+    assert beet("import", tmp_path / "c").stdout == ""
+
+
+def test_whoever_wants_quiet_is_not_talked_to(beet: Beet, track: Path):
+    beet.configure(**{"import": {"autotag": False, "quiet": True}})
+    assert "soundtags" not in beet("import", track.parent).stdout

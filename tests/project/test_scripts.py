@@ -358,6 +358,7 @@ def test_workers_that_share_nothing_but_a_mount(music):
     [
         "benchmarks/newcomer.py",
         "docs/estimates.py",
+        "docs/soundreport.py",
         "models/build.py",
         "models/collect.py",
         "models/fit.py",

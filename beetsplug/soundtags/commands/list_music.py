@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beets.exceptions import UserError
@@ -10,7 +9,7 @@ from beets.util import displayable_path
 
 from beetsplug.soundtags import fields
 from beetsplug.soundtags.columns import columns
-from beetsplug.soundtags.commands.showing import SEPARATOR
+from beetsplug.soundtags.commands.showing import SEPARATOR, telling_title
 from beetsplug.soundtags.commands.showing import tracks as in_words
 from beetsplug.soundtags.queries import matching_ids
 from soundtags.labelling.estimates import GENRES
@@ -55,8 +54,8 @@ class Music(NamedTuple):
     def name(self, place: int) -> str:
         """Return artist and title of a track, or else its file's name."""
         artist, title = (self.columns[each][place] for each in NAMES)
-        if not title:
-            return Path(self.paths[place]).stem
+        path = self.columns["path"][place]
+        title = telling_title(artist, title, path)
         return SEPARATOR.join(filter(None, (artist, title)))
 
 

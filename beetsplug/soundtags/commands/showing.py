@@ -1,7 +1,8 @@
-"""What `beet soundtags` prints of a track."""
+"""What the commands print of a track."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beets import ui
@@ -52,9 +53,23 @@ def _listed(means: Mapping[str, float]) -> str:
 
 def item_name(item: Item) -> str:
     """Return an item as the user has it shown, without what it lacks."""
-    if not item.title:
-        return str(displayable_path(item.path))
-    return SEPARATOR.join(filter(str.strip, str(item).split(SEPARATOR)))
+    if item.artist and item.title:
+        return SEPARATOR.join(filter(str.strip, str(item).split(SEPARATOR)))
+    return brief_name(item)
+
+
+def brief_name(item: Item) -> str:
+    """Return the artist and the title of an item, or its file's name."""
+    title = telling_title(item.artist, item.title, item.path)
+    return SEPARATOR.join(filter(None, (item.artist, title)))
+
+
+def telling_title(artist: str | None, title: str | None, path: bytes) -> str:
+    """Return the title of a track, or else the name of its file.
+
+    A title alone, without an artist, often says little: "Intro", "Track 3".
+    """
+    return title if artist and title else Path(displayable_path(path)).name
 
 
 def describe(item: Item) -> str:

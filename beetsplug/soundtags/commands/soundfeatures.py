@@ -46,6 +46,9 @@ def run(
     """
     if not opts.output:
         raise UserError("name the file to write: -o FILE")
+    items = lib.items(query)
+    if not items:
+        raise UserError("no track matches")
     layer = find_layer(opts.model, opts.layer, configuration.model_dir(config))
     with (
         silence_stderr(log, beets_config["verbose"].get(int) < 2),
@@ -64,7 +67,7 @@ def run(
         verdicts = configuration.verdicts(config, log)
         for fault in verdicts.judge([candidate]).values():
             raise fault
-        done = export(lib.items(query), values_of, opts, log)
+        done = export(items, values_of, opts, log)
     say(f"{tracks(done)}, {layer.model.id} {layer.node}: {opts.output}")
 
 

@@ -8,13 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from beets import config as beets_config
 from beets import ui
 from beets.exceptions import UserError
 
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.columns import columns, numbered
-from beetsplug.soundtags.commands.showing import tracks
+from beetsplug.soundtags.commands.showing import item_name, say, tracks
 from beetsplug.soundtags.fields import INPUT
 from beetsplug.soundtags.queries import field_values, get_items, matching_ids
 from soundtags.collection.similarity import distinct, nearest, path
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from optparse import Values
 
-    from beets.library import Library
+    from beets.library import Item, Library
     from confuse import ConfigView
 
 BATCH_SIZE = 500  # items that are fetched together
@@ -39,7 +38,8 @@ def run(
     Raises
     ------
     beets.exceptions.UserError
-        If no matching track has an embedding, or there is no such path.
+        If no track matches, none that does has an embedding, or there is
+        no such path.
     """
     least = 2 if opts.ends else 1
     if opts.number < least:
@@ -65,6 +65,8 @@ def _similar(
 ) -> Iterable[int]:
     """Return the places of the tracks most like those that match."""
     matches = set(matching_ids(lib, query))
+    if not matches:
+        raise UserError("no track matches")
     seeds = np.array([n for n, each in enumerate(ids) if each in matches], int)
     if not len(seeds):
         raise UserError(
@@ -114,13 +116,19 @@ def _place(lib: Library, query: str, ids: list[int], model: str) -> int:
 
 
 def _print(lib: Library, found: list[int], form: str | None) -> None:
-    form = form or beets_config["format_item"].as_str()
     for start in range(0, len(found), BATCH_SIZE):
         some = found[start : start + BATCH_SIZE]
         items = {item.id: item for item in get_items(lib, some)}
         for each in some:
             if each in items:
-                ui.print_(format(items[each], form))
+                _show(items[each], form)
+
+
+def _show(item: Item, template: str | None) -> None:
+    if template:
+        ui.print_(format(item, template))
+    else:
+        say(item_name(item))
 
 
 def _embeddings(

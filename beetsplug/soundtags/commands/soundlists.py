@@ -72,9 +72,7 @@ def run(
     folder = opts.output and os.path.abspath(os.path.expanduser(opts.output))
     warn = partial(log.warning, "{}")
     paths = PlayerPaths(os.fsdecode(lib.directory), folder, opts.prefix)
-    music = read_music(lib, query, paths, warn)
-    recipes = read_recipes(_values(lib, config, music), warn)
-    playlists = _choose(lib, music, recipes, warn)
+    music, playlists = make_playlists(lib, config, query, paths, warn)
     if not playlists:
         say(f"no playlist: each needs at least {FEWEST} tracks that fit")
         return
@@ -94,6 +92,25 @@ def run(
         _show_navidrome(config, playlists)
     else:
         _write(Path(folder), opts.format, partial(_m3u, music), playlists, warn)
+
+
+def make_playlists(
+    lib: Library,
+    config: ConfigView,
+    query: Sequence[str],
+    paths: PlayerPaths,
+    warn: Warn,
+) -> tuple[Music, list[Playlist]]:
+    """Make all playlists for which there are enough tracks.
+
+    Raises
+    ------
+    beets.exceptions.UserError
+        If no matching track has been analysed.
+    """
+    music = read_music(lib, query, paths, warn)
+    recipes = read_recipes(_values(lib, config, music), warn)
+    return music, _choose(lib, music, recipes, warn)
 
 
 def _values(

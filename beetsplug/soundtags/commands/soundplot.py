@@ -14,7 +14,7 @@ from beets.exceptions import UserError
 from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.commands.showing import say
+from beetsplug.soundtags.commands.showing import SEPARATOR, brief_name, say
 from beetsplug.soundtags.queries import get_item, matching_ids
 from soundtags.collection.histograms import histograms
 from soundtags.collection.profile import profile_track
@@ -83,7 +83,7 @@ def run(
         seen: list[Interpretation] = []
         for item, track in _profiles(lib, ids, profile, log):
             path = folder / file_name(item)
-            draw_track(path, title(item), track, plan)
+            draw_track(path, brief_name(item), track, plan)
             say(str(path))
             seen.append(track.analysis)
     if found := _histograms(seen, plan):
@@ -144,16 +144,12 @@ def _histograms(
     return histograms(amounts, plan.targets, plan.settings)
 
 
-def title(item: Item) -> str:
-    """Return artist and title; of an item without a title, its file's name."""
-    name = item.title or Path(displayable_path(item.path)).stem
-    return f"{item.artist} - {name}" if item.artist else name
-
-
 def file_name(item: Item) -> str:
     """Return a name that no other item has and that any file system takes."""
     ending = f" ({item.id}).png"
-    name = unicodedata.normalize("NFC", title(item))
+    title = item.title or Path(displayable_path(item.path)).stem
+    name = SEPARATOR.join(filter(None, (item.artist, title)))
+    name = unicodedata.normalize("NFC", name)
     name = "".join(each for each in name if each.isprintable())
     name = UNSAFE.sub("_", name).strip(" .-")
     if DEVICE.match(name):

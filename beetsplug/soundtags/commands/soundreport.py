@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
+import os
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from beets.exceptions import UserError
-from beets.util import displayable_path
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.commands.showing import say, tracks
+from beetsplug.soundtags.columns import field_names
+from beetsplug.soundtags.commands.showing import say, telling_title, tracks
+from beetsplug.soundtags.commands.soundlists import make_playlists
+from beetsplug.soundtags.player_paths import PlayerPaths
+from beetsplug.soundtags.provenance import Provenance, is_blank
 from beetsplug.soundtags.queries import (
     field_type,
     field_values,
@@ -22,17 +26,16 @@ from beetsplug.soundtags.queries import (
 from soundtags.atomic import writing
 from soundtags.collection.disagreement import find_disagreements
 from soundtags.collection.projection import project
-from soundtags.collection.report.page import Collection, Map, page
+from soundtags.collection.report.page import Collection, ListSummary, Map, page
 from soundtags.inference.cache import PredictionCache
 from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.interpret import SILENCE
-from soundtags.models.catalogue import SCORE, TAGS
+from soundtags.models.catalogue import NUMBERS, SCORE, TAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from optparse import Values
 
-    from beets.dbcore.types import Type
     from beets.library import Library
     from confuse import ConfigView
 
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from soundtags.models.plan import Plan
 
 FACTS = ("title", "artist", "album", GENRES, "length", "path")
+FIRST = 3  # tracks of a list that are named
+MOOD = "mood"
+MOOD_SCORE = f"{MOOD}_"  # begins the field with the scores of a mood
 
 
 def run(
@@ -77,6 +83,8 @@ def _collection(
     plan = configuration.plan(config, log)
     ids = list(rows)
     titles, artists, albums, genres, lengths, paths = zip(*rows.values())
+    labels = Labels(lib, ids, genres)
+    scores = _scores(lib, plan, ids)
     with closing(PredictionCache(configuration.store(config))) as store:
         cached = CachedPredictions(
             store, plan, field_values(lib, fields.INPUT), ids
@@ -85,25 +93,38 @@ def _collection(
             query=" ".join(query),
             analysed=len(analysed),
             seconds=sum(filter(None, lengths)),
-            titles=[_title(*each) for each in zip(titles, paths)],
+            titles=[
+                telling_title(*each) for each in zip(artists, titles, paths)
+            ],
             artists=[each or "" for each in artists],
             albums=[each or "" for each in albums],
-            genres=_names(field_type(GENRES), genres),
-            moods=_names(fields.LIST_OF_NAMES, _values(lib, "mood", ids)),
-            scores={
-                name: scores
-                for name, target in plan.targets.items()
-                if target.kind == SCORE
-                and set(scores := _scores(_values(lib, name, ids))) != {None}
-            },
+            genres=labels.names(GENRES),
+            moods=labels.names(MOOD),
+            own_genres=labels.own(GENRES),
+            own_moods=labels.own(MOOD),
+            scores=scores,
+            taught=_taught_words(plan, scores),
             map=cached.map(),
             disagreements=cached.disagreements(),
+            lists=_lists(lib, config, log, query),
         )
 
 
-def _title(title: str | None, path: bytes) -> str:
-    """Return the title, or else the file's name."""
-    return title or Path(displayable_path(path)).stem
+def _lists(
+    lib: Library, config: ConfigView, log: Any, query: list[str]
+) -> list[ListSummary]:
+    """Summarise the playlists that `beet soundlists` would write."""
+    paths = PlayerPaths(os.fsdecode(lib.directory), None, None)
+    warn = partial(log.debug, "{}")  # it is soundlists that warns
+    music, playlists = make_playlists(lib, config, query, paths, warn)
+    return [
+        ListSummary(
+            each.recipe.title,
+            len(each.places),
+            [music.name(place) for place in each.places[:FIRST]],
+        )
+        for each in playlists
+    ]
 
 
 def _values(lib: Library, name: str, ids: Sequence[int]) -> list[str | None]:
@@ -111,16 +132,82 @@ def _values(lib: Library, name: str, ids: Sequence[int]) -> list[str | None]:
     return [found.get(each) for each in ids]
 
 
-def _names(kind: Type, found: Sequence[str | None]) -> list[list[str]]:
-    return [list(filter(None, kind.from_sql(each) or [])) for each in found]
+def _scores(
+    lib: Library, plan: Plan, ids: Sequence[int]
+) -> dict[str, list[float | None]]:
+    """Return the scores of tracks by field: of models, and of taught words."""
+    names = dict.fromkeys([*_score_fields(plan), *field_names(lib, MOOD_SCORE)])
+    found = {name: _numbers(_values(lib, name, ids)) for name in names}
+    return {
+        name: values for name, values in found.items() if {*values} != {None}
+    }
 
 
-def _scores(found: Sequence[str | None]) -> list[float | None]:
-    read = [fields.NUMBER.from_sql(each) for each in found]
+def _numbers(stored: Sequence[str | None]) -> list[float | None]:
+    """Return what is a number from 0 to 1."""
+    read = [fields.NUMBER.from_sql(each) for each in stored]
     return [
-        each if each is not None and math.isfinite(each) else None
-        for each in read
+        each if each is not None and 0 <= each <= 1 else None for each in read
     ]
+
+
+def _score_fields(plan: Plan) -> Iterator[str]:
+    """Yield the fields of models whose values are from 0 to 1."""
+    for name, target in plan.targets.items():
+        if target.kind == SCORE:
+            yield name
+        elif target.kind == NUMBERS and target.scale:
+            yield from target.classes.values()
+
+
+def _taught_words(plan: Plan, scores: Iterable[str]) -> list[str]:
+    """Return the moods with scores that are not those of a model."""
+    of_models = fields.item_types(plan.targets.values())
+    return [
+        name.removeprefix(MOOD_SCORE)
+        for name in scores
+        if name not in of_models
+    ]
+
+
+class Labels:
+    """The genres and moods of some tracks, and whose they are.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    ids
+        Of the tracks.
+    genres
+        Their genres, as the database has them.
+    """
+
+    def __init__(
+        self, lib: Library, ids: Sequence[int], genres: Sequence[str | None]
+    ) -> None:
+        moods = _values(lib, MOOD, ids)
+        self._values = {
+            GENRES: [field_type(GENRES).from_sql(each) for each in genres],
+            MOOD: [fields.LIST_OF_NAMES.from_sql(each) for each in moods],
+        }
+        self._provenances = [
+            Provenance.parse(each or "")
+            for each in _values(lib, fields.WRITTEN, ids)
+        ]
+
+    def names(self, field: str) -> list[list[str]]:
+        """Return the names that each track has."""
+        return [list(filter(None, each or [])) for each in self._values[field]]
+
+    def own(self, field: str) -> list[int]:
+        """Return the indices of tracks whose names we have not written."""
+        both = zip(self._values[field], self._provenances)
+        return [
+            n
+            for n, (value, provenance) in enumerate(both)
+            if not is_blank(value) and not provenance.wrote(field, value)
+        ]
 
 
 class CachedPredictions:

@@ -98,9 +98,15 @@ class StoreCommand:
             for name in model.metadata.classes
         ]
         ids = matching_ids(self.lib, query)
+        if not ids:
+            raise UserError("no track matches")
         with writing(target) as file:
             rows = self._rows(ids, plan)
             done = TABLES[target.suffix](file, [*FACTS, *names], rows)
+            if not done:
+                raise UserError(
+                    "no matching track has been analysed; run: beet soundtags"
+                )
         say(f"{done} of {tracks(len(ids))}: {target}")
 
     def _rows(self, ids: list[int], plan: Plan) -> Iterator[list[Row]]:

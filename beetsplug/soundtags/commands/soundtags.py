@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from beets import ui
@@ -14,6 +13,7 @@ from beets.util import displayable_path
 
 from beetsplug.soundtags.analyser import input_digests
 from beetsplug.soundtags.commands import stats, undo
+from beetsplug.soundtags.commands.progress import Progress
 from beetsplug.soundtags.commands.showing import (
     describe,
     explain,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from beets.library import Item, Library
     from confuse import ConfigView
-    from rich.progress import Progress
 
     from beetsplug.soundtags.tagger import Tagger
     from soundtags.labelling.interpret import Interpretation, Outcome
@@ -105,8 +104,7 @@ class Run:
         self.seconds = 0.0  # of audio
         self.failures: Counter[str] = Counter()
         self.albums: set[int | None] = set()  # with tracks that may differ
-        self.progress: Progress | None = None
-        self.task: Any = None  # of the progress
+        self.progress = Progress(0, quiet=True)
 
     def go(self, query: list[str]) -> None:
         """Analyse what is not up to date, and print a summary."""
@@ -115,20 +113,14 @@ class Run:
         work = Work.find(self.lib, ids, self.tagger)
         self._announce(work)
         self.skipped += work.up_to_date
-        total = work.total
         started = time.monotonic()
         try:
-            with self._progress(total) as progress:
-                self.progress = progress
-                self.task = progress and progress.add_task(
-                    "analysing", total=total
-                )
+            with Progress(work.total, self.opts.quiet) as self.progress:
                 failed = self._derive(work.derive)
                 self._analyse([*work.analyse, *failed])
                 for models, ids in work.by_models.items():
                     self._analyse(ids, models)
         finally:
-            self.progress = None
             took = time.monotonic() - started
             try:
                 self._update_albums()
@@ -166,7 +158,7 @@ class Run:
         for item, outcome in self.tagger.analyse(items, models):
             with postponed_interrupt():
                 self._take(item, outcome)
-                self._advance()
+                self.progress.advance(item.id)
 
     def _derive(self, ids: list[int]) -> list[int]:
         """Derive fields from the cache; return the ids of which that fails."""
@@ -186,7 +178,7 @@ class Run:
                     self._attempt(
                         item, self._finish_derived, item, analysis, unwritten
                     )
-                    self._advance()
+                    self.progress.advance(item.id)
             if unwritten and not self.opts.pretend:
                 store_items(*unwritten)
         return failed
@@ -214,29 +206,10 @@ class Run:
             item = get_item(self.lib, item_id)
             if item is None:
                 self.failures[REMOVED] += 1
-                self._advance()
+                self.progress.advance(item_id)
             else:
+                self.progress.begin(item)
                 yield item
-
-    def _advance(self) -> None:
-        if self.progress:
-            self.progress.advance(self.task)
-
-    def _progress(self, total: int) -> Any:
-        """Return a progress bar, on a terminal."""
-        if self.opts.quiet or not total or not sys.stdout.isatty():
-            return nullcontext()
-        from rich import progress
-
-        return progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("ETA"),
-            progress.TimeRemainingColumn(),
-            transient=True,
-        )
 
     def _take(self, item: Item, outcome: Outcome | None) -> None:
         """Apply, store and write the outcome of one item, or report it."""
@@ -273,7 +246,7 @@ class Run:
         """Put what was found onto an item; return what files should have."""
         names = self.tagger.apply(item, analysis.fields)
         if self.opts.verbose:
-            self._aside(lambda: explain(item, analysis))
+            self.progress.aside(lambda: explain(item, analysis))
         return names
 
     def _write(self, item: Item, names: list[str]) -> None:
@@ -291,7 +264,7 @@ class Run:
         if self.opts.quiet:
             return
         if self.opts.pretend:
-            self._aside(lambda: show_changes(item))
+            self.progress.aside(lambda: show_changes(item))
         elif not sys.stdout.isatty():
             say(describe(item))
 
@@ -299,18 +272,9 @@ class Run:
         # Details, which differ from file to file, follow a colon.
         self.failures[str(error).split(": ")[0]] += 1
         path = displayable_path(item.path)
-        self._aside(lambda: self.log.error("{}: {}", path, error))
+        self.progress.aside(lambda: self.log.error("{}: {}", path, error))
         if trace := getattr(error, "trace", ""):
             self.log.debug("{}", trace)
-
-    def _aside(self, show: Any) -> None:
-        """Print something while the progress bar is out of the way."""
-        if self.progress is None:
-            show()
-            return
-        self.progress.stop()
-        show()
-        self.progress.start()
 
     def _update_albums(self) -> None:
         ids = set() if self.opts.pretend else self.albums

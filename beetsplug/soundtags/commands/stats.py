@@ -48,7 +48,8 @@ def run(lib: Library, config: ConfigView, query: list[str]) -> None:
     ids = matching_ids(lib, query)
     found = count_values(lib, ids, kinds)
     missing = len(set(ids) - field_values(lib, fields.PLAN).keys())
-    ui.print_(f"{in_words(len(ids))}, {missing} of them not analysed")
+    remedy = "; run: beet soundtags" if missing else ""
+    ui.print_(f"{in_words(len(ids))}, {missing} of them not analysed{remedy}")
 
     numbers = {
         name: _numbers(found[name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from soundtags.collection.disagreement import Disagreements
 
 HERE = Path(__file__).parent
+SCRIPTS = ("maps.js", "report.js")
 STEPS = 2000  # of a coordinate, from the middle to the edge: finer than pixels
 # What would end a script, or begin a comment in it.
 ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&"}
@@ -46,6 +47,25 @@ class Map:
 
 
 @dataclass(frozen=True)
+class ListSummary:
+    """What the page shows of a list of tracks.
+
+    Attributes
+    ----------
+    title
+        Its name.
+    count
+        How many tracks it has.
+    first
+        Names of its first tracks.
+    """
+
+    title: str
+    count: int
+    first: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Collection:
     """What the page shows: columns, with a place for each track.
 
@@ -61,12 +81,18 @@ class Collection:
         Names; empty where there is none.
     genres, moods
         Names, the strongest first.
+    own_genres, own_moods
+        Indices of the tracks whose names come from the user.
     scores
         Field to scores from 0 to 1; None where a track has none.
+    taught
+        The words among moods that the user has taught.
     map
         Where tracks lie; None if there are no embeddings.
     disagreements
         Where models disagree.
+    lists
+        Lists of tracks, in the order in which they are shown.
     """
 
     query: str
@@ -77,9 +103,13 @@ class Collection:
     albums: Sequence[str]
     genres: Sequence[Sequence[str]]
     moods: Sequence[Sequence[str]]
+    own_genres: Sequence[int]
+    own_moods: Sequence[int]
     scores: Mapping[str, Sequence[float | None]]
+    taught: Sequence[str]
     map: Map | None
     disagreements: Disagreements
+    lists: Sequence[ListSummary]
 
 
 def page(collection: Collection) -> str:
@@ -87,7 +117,7 @@ def page(collection: Collection) -> str:
 
     Its policy lets it load nothing, and run nothing but its own script.
     """
-    style, script = _read("report.css"), _read("report.js")
+    style, script = _read("report.css"), "".join(map(_read, SCRIPTS))
     return Template(_read("report.html")).substitute(
         style=style,
         style_digest=_digest(style),
@@ -118,12 +148,15 @@ def _data(collection: Collection) -> dict[str, Any]:
         "maker": f"{PACKAGE} {package_version()}",
         "query": collection.query,
         "analysed": collection.analysed,
-        "hours": round(collection.seconds / 3600, 1),
+        "minutes": round(collection.seconds / 60),
         "title": collection.titles,
         "artist": _indexed([each] for each in collection.artists),
         "album": _indexed([each] for each in collection.albums),
         "genres": _indexed(collection.genres),
-        "moods": _indexed(collection.moods),
+        # Taught words are shown even if no track has one.
+        "moods": _indexed(collection.moods, collection.taught),
+        "own": {"genres": collection.own_genres, "moods": collection.own_moods},
+        "taught": collection.taught,
         "unit": 10**DECIMALS,
         "scores": {
             name: [None if v is None else _whole(v) for v in values]
@@ -131,12 +164,15 @@ def _data(collection: Collection) -> dict[str, Any]:
         },
         "map": _map(collection.map),
         "disagreements": _disagreements(collection.disagreements),
+        "lists": [asdict(each) for each in collection.lists],
     }
 
 
-def _indexed(lists: Iterable[Sequence[str]]) -> dict[str, Any]:
+def _indexed(
+    lists: Iterable[Sequence[str]], known: Iterable[str] = ()
+) -> dict[str, Any]:
     """Name each thing once, and go by its number from then on."""
-    numbers: dict[str, int] = {}
+    numbers = {name: number for number, name in enumerate(known)}
     of = [
         [numbers.setdefault(each, len(numbers)) for each in names]
         for names in lists

@@ -1,22 +1,22 @@
-
 "use strict";
 
 const LISTED = 10; // rows of a table
-const BARS = 10; // that are there before one asks for more
-const REACH = { mouse: 12, pen: 16, touch: 24 }; // pixels
-// Okabe and Ito's colours, which the colour-blind can tell apart. The one that
-// the background would swallow is left out.
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"];
-const LAST = { light: "#000000", dark: "#f0e442" };
+const BARS = 12; // that are there before one asks for more
+const CARDS = 8; // the same of lists
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const count = data.title.length;
 const shown = new Uint8Array(count).fill(1);
 const chosen = { genres: new Set(), moods: new Set() };
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const own = { genres: new Set(data.own.genres), moods: new Set(data.own.moods) };
 
 const element = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
+const many = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+const tracks = (value) => many(value, "track");
+const score = (value) => (value / data.unit).toFixed(2);
+const unbroken = (text) => text.replaceAll("-", "\u2011"); // by line ends
+const wordOf = (field) => field.replace("mood_", "");
 
 function make(tag, text = "", properties = {}) {
   const made = document.createElement(tag);
@@ -55,11 +55,16 @@ function filter() {
 function update() {
   filter();
   const left = shown.reduce((sum, each) => sum + each, 0);
-  element("shown").textContent = `${number(left)} of ${number(count)} tracks shown`;
-  bars.forEach((each) => each.update(left));
+  element("shown").textContent = `${number(left)} of ${tracks(count)} shown`;
+  bars.forEach((each) => each.update());
   hideTip();
   draw();
   fillTables();
+}
+
+function draw() {
+  const found = colouring();
+  planes.forEach((plane) => plane.draw(found));
 }
 
 /* Bars */
@@ -74,156 +79,63 @@ function tally(name) {
 
 const ranked = (counts) => [...counts.keys()].sort((a, b) => counts[b] - counts[a]);
 
-function makeBars(name) {
-  const rows = ranked(tally(name)).map((index) => {
-    const button = make("button", "", { type: "button" });
-    const amount = make("span");
-    button.append(make("span", data[name].names[index]), amount);
-    button.setAttribute("aria-pressed", "false");
-    button.addEventListener("click", () => {
-      if (!chosen[name].delete(index)) chosen[name].add(index);
-      update();
-    });
-    return { index, button, amount };
+function makeBar(name, index) {
+  const button = make("button", "", { type: "button" });
+  const label = make("span", data[name].names[index]);
+  const amount = make("span");
+  if (name === "moods" && data.taught.includes(data[name].names[index])) {
+    label.append(" ", make("small", "taught"));
+  }
+  button.append(label, amount);
+  button.addEventListener("click", () => {
+    if (!chosen[name].delete(index)) chosen[name].add(index);
+    update();
   });
-  const more = make("button", `${number(rows.length - BARS)} more`, { type: "button" });
+  return { index, button, amount };
+}
+
+/* Fill a box with the first of some elements, and a button for the others. */
+function fillBox(box, all, limit) {
+  // None is hidden for the sake of a single one.
+  const first = all.length > limit + 1 ? limit : all.length;
+  box.append(...all.slice(0, first));
+  if (first === all.length) return;
+  const more = make("button", `${number(all.length - first)} more`, { type: "button" });
   more.addEventListener("click", () => {
-    more.replaceWith(...rows.slice(BARS).map(({ button }) => button));
-    rows[BARS].button.focus();
+    more.replaceWith(...all.slice(first));
+    all[first].focus();
   });
-  const here = rows.slice(0, BARS).map(({ button }) => button);
-  element(name).append(...here, ...(rows.length > BARS ? [more] : []));
-  if (!rows.length) element(name).append(make("p", "none", { className: "note" }));
+  box.append(more);
+}
+
+function makeBars(name) {
+  const rows = ranked(tally(name)).map((index) => makeBar(name, index));
+  fillBox(element(name), rows.map(({ button }) => button), BARS);
   return {
-    update(left) {
+    update() {
       const counts = tally(name);
+      const most = counts.reduce((a, b) => Math.max(a, b), 1);
       for (const { index, button, amount } of rows) {
         amount.textContent = number(counts[index]);
-        button.style.setProperty("--part", `${(100 * counts[index]) / (left || 1)}%`);
+        button.style.setProperty("--part", counts[index] / most);
+        button.classList.toggle("empty", !counts[index]);
         button.setAttribute("aria-pressed", chosen[name].has(index));
       }
     },
   };
 }
 
-/* Map */
-
-const canvas = element("map");
-const onScreen = { x: new Float32Array(count), y: new Float32Array(count) };
-const groups = new Uint8Array(count); // which colour each track has
-const places = data.map ? data.map.of : [];
-const placed = [...places.keys()].filter((track) => places[track]);
-const edge = placed.reduce(
-  ([x, y], track) => [
-    [Math.min(x[0], places[track][0]), Math.max(x[1], places[track][0])],
-    [Math.min(y[0], places[track][1]), Math.max(y[1], places[track][1])],
-  ],
-  [[0, 0], [0, 0]],
-);
-const size = Math.max(1.5, Math.min(6, 120 / Math.sqrt(placed.length)));
-
-const palette = () => [...COLOURS, dark.matches ? LAST.dark : LAST.light];
-const style = (name) => getComputedStyle(document.body).getPropertyValue(name);
-
-function colour() {
-  const name = element("colours").value;
-  const firsts = new Uint32Array(data[name].names.length);
-  data[name].of.filter((each) => each.length).forEach(([first]) => firsts[first]++);
-  const named = ranked(firsts).filter((index) => firsts[index]).slice(0, palette().length);
-  data[name].of.forEach(([first], track) => {
-    const place = named.indexOf(first);
-    groups[track] = place < 0 ? named.length : place;
-  });
-  const names = [...named.map((index) => data[name].names[index]), "other or none"];
-  const swatches = [...palette().slice(0, named.length), style("--other")];
-  element("legend").replaceChildren(
-    ...names.map((each, index) => {
-      const line = make("li");
-      const swatch = make("i");
-      swatch.style.background = swatches[index];
-      line.append(swatch, each);
-      return line;
-    }),
-  );
-  return swatches;
-}
-
-function arrange() {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const scale = devicePixelRatio || 1;
-  canvas.width = width * scale;
-  canvas.height = height * scale;
-  const margin = 12;
-  const spans = edge.map(([low, high]) => high - low || 1);
-  // The same scale for both: distances are what the map is about.
-  const unit = Math.min((width - 2 * margin) / spans[0], (height - 2 * margin) / spans[1]);
-  for (const track of placed) {
-    const [x, y] = places[track];
-    onScreen.x[track] = width / 2 + (x - edge[0][0] - spans[0] / 2) * unit;
-    onScreen.y[track] = height / 2 - (y - edge[1][0] - spans[1] / 2) * unit;
-  }
-}
-
-function draw() {
-  if (!data.map) return;
-  const pen = canvas.getContext("2d");
-  pen.setTransform(canvas.width / canvas.clientWidth, 0, 0, canvas.height / canvas.clientHeight, 0, 0);
-  pen.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
-  const dot = (track) => {
-    pen.beginPath();
-    pen.arc(onScreen.x[track], onScreen.y[track], size, 0, 2 * Math.PI);
-    pen.fill();
-  };
-  pen.fillStyle = style("--filtered");
-  placed.filter((track) => !shown[track]).forEach(dot);
-  const swatches = colour();
-  // The commonest first, so that they do not hide the others.
-  for (const group of [swatches.length - 1, ...swatches.keys()].slice(0, swatches.length)) {
-    pen.fillStyle = swatches[group];
-    placed.filter((track) => shown[track] && groups[track] === group).forEach(dot);
-  }
-}
-
-function nearest(x, y, reach) {
-  let [best, least] = [-1, reach ** 2];
-  for (const track of placed) {
-    if (!shown[track]) continue;
-    const distance = (onScreen.x[track] - x) ** 2 + (onScreen.y[track] - y) ** 2;
-    if (distance < least) [best, least] = [track, distance];
-  }
-  return best;
-}
-
-function hideTip() {
-  element("tip").hidden = element("ring").hidden = true;
-}
-
-function point(event) {
-  const { left, top } = canvas.getBoundingClientRect();
-  const track = nearest(event.clientX - left, event.clientY - top, REACH[event.pointerType] ?? REACH.mouse);
-  if (track < 0) return hideTip();
-  const tip = element("tip");
-  const scores = Object.entries(data.scores)
-    .filter(([, values]) => values[track] !== null)
-    .map(([name, values]) => `${name.replace("mood_", "")} ${score(values[track])}`);
-  const lines = [nameOf(data.artist, track), data.title[track], nameOf(data.genres, track), ...scores];
-  tip.replaceChildren(...lines.map((line) => make("div", line)));
-  const [x, y] = [onScreen.x[track], onScreen.y[track]];
-  Object.assign(element("ring").style, { left: `${x}px`, top: `${y}px` });
-  tip.hidden = element("ring").hidden = false;
-  const beside = x + 14 + tip.offsetWidth <= canvas.clientWidth;
-  tip.style.left = `${beside ? x + 14 : Math.max(0, x - 14 - tip.offsetWidth)}px`;
-  tip.style.top = `${Math.max(0, Math.min(y, canvas.clientHeight - tip.offsetHeight))}px`;
-}
-
 /* Tables */
 
-const score = (value) => (value / data.unit).toFixed(2);
+const orders = {}; // of tracks by score, each made when first shown
 
-const danceability = data.scores.danceability ?? [];
-const danced = [...danceability.keys()]
-  .filter((track) => danceability[track] !== null)
-  .sort((a, b) => danceability[b] - danceability[a]);
+function orderBy(name) {
+  const values = data.scores[name] ?? [];
+  orders[name] ??= [...values.keys()]
+    .filter((track) => values[track] !== null)
+    .sort((a, b) => values[b] - values[a]);
+  return orders[name];
+}
 
 const disagreements = data.disagreements.of;
 const apart = (track) => disagreements[track][4] - disagreements[track][2];
@@ -232,41 +144,70 @@ const contested = [...disagreements.keys()]
   .sort((a, b) => apart(b) - apart(a));
 
 function fill(id, heads, order, cells) {
-  const found = [];
-  for (const track of order) {
-    if (found.length === LISTED) break;
-    if (shown[track]) found.push(track);
-  }
-  const line = (tag, content) => {
+  const rows = order.map((track) => {
     const row = make("tr");
-    row.append(...content.map((text) => make(tag, text, { className: /^\d\.\d+$/.test(text) ? "number" : "" })));
+    const cell = make("td");
+    cell.append(data.title[track], " ", make("span", nameOf(data.artist, track), { className: "note" }));
+    row.append(cell, ...cells(track).map((text) => make("td", text)));
     return row;
-  };
-  const rows = found.map((track) =>
-    line("td", [nameOf(data.artist, track), data.title[track], ...cells(track)]));
-  const none = line("td", ["none"]);
-  element(id).replaceChildren(line("th", ["Artist", "Title", ...heads]), ...(rows.length ? rows : [none]));
+  });
+  const head = make("tr");
+  head.append(...heads.map((text) => make("th", text)));
+  const none = make("tr");
+  none.append(make("td", "none", { colSpan: heads.length }));
+  element(id).replaceChildren(head, ...(rows.length ? rows : [none]));
 }
 
 const SAYS = {
   scores: (value) => score(value),
-  ranks: (value) => `more than in ${Math.round((100 * value) / data.unit)} %`,
+  ranks: (value) => `${Math.round((100 * value) / data.unit)}\u00a0%`,
 };
 
 function fillTables() {
-  const cells = (track) => [score(danceability[track])];
-  fill("most", ["Score"], danced, cells);
-  fill("least", ["Score"], [...danced].reverse(), cells);
+  const name = element("score").value;
+  const found = orderBy(name).filter((track) => shown[track]);
+  // No track is among the highest and the lowest.
+  const half = Math.min(LISTED, Math.ceil(found.length / 2));
+  const cells = (track) => [score(data.scores[name][track])];
+  fill("most", ["Highest", "Score"], found.slice(0, half), cells);
+  fill("least", ["Lowest", "Score"], found.slice(half).slice(-LISTED).reverse(), cells);
   if (!contested.length) return;
   const { kind, items, sources } = data.disagreements;
-  fill("disagreements", ["Item", "Higher", "Lower"], contested, (track) => {
+  const most = contested.filter((track) => shown[track]).slice(0, LISTED);
+  fill("disagreements", ["Track", "Item", "Higher", "Lower"], most, (track) => {
     const [item, lowBy, low, highBy, high] = disagreements[track];
     return [
       items[item],
-      `${SAYS[kind](high)} (${sources[highBy]})`,
-      `${SAYS[kind](low)} (${sources[lowBy]})`,
+      `${SAYS[kind](high)} (${unbroken(sources[highBy])})`,
+      `${SAYS[kind](low)} (${unbroken(sources[lowBy])})`,
     ];
   });
+}
+
+function offerScores() {
+  const options = Object.keys(data.scores).map((name) => {
+    const taught = data.taught.includes(wordOf(name)) ? " (taught)" : "";
+    return make("option", wordOf(name) + taught, { value: name });
+  });
+  element("score").replaceChildren(...options);
+}
+
+/* Lists */
+
+function showLists() {
+  const cards = data.lists.map(({ title, count: length, first }) => {
+    const card = make("article");
+    const heading = make("h3", title);
+    heading.append(make("span", tracks(length), { className: "note" }));
+    const names = make("ol");
+    names.append(...first.map((each) => make("li", each, { title: each })));
+    card.append(heading, names);
+    return card;
+  });
+  element("lists").hidden = !cards.length;
+  fillBox(element("lists").lastElementChild, cards, CARDS);
+  element("about-lists").textContent =
+    "Made from all tracks of this page, best first; filters do not change them. beet soundlists writes them.";
 }
 
 /* What does not change */
@@ -281,24 +222,56 @@ const ABOUT = {
     "can: the percentage says in how many of the tracks here the model finds less of the tag.",
 };
 
+function aboutLabels(name, what) {
+  const having = data[name].of.filter((each) => each.length).length;
+  const yours = own[name].size;
+  return having
+    ? `${tracks(having)} with a ${what}: ${number(having - yours)} from soundtags, ${number(yours)} from you.`
+    : `No track has a ${what}.`;
+}
+
+function aboutSound() {
+  if (!data.map) return "No track here has an embedding in the cache; beet soundtags -f makes them.";
+  const { model, share } = data.map;
+  const shows = share
+    ? ` The map shows ${Math.round(100 * share)}\u00a0% of the variance of the embeddings of ${unbroken(model)}.`
+    : "";
+  return `${tracks(planes[0].placed.length)}. Those that sound alike are close together.${shows}`;
+}
+
+function aboutEmotion() {
+  const placed = planes[1].placed.length;
+  return placed
+    ? `${tracks(placed)}. From left to right, valence rises; from bottom to top, energy.`
+    : "No track here has energy and valence; beet soundtags -f finds them.";
+}
+
 function describe() {
   const chosenBy = data.query ? ` that match ${data.query}` : "";
-  element("counts").textContent =
-    `${number(count)} tracks${chosenBy}, ${number(data.analysed)} of them analysed, ${number(data.hours)} hours`;
+  const analysed = data.analysed === count ? "all analysed" : `${number(data.analysed)} of them analysed`;
+  const long = data.minutes < 90 ? many(data.minutes, "minute") : many(Math.round(data.minutes / 60), "hour");
+  element("counts").textContent = `${tracks(count)}${chosenBy}, ${analysed}, ${long}`;
+  element("about-genres").textContent = aboutLabels("genres", "genre");
+  element("about-moods").textContent = aboutLabels("moods", "mood");
+  element("about-sound").textContent = aboutSound();
+  element("about-emotion").textContent = aboutEmotion();
+  element("colouring").hidden = !planes.some((plane) => plane.placed.length);
   element("about-disagreements").textContent = contested.length
     ? ABOUT[data.disagreements.kind]
     : "No two sources differ: nothing here has two scores, or they are the same.";
   element("version").textContent = `Made by ${data.maker}.`;
-  element("mapped").hidden = !data.map;
-  element("about-map").textContent = data.map
-    ? `${number(placed.length)} tracks. Those that sound alike to ${data.map.model} are close together; ` +
-      `the map shows ${Math.round(100 * data.map.share)} % of the variance of its embeddings.`
-    : "There are no embeddings of these tracks in the cache; beet soundtags -f makes them.";
 }
 
+const planes = [
+  new Plane("sound", data.map ? data.map.of : []),
+  new Plane("emotion", emotions(), [[0, data.unit], [0, data.unit]]),
+];
 const bars = ["genres", "moods"].map(makeBars);
+offerScores();
+showLists();
+if (!data.genres.names.length) element("colours").value = "moods";
 describe();
-arrange();
+planes.forEach((plane) => plane.arrange());
 update();
 
 element("search").addEventListener("input", update);
@@ -307,15 +280,19 @@ element("reset").addEventListener("click", () => {
   Object.values(chosen).forEach((set) => set.clear());
   update();
 });
+element("score").addEventListener("change", fillTables);
 element("colours").addEventListener("change", draw);
 dark.addEventListener("change", draw);
-canvas.addEventListener("pointermove", point);
-canvas.addEventListener("pointerdown", point);
-canvas.addEventListener("pointerleave", (event) => {
-  if (event.pointerType !== "touch") hideTip();
-});
-new ResizeObserver(() => {
-  hideTip();
-  arrange();
-  draw();
-}).observe(canvas);
+for (const plane of planes) {
+  const { canvas } = plane;
+  canvas.addEventListener("pointermove", (event) => point(event, plane));
+  canvas.addEventListener("pointerdown", (event) => point(event, plane));
+  canvas.addEventListener("pointerleave", (event) => {
+    if (event.pointerType !== "touch") hideTip();
+  });
+  new ResizeObserver(() => {
+    hideTip();
+    plane.arrange();
+    plane.draw(colouring());
+  }).observe(canvas);
+}

@@ -138,7 +138,7 @@ def test_bad_files_are_left_out(library: Beet):
             ["-o", "x.npz", "-l", "nonsense"],
             "no layer nonsense; it has: model/Sigmoid, model/dense_1/BiasAdd",
         ),
-        (["-o", "x.npz", "title:nonsense"], "no track could be analysed"),
+        (["-o", "x.npz", "title:nonsense"], "no track matches"),
         (["-o", "not/there/x.npz"], "not/there/x.npz: No such file"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mediafile
 import numpy as np
 import pytest
@@ -56,12 +58,19 @@ def test_diverse_leaves_out_the_same_album(library: Beet):
     assert like(library, "--diverse", "title:=beat") == []
 
 
-@pytest.mark.parametrize("option", [[], ["-p"], ["--paths"]])
+@pytest.mark.parametrize("option", ["-p", "--paths"])
 def test_lines_are_as_beets_prints_them(library: Beet, option):
-    done = library("soundlike", *option, "title:flute")
-    expected = library("ls", *(["-p"] if option else []), "title:beat")
+    done = library("soundlike", option, "title:flute")
+    expected = library("ls", "-p", "title:beat")
     lines = done.stdout.splitlines()
     assert sorted(lines) == sorted(expected.stdout.splitlines())
+
+
+def test_tracks_without_an_artist_go_by_the_names_of_their_files(library: Beet):
+    done = library("soundlike", "title:flute")
+    paths = library("ls", "-p", "title:beat").stdout.splitlines()
+    names = [Path(each).name for each in paths]
+    assert sorted(done.stdout.splitlines()) == sorted(names)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +80,7 @@ def test_lines_are_as_beets_prints_them(library: Beet, option):
             ["title:unheard"],
             "no matching track has been analysed with msd-",
         ),
-        (["title:none"], "no matching track has been analysed"),
+        (["title:nobody"], "no track matches"),
         (["-n", "0", "title:beat"], "--number: 0 is not 1 or more"),
         (["-m", "nonsense", "title:beat"], "no model nonsense"),
         (["--path", "title:beat", "title:flute"], "matches 2 tracks; it must"),

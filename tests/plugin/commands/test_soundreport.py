@@ -24,7 +24,12 @@ from support.standins import write_standin
 
 from soundtags.collection.disagreement import RANKS, SCORES, find_disagreements
 from soundtags.collection.projection import project
-from soundtags.collection.report.page import Collection, Map, page
+from soundtags.collection.report.page import (
+    Collection,
+    ListSummary,
+    Map,
+    page,
+)
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.pooling import TrackPredictions
 from soundtags.models import catalogue
@@ -117,7 +122,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory, plan) -> Beet:
             item["mood_happy"] = "nan" if number == 1 else "1.0"
             item["mood"] = f"happy{SEPARATOR}sad" if number < 3 else "sad"
         library.add(item)
-    library.add(Item(title="new", path=b"/music/new", length=1800.0))
+    # A title that no artist is known for says little.
+    library.add(Item(title="new", path=b"/music/new.ogg", length=1800.0))
     return beet
 
 
@@ -144,11 +150,11 @@ def report(beet: Beet, *query: str) -> str:
 def test_the_page_holds_what_the_library_has(whole: str):
     data = Parsed(whole).data
     assert data["analysed"] == 6
-    assert data["hours"] == 6.5
+    assert data["minutes"] == 390
     column = dict(zip(data["title"], range(7)))
     # Names of files stand in for titles.
-    assert set(column) == {*EVIL, f"4 {UNKNOWN}", "silent", "new"}
-    last = column[f"4 {UNKNOWN}"]
+    assert set(column) == {*EVIL, f"4 {UNKNOWN}.mp3", "silent", "new.ogg"}
+    last = column[f"4 {UNKNOWN}.mp3"]
     assert data["scores"]["danceability"][last] == 4000
     assert data["scores"]["danceability"][column["silent"]] is None
     assert data["scores"]["mood_happy"][column[EVIL[1]]] is None
@@ -159,7 +165,7 @@ def test_the_page_holds_what_the_library_has(whole: str):
         return [data[field]["names"][each] for each in of]
 
     assert names("moods", EVIL[0]) == ["happy", "sad"]
-    assert names("moods", "new") == names("genres", "new") == []
+    assert names("moods", "new.ogg") == names("genres", "new.ogg") == []
     assert names("genres", EVIL[1]) == ["Jazz", "Blues"]
     assert names("genres", EVIL[2]) == [EVIL[0]]
     assert all(names("artist", each) == [each] for each in EVIL)
@@ -167,7 +173,7 @@ def test_the_page_holds_what_the_library_has(whole: str):
     assert data["map"]["model"] == "msd-musicnn-1"
     for places in (data["map"]["of"], data["disagreements"]["of"]):
         nowhere = [n for n, each in enumerate(places) if each is None]
-        assert nowhere == sorted([column["silent"], column["new"]])
+        assert nowhere == sorted([column["silent"], column["new.ogg"]])
 
 
 def test_names_cannot_break_out(whole: str):
@@ -285,6 +291,39 @@ def test_of_music(beet: Beet, tmp_path: Path):
     scores = [float(each["danceability"]) for each in beet.items()]
     found = [each / data["unit"] for each in data["scores"]["danceability"]]
     assert found == scores
+    assert {"energy", "valence"} < set(data["scores"])
+    assert data["own"] == {"genres": [], "moods": []}
+    beet("modify", "-yW", "mood=mine", "genres=Mine", "title:=b")
+    own = Parsed(report(beet)).data["own"]
+    assert own == {"genres": [1], "moods": [1]}
+
+
+def test_words_that_the_user_has_taught(library: Beet, whole: str):
+    assert Parsed(whole).data["taught"] == []
+    query = f"artist:={EVIL[0]}"
+    library("modify", "-yW", "mood_gym=0.7", "mood_loud=very", query)
+    data = Parsed(report(library)).data
+    assert data["taught"] == ["gym"]  # the other has no scores
+    assert "gym" in data["moods"]["names"]
+    assert data["scores"]["mood_gym"] == [
+        7000 if each == EVIL[0] else None for each in data["title"]
+    ]
+
+
+def test_lists_are_those_of_soundlists(beet: Beet):
+    library = Library(str(beet.folder / "library.db"), str(beet.folder))
+    scores = {"mood_sad": "0.9", "valence": "0.1", "mood_aggressive": "0.1"}
+    for name in "abcd":
+        item = Item(title=name, artist=name, path=f"/music/{name}".encode())
+        item.update({"soundtags_plan": "any", **scores})
+        library.add(item)
+    lists = Parsed(report(beet)).data["lists"]
+    listed = beet("soundlists", "--list").stdout
+    lengths = re.findall(r"^\S+ +(\d+)  fit", listed, re.MULTILINE)
+    assert [each["count"] for each in lists] == list(map(int, lengths))
+    (sad,) = (each for each in lists if each["title"] == "Melancholy")
+    assert sad["count"] == 4
+    assert {*sad["first"]} < {f"{name} - {name}" for name in "abcd"}
 
 
 def test_the_map_keeps_what_can_be_kept():
@@ -466,14 +505,18 @@ def collection(count: int, **changes) -> Collection:
         "albums": [f"Album {n // 12}" for n in range(count)],
         "genres": [[genres[n % len(genres)]] for n in range(count)],
         "moods": [moods[n % 3] for n in range(count)],
+        "own_genres": [0],
+        "own_moods": [],
         "scores": {
             "danceability": [n / count for n in range(count)],
             "mood_happy": [None if n == 0 else 0.5 for n in range(count)],
         },
         "map": Map("some-model", rng.uniform(-1, 1, (count, 2)), 0.4),
+        "taught": [],
         "disagreements": find_disagreements(
             answers, models, catalogue.targets(), count
         ),
+        "lists": [],
         **changes,
     }
     return Collection(**facts)
@@ -548,12 +591,12 @@ def test_it_renders_names_as_they_are(whole: str, browser: Page, show):
     assert faults(browser) == []
     assert browser.run("window.broken") is None
     counts = text(browser, "#counts")
-    assert counts == "7 tracks, 6 of them analysed, 6.5 hours"
-    titles = {row[1] for row in rows(browser, "most")}
-    assert {*EVIL[:3]} < titles
-    assert f"4 {UNKNOWN}" in titles
+    assert counts == "7 tracks, 6 of them analysed, 7 hours"
+    found = [row[0] for row in rows(browser, "most") + rows(browser, "least")]
+    assert {f"{name} {name}" for name in EVIL[:3]} < set(found)
+    assert f"4 {UNKNOWN}.mp3" in {each.strip() for each in found}
     assert EVIL[0] in text(browser, "#genres")
-    assert "5 tracks." in text(browser, "#about-map")
+    assert "5 tracks." in text(browser, "#about-sound")
 
 
 def test_filters_work_together(browser: Page, show):
@@ -595,15 +638,16 @@ def test_filters_work_together(browser: Page, show):
 
 
 def test_bars_that_are_many_come_when_asked_for(browser: Page, show):
-    show(page(collection(120)))
+    names = [[f"genre {n % 30}"] for n in range(120)]
+    show(page(collection(120, genres=names)))
     buttons = "document.querySelectorAll('#genres button').length"
-    assert browser.run(buttons) == 11
-    click(browser, "genres", "2 more")
-    assert browser.run(buttons) == 12
+    assert browser.run(buttons) == 13
+    click(browser, "genres", "18 more")
+    assert browser.run(buttons) == 30
     focused = browser.run("document.activeElement.innerText")
-    assert focused.startswith("genre ")
+    assert focused.startswith("genre 12")
     browser.press("Enter", "\r")
-    assert shown(browser) == 10
+    assert shown(browser) == 4
     assert browser.run("document.activeElement.ariaPressed") == "true"
 
 
@@ -622,8 +666,8 @@ def test_tables_follow_filters(browser: Page, show):
     show(page(collection(120)))
     most, least = rows(browser, "most"), rows(browser, "least")
     assert len(most) == len(least) == 10
-    assert most[0] == ["B\u00e9la 9", "Title 119", "0.99"]
-    assert least[0] == ["B\u00e9la 0", "Title 0", "0.00"]
+    assert most[0] == ["Title 119 B\u00e9la 9", "0.99"]
+    assert least[0] == ["Title 0 B\u00e9la 0", "0.00"]
     apart = [
         float(high.split()[0]) - float(low.split()[0])
         for *_, high, low in rows(browser, "disagreements")
@@ -631,10 +675,11 @@ def test_tables_follow_filters(browser: Page, show):
     assert apart == sorted(apart, reverse=True)
     assert apart[0] > 0.5
     click(browser, "genres", "Jazz")
-    assert [row[1] for row in rows(browser, "least")][:2] == [
-        "Title 0",
-        "Title 12",
+    # Of ten tracks, none is in both tables.
+    assert [row[0] for row in rows(browser, "least")] == [
+        f"Title {n} B\u00e9la {n % 10}" for n in range(0, 60, 12)
     ]
+    assert len(rows(browser, "most")) == 5
     assert len(rows(browser, "disagreements")) == 10
     click(browser, "moods", "happy")
     assert rows(browser, "disagreements") == rows(browser, "most") == [["none"]]
@@ -643,31 +688,35 @@ def test_tables_follow_filters(browser: Page, show):
 def test_what_there_is_not_is_said(browser: Page, show):
     empty = find_disagreements({}, [], catalogue.targets(), 3)
     nothing = {"scores": {}, "map": None, "disagreements": empty}
-    show(page(collection(3, genres=[[]] * 3, moods=[[]] * 3, **nothing)))
+    nothing.update(genres=[[]] * 3, moods=[[]] * 3, own_genres=[])
+    show(page(collection(3, **nothing)))
     assert faults(browser) == []
-    assert text(browser, "#genres") == text(browser, "#moods") == "none"
+    assert text(browser, "#about-genres") == "No track has a genre."
+    assert text(browser, "#about-moods") == "No track has a mood."
     assert "No two sources" in text(browser, "#about-disagreements")
-    assert "no embeddings" in text(browser, "#about-map")
+    assert "No track here has an embedding" in text(browser, "#about-sound")
+    assert "energy and valence; beet " in text(browser, "#about-emotion")
     assert text(browser, "#version") == f"Made by {MAKER}."
-    assert browser.run("document.getElementById('mapped').hidden")
-    assert rows(browser, "most") == [["none"]]
+    for each in ("sound", "emotion", "colouring", "lists"):
+        assert browser.run(f"document.getElementById({each!r}).hidden"), each
+    assert rows(browser, "most") == rows(browser, "least") == [["none"]]
 
 
-def place(browser: Page, track: int) -> list[float]:
-    """Scroll to the map; return where on the screen a track is."""
-    browser.run("canvas.scrollIntoView()")
+def place(browser: Page, track: int, plane: int = 0) -> list[float]:
+    """Scroll to a map; return where on the screen a track is."""
+    browser.run(f"planes[{plane}].canvas.scrollIntoView({{block: 'center'}})")
     return browser.run(
-        "(({left, top}) =>"
-        f" [left + onScreen.x[{track}], top + onScreen.y[{track}]])"
-        "(canvas.getBoundingClientRect())"
+        "(({x, y, canvas}) => (({left, top}) =>"
+        f" [left + x[{track}], top + y[{track}]])"
+        f"(canvas.getBoundingClientRect()))(planes[{plane}])"
     )
 
 
 def pixel(browser: Page, track: int) -> list[int]:
     """Return the colour that a track has on the map."""
     return browser.run(
-        "[...canvas.getContext('2d').getImageData("
-        f"onScreen.x[{track}], onScreen.y[{track}], 1, 1).data]"
+        "(({x, y, canvas}) => [...canvas.getContext('2d').getImageData("
+        f"x[{track}], y[{track}], 1, 1).data])(planes[0])"
     )
 
 
@@ -678,14 +727,14 @@ def test_the_map_says_what_is_where(browser: Page, show):
     show(page(collection(3, map=FAR_APART)))
     browser.move(*place(browser, 1))
     assert text(browser, "#tip").splitlines() == [
-        "B\u00e9la 1",
-        "Title 1",
-        "Rock",
-        "danceability 0.33",
-        "happy 0.50",
+        *("Title 1", "B\u00e9la 1", "Rock", "happy"),
+        *("danceability", "0.33", "happy", "0.50"),
     ]
     browser.move(*place(browser, 0))
-    assert "happy" not in text(browser, "#tip")  # it has no score
+    assert text(browser, "#tip").splitlines() == [
+        *("Title 0", "B\u00e9la 0", "Jazz (yours)", "relaxed; sad"),
+        *("danceability", "0.00"),  # the only score that it has
+    ]
     x, y = place(browser, 1)
     browser.move(x, y + 100)
     assert browser.run("document.getElementById('tip').hidden")
@@ -732,9 +781,65 @@ def test_it_suits_narrow_and_dark_screens(browser: Page, show):
         browser.resize(width, 900)
         wide = "document.documentElement.scrollWidth"
         assert browser.run(wide) <= width
-        mapped = browser.run("canvas.getBoundingClientRect().width")
-        assert 0.8 * width < mapped < width
-        assert browser.run("canvas.width") == int(mapped)
+        canvas = "planes[0].canvas"
+        mapped = browser.run(f"{canvas}.getBoundingClientRect().width")
+        assert 0.4 * width < mapped < width
+        assert browser.run(f"{canvas}.width") == int(mapped)
+
+
+def test_energy_against_valence(browser: Page, show):
+    scores = {"energy": [0.0, 1.0, None], "valence": [0.0, 1.0, 0.5]}
+    show(page(collection(3, map=FAR_APART, scores=scores)))
+    assert faults(browser) == []
+    assert "2 tracks." in text(browser, "#about-emotion")
+    (left, bottom), (right, top) = (place(browser, n, 1) for n in range(2))
+    assert left < right
+    assert top < bottom
+    browser.move(right, top)
+    assert "Title 1" in text(browser, "#tip")
+    rings = "[...document.querySelectorAll('.ring')].map(each => each.hidden)"
+    assert browser.run(rings) == [False, False]  # on both maps
+    browser.move(*place(browser, 2))
+    assert browser.run(rings) == [False, True]
+
+
+def test_taught_words_are_moods(browser: Page, show):
+    scores = {"danceability": [0.5, 0.5, 0.5], "mood_gym": [0.1, 0.9, 0.4]}
+    moods = [["sad"], ["gym", "sad"], []]
+    words = {"taught": ["gym", "focus"], "scores": scores, "moods": moods}
+    show(page(collection(3, **words)))
+    bars = text(browser, "#moods").split()
+    # Also those that no track has.
+    assert bars[:5] == ["sad", "2", "gym", "taught", "1"]
+    assert bars[5:] == ["focus", "taught", "0"]
+    browser.run(
+        "Object.assign(document.getElementById('score'),"
+        " {value: 'mood_gym'}).dispatchEvent(new Event('change'))"
+    )
+    assert text(browser, "#score option:checked") == "gym (taught)"
+    assert rows(browser, "most")[0] == ["Title 1 B\u00e9la 1", "0.90"]
+
+
+def test_whose_labels_they_are_is_counted(browser: Page, show):
+    show(page(collection(30, own_genres=[1, 2], own_moods=[0])))
+    assert text(browser, "#about-genres") == (
+        "30 tracks with a genre: 28 from soundtags, 2 from you."
+    )
+    assert text(browser, "#about-moods") == (
+        "20 tracks with a mood: 19 from soundtags, 1 from you."
+    )
+
+
+def test_lists_are_shown(browser: Page, show):
+    lists = [ListSummary(f"List {n}", n, ["a", EVIL[0]]) for n in range(1, 13)]
+    show(page(collection(3, lists=lists)))
+    assert faults(browser) == []
+    cards = "[...document.querySelectorAll('article')].map(e => e.innerText)"
+    first, *others = browser.run(cards)
+    assert first.split("\n") == ["List 1", "1 track", "a", EVIL[0]]
+    assert len(others) == 7
+    click(browser, "lists", "4 more")
+    assert len(browser.run(cards)) == 12
 
 
 def test_twenty_thousand_tracks_stay_usable(browser: Page, show):

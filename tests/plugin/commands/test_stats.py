@@ -112,9 +112,11 @@ def test_only_what_the_query_lists_counts(filled: Beet):
     assert done.stdout.startswith("3 tracks, 0 of them not analysed\n")
     assert "danceability: 3 tracks" in done.stdout
     done = filled("soundtags", "--stats")
-    assert done.stdout.startswith("7 tracks, 1 of them not analysed\n")
+    assert done.stdout.startswith("7 tracks, 1 of them not analysed; run: ")
     done = filled("soundtags", "--stats", "title:new")
-    assert done.stdout == "1 track, 1 of them not analysed\n"
+    assert done.stdout == (
+        "1 track, 1 of them not analysed; run: beet soundtags\n"
+    )
     done = filled("soundtags", "--stats", "title:nobody")
     assert done.stdout == "0 tracks, 0 of them not analysed\n"
 
