@@ -48,6 +48,13 @@ REQUIREMENTS = {
 }
 
 
+def description() -> str:
+    """Return the README, with links that lead somewhere on a package index."""
+    text = (HERE / "README.rst").read_text(encoding="utf-8")
+    text = text.replace("<docs/", f"<{HOME}/blob/main/docs/")
+    return text.replace(":: docs/", f":: {HOME}/raw/main/docs/")
+
+
 def distribution() -> str:
     """Return which one to build: an sdist says so, in a checkout you do."""
     metadata = HERE / "PKG-INFO"
@@ -63,7 +70,7 @@ setup(
         "beets plugin that listens to your music and tags it with genre, mood,"
         " danceability and voice"
     ),
-    long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
+    long_description=description(),
     long_description_content_type="text/x-rst",
     author="The beets-soundtags developers",
     url=HOME,

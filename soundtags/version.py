@@ -31,6 +31,14 @@ def is_lite() -> bool:
     return [*_versions()] == [LITE]
 
 
+def with_extra(extra: str) -> str:
+    """Return what pip is told to install for an extra of what is here.
+
+    The quotes are for shells to which brackets are a pattern.
+    """
+    return f'"{LITE if is_lite() else PACKAGE}[{extra}]"'
+
+
 def installed_twice() -> str:
     """Return what to do if both distributions are installed.
 

@@ -13,6 +13,7 @@ from soundtags.errors import NoMatplotlib
 from soundtags.labelling.labels import mood_thresholds
 from soundtags.models.catalogue import NUMBERS, SCORE, TEXT
 from soundtags.text import cut
+from soundtags.version import with_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ try:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 except ImportError as exc:
     raise NoMatplotlib(
-        "drawing needs Matplotlib: pip install beets-soundtags[plot]"
+        f"drawing needs Matplotlib: pip install {with_extra('plot')}"
     ) from exc
 
 TAGS = 15  # rows of the taggram

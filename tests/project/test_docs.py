@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -348,6 +349,22 @@ def test_options_of_the_configuration_are_said():
         each for each in configuration.DEFAULTS if f"**{each}**" not in page
     ]
     assert missing == []
+
+
+def test_messages_are_those_of_the_code():
+    text = (DOCS / "installing.rst").read_text(encoding="utf-8")
+    _, _, table = text.partition("\nOf the plugin:\n")
+    said = re.findall(r'"([^"]+)"', " ".join(table.split()))
+    parts = [part for each in said for part in each.split("...") if part]
+    assert len(parts) > 8
+    code = [
+        node.value
+        for package in ("soundtags", "beetsplug")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert [each for each in parts if not any(each in c for c in code)] == []
 
 
 def test_figures_are_those_of_the_catalogue():

@@ -53,6 +53,20 @@ except NoResampler as error:
     print(error)
 """
 
+WHERE_INSTALLED = """
+import sys
+from importlib import metadata
+
+def version(name):
+    if name != sys.argv[1]:
+        raise metadata.PackageNotFoundError(name)
+    return "0.1.0"
+
+metadata.version = version
+from soundtags.version import with_extra
+print(with_extra("plot"))
+"""
+
 
 def without_heavy(code: str, path: Path) -> str:
     done = subprocess.run(
@@ -97,3 +111,14 @@ def test_both_at_once_are_mentioned_when_tracks_are_analysed(
     assert LITE not in beet("ls").stderr
     text = beet("soundtags", status=None).stderr
     assert text.count(f"pip uninstall {LITE}, then pip install") == said
+
+
+@pytest.mark.parametrize("name", [PACKAGE, LITE])
+def test_extras_are_those_of_what_is_installed(name):
+    done = subprocess.run(
+        [sys.executable, "-c", WHERE_INSTALLED, name],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f'"{name}[plot]"\n'

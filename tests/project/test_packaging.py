@@ -99,6 +99,11 @@ def test_wheel(built: Path, name: str, tmp_path: Path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
         names = archive.namelist()
+        (path,) = (n for n in names if n.endswith("/METADATA"))
+        page = archive.read(path).decode()
+    assert "/docs/installing.rst>" in page
+    assert "<docs/" not in page  # an index has no such folder
+    assert ":: docs/" not in page
     assert "beetsplug/__init__.py" not in names  # other plugins live there
     for path in DATA:
         assert path in names, path

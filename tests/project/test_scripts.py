@@ -364,6 +364,7 @@ def test_workers_that_share_nothing_but_a_mount(music):
         "models/fit.py",
         "models/speech.py",
         "trials/cluster_mounts.py",
+        "trials/installs.py",
         "trials/wheels.py",
     ],
 )

@@ -477,7 +477,7 @@ def test_without_dask_the_remedy_is_named(library, tmp_path):
     paths = f"{broken.parent}{os.pathsep}{PACKAGE}"
     environment = {**library.environment(), "PYTHONPATH": paths}
     done = library.fresh("soundtags", ONE, status=1, env=environment)
-    assert "pip install beets-soundtags[cluster]" in done.stderr
+    assert 'pip install "beets-soundtags[cluster]"' in done.stderr
     assert "Traceback" not in done.stderr
 
 

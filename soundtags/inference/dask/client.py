@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from soundtags.errors import NoDistributed, UnreachableCluster, first_line
 from soundtags.inference.dask import is_address
 from soundtags.inference.dask.run import Run
+from soundtags.version import with_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -124,7 +125,7 @@ def _import_distributed(logger: logging.Logger) -> Any:
         import distributed
     except ImportError as exc:
         raise NoDistributed(
-            "a cluster needs Dask: pip install beets-soundtags[cluster]"
+            f"a cluster needs Dask: pip install {with_extra('cluster')}"
         ) from exc
     if not logger.isEnabledFor(logging.DEBUG):
         for name in LOGGERS:

@@ -115,7 +115,7 @@ def test_without_matplotlib_the_extra_is_named(library: Beet, tmp_path: Path):
     )
     done = library("soundplot", "-o", tmp_path / "new", "title:a", status=1)
     (line,) = done.stderr.splitlines()
-    assert "pip install beets-soundtags[plot]" in line
+    assert 'pip install "beets-soundtags[plot]"' in line
     assert not (tmp_path / "new").exists()
 
 
