@@ -384,7 +384,7 @@ def test_a_terminal_gets_a_bar_and_nothing_of_tensorflow(library: Beet):
     os.close(terminal)
     text = said.decode()
     assert status == 0
-    assert "Artist - Title" in text
+    assert "Artist - " in text  # the name of a track
     assert "ETA" in text
     assert "2/2" in text
     assert "2 tagged, 0 already up to date, 0 failed" in text
