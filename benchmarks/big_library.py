@@ -2,13 +2,13 @@
 
     python benchmarks/big_library.py [--items 50000] [--runs 7]
 
-A throw-away library is filled with items (without files) that were all
-analysed by the current default plan, in albums of twelve. Prints how long
-`beet soundtags` takes there as a whole process, beside `beet version` and a
-query of beets' own that matches nothing, run in turn, and what
-`beet soundtags --stats` takes; whether TensorFlow was loaded; how long queries
-for our fields and `beet soundlike` take; the same for a library of which one
-item is stale (and its file missing); and, with predictions of all tracks in the
+A throw-away library is filled with items (without files) that were all analysed
+by the current default plan, in albums of twelve. Prints how long `beet
+soundtags` takes there as a whole process, beside `beet version` and a query of
+beets' own that matches nothing, run in turn, and what `beet soundtags --stats`
+takes; whether TensorFlow was loaded; how long queries for our fields, `beet
+soundlike` and `beet soundteach` take; the same for a library of which one item
+is stale (and its file missing); and, with predictions of all tracks in the
 cache, how long it takes to derive all fields again after a threshold has
 changed. The exit status is 1 if the command did anything but what it should, or
 loaded TensorFlow where nothing was to do.
@@ -70,6 +70,9 @@ QUERIES = {
     ],
     "beet ls -a mood:nothing": ["ls", "-a", "-f", "", "mood:nothing"],
     "beet soundlike": ["soundlike", "id:1"],
+    "beet soundteach -p": [
+        *("soundteach", "-p", "word", "id:1..6 ,", "id:13..18"),
+    ],
 }
 # Not by -X importtime: while models are loaded, stderr is silenced.
 LOADED = """\

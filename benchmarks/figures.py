@@ -48,6 +48,7 @@ FIGURES: dict[str, list[str]] = {
     "benchmarks/label_predictions.py": [LABELS, SHIPPED],
     "docs/estimates.py": [LABELS, UNSEEN, SHIPPED],
     "benchmarks/label_table.py": [MUSIC, "{out}/thirteen.tsv"],
+    "benchmarks/teaching.py": [LABELS],
     "docs/accuracy.py": [],
     "docs/latent_features.py": [],
     "trials/everything.py": [FORMATS, BAD, "--table"],

@@ -30,13 +30,14 @@ from unittest.mock import patch
 
 import numpy as np
 from labelled import Data, read_data
-from questions import EMOTIONS, MUSIC, labels, logistic
+from questions import EMOTIONS, MUSIC, labels
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "benchmarks"))
 
 from label_predictions import label_tracks, write_table
 
+from soundtags.collection.regression import folds_of, regress
 from soundtags.models import catalogue
 
 FOLDS = 10
@@ -72,52 +73,6 @@ AGAINST = {
 Estimates = dict[str, dict[str, Any]]
 
 
-def regress(
-    inputs: np.ndarray,
-    wanted: np.ndarray,
-    weights: np.ndarray,
-    penalty: float,
-) -> np.ndarray:
-    """Return weights, and last the bias, of a logistic regression.
-
-    Parameters
-    ----------
-    inputs : numpy.ndarray
-        Shape (rows, inputs).
-    wanted, weights : numpy.ndarray
-        The label of each row, 0 to 1, and what it counts.
-    penalty
-        Of the squares of the weights; the bias is free.
-    """
-    x = np.column_stack([inputs, np.ones(len(inputs))])
-    ridge = np.append(np.full(inputs.shape[1], penalty), 1e-6)
-    found = np.zeros(x.shape[1])
-
-    def loss(b: np.ndarray) -> float:
-        z = x @ b
-        misfit = weights @ (np.logaddexp(0, z) - wanted * z)
-        return float(misfit + ridge @ b**2 / 2)
-
-    for _ in range(50):  # Newton's method, with shorter steps where needed
-        p = logistic(x @ found)
-        slope = x.T @ (weights * (p - wanted)) + ridge * found
-        curve = (x * (weights * p * (1 - p))[:, None]).T @ x + np.diag(ridge)
-        step, before = np.linalg.solve(curve, slope), loss(found)
-        while np.abs(step).max() > 1e-7 and loss(found - step) > before:
-            step /= 2
-        found = found - step
-        if np.abs(step).max() < 1e-5:
-            break
-    return found
-
-
-def folds_of(groups: np.ndarray, seed: int = 1) -> np.ndarray:
-    """Return the fold of each row: whole groups, at random."""
-    names, numbers = np.unique(groups, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    return order[numbers] % FOLDS
-
-
 def fit_head(name: str, data: Data) -> dict[str, Any] | None:
     """Fit an estimate with a weight for each tag; None without a label."""
     wanted = labels(name, data)
@@ -131,7 +86,7 @@ def fit_head(name: str, data: Data) -> dict[str, Any] | None:
     scaled = (inputs - mean) / spread * trust
     wanted, weights = wanted[known], _balanced(name, wanted[known], rows)
     penalty = SPEECH_PENALTY if name == "speech" else PENALTY
-    folds = folds_of(rows.groups)
+    folds = folds_of(rows.groups, FOLDS)
     unseen = _unseen(scaled, wanted, weights, folds, penalty)
     *found, bias = regress(scaled, wanted, weights, penalty)
     # Shrunken weights make scores timid; what unseen rows are tells how much.
@@ -239,7 +194,7 @@ def cross_validate(data: Data, seen: np.ndarray) -> list[dict[str, Any]]:
         Which of them estimates may be fitted on.
     """
     lines = []
-    folds = folds_of(data.groups)
+    folds = folds_of(data.groups, FOLDS)
     for fold in range(FOLDS):
         rest = folds != fold
         estimates = catalogue.parse_estimates(fit(data.take(rest & seen)))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from soundtags.collection.regression import logistic
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -132,10 +134,6 @@ MUSIC = {
     ),
     "speech": Music(("speech", "spoken"), ("music",), favour=0.3),
 }
-
-
-def logistic(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(values, -30, 30)))
 
 
 def emotion_sums(name: str, data: Data) -> np.ndarray:

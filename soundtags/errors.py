@@ -14,6 +14,9 @@ All that the user is told in one line derives from :class:`SoundtagsError`::
     |   +-- UnknownModel
     |   +-- UnusableModel
     |   +-- BrokenModels
+    +-- WordError
+    |   +-- UnusableWord
+    |   +-- UnteachableWord
     +-- DownloadError
     |   +-- UnreachableSource
     |   |   +-- UnreachableHost
@@ -114,6 +117,18 @@ class BrokenModels(ModelError):
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, UnusableModel]]]:
         return type(self), (self.faults,)
+
+
+class WordError(SoundtagsError):
+    """A word cannot be taught or used."""
+
+
+class UnusableWord(WordError):
+    """A word's name or file cannot be used."""
+
+
+class UnteachableWord(WordError):
+    """A word cannot be learned from the examples there are."""
 
 
 class DownloadError(SoundtagsError):

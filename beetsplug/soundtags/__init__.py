@@ -23,6 +23,7 @@ from beetsplug.soundtags import (
 )
 from beetsplug.soundtags.commands import COMMANDS
 from beetsplug.soundtags.tag_formats import media_field
+from beetsplug.soundtags.taught import all_targets
 from beetsplug.soundtags.welcome import Welcome
 from soundtags.errors import (
     SoundtagsError,
@@ -30,7 +31,7 @@ from soundtags.errors import (
     UnwritableTags,
     capture_errors,
 )
-from soundtags.models import catalogue, installed
+from soundtags.models import catalogue
 from soundtags.text import printable
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     @cached_property
     def _types(self) -> dict[str, Type]:
         try:
-            targets = installed.targets(configuration.model_dir(self.config))
+            targets = all_targets(configuration.model_dir(self.config))
         except (ConfigError, OSError) as exc:
             self._complain(exc)
             targets = catalogue.targets()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from beets import config as beets_config
 from confuse import Filename
 
-from beetsplug.soundtags.fields import INTERNAL
+from beetsplug.soundtags.fields import INTERNAL, item_types
 from beetsplug.soundtags.option_values import (
     checked,
     choice,
@@ -28,7 +28,8 @@ from beetsplug.soundtags.option_values import (
     path_of,
     refused,
 )
-from soundtags.models import catalogue, installed
+from beetsplug.soundtags.taught import all_targets, is_untaught, words_dir
+from soundtags.models import catalogue, installed, words
 from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def unknown(config: ConfigView) -> list[str]:
-    """Return a message for each unknown option."""
+    """Return a message for each unknown option, and each unknown word."""
     from difflib import get_close_matches
 
     found = []
@@ -79,6 +80,14 @@ def unknown(config: ConfigView) -> list[str]:
         similar = get_close_matches(name, DEFAULTS, 1)
         hint = f"; did you mean {similar[0]!r}?" if similar else ""
         found.append(f"{config[name].name}: unknown option{hint}")
+    view = config["file_tags"]
+    known = item_types(all_targets(model_dir(config)).values())
+    found += [
+        f"{view.name}: nobody has taught the word of {name}: beet soundteach"
+        f" {name.removeprefix(words.FIELD)} QUERY"
+        for name in view.as_str_seq()
+        if is_untaught(name, known)
+    ]
     return sorted(found)
 
 
@@ -119,14 +128,16 @@ def plan(
     """
     from soundtags.models.plan import make_plan
 
-    return make_plan(
+    warn = partial(_warn_once, logger)
+    made = make_plan(
         names or models(config),
         model_dir(config),
         settings(config),
-        partial(_warn_once, logger),
+        warn,
         without,
         verdicts(config, logger).faults,
     )
+    return words.with_words(made, words.read_words(words_dir(), warn), warn)
 
 
 @cache
@@ -235,9 +246,15 @@ def placeholder_genres(config: ConfigView) -> frozenset[str]:
 
 
 def file_tags(config: ConfigView, types: Collection[str]) -> list[str]:
-    """Return the fields to write to files; internal ones never are."""
-    allowed = [name for name in types if name not in INTERNAL]
-    return _several(config["file_tags"], allowed)
+    """Return the fields to write to files; internal ones never are.
+
+    A word can be forgotten, and its field is left out then.
+    """
+    allowed = [n for n in types if n not in INTERNAL and n.isascii()]
+    view = config["file_tags"]
+    untaught = [n for n in view.as_str_seq() if is_untaught(n, allowed)]
+    names = _several(view, [*allowed, *untaught])
+    return [name for name in names if name in allowed]
 
 
 def _genre_sources(config: ConfigView) -> list[str]:

@@ -81,6 +81,17 @@ def field_type(name: str) -> Type:
     return Item._fields[name]
 
 
+def declare_field(name: str, kind: Type) -> None:
+    """Give a flexible field of items a type, as plugins do at the start."""
+    Item._types[name] = kind
+
+
+def queried_fields(query: Sequence[str]) -> set[str]:
+    """Return the names of the fields that a query, as typed, asks for."""
+    parsed, _ = parse_query_parts(query, Item)
+    return set(parsed.field_names)
+
+
 def track_values(album: Album, name: str) -> list[str | None]:
     """Return a flexible field of each track of an album, as it is stored."""
     with album.db.transaction() as transaction:

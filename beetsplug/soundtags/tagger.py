@@ -10,14 +10,15 @@ from beets import config as beets_config
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.albums import ranked
 from beetsplug.soundtags.analyser import Analyser
-from beetsplug.soundtags.fields import INPUT, PLAN, item_types
+from beetsplug.soundtags.fields import INPUT, NUMBER, PLAN, item_types
 from beetsplug.soundtags.history import record_changes, snapshot
 from beetsplug.soundtags.provenance import Provenance, is_blank
-from beetsplug.soundtags.queries import own_value, store_album
+from beetsplug.soundtags.queries import own_value, set_values, store_album
 from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.engine import LocalEngine
 from soundtags.labelling.estimates import GENRES
+from soundtags.models.words import FIELD
 from soundtags.version import installed_twice
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Tagger(Analyser):
         list of str
             The fields to write to its file.
         """
-        before = snapshot(item, fields)
-        names = fields.keys() - {PLAN, INPUT}
         provenance = Provenance.from_field(item)
+        forgotten = self._forgotten(item, provenance)
+        before = snapshot(item, [*fields, *forgotten])
+        names = fields.keys() - {PLAN, INPUT}
         ours = {name for name in names if self._may_set(item, name, provenance)}
         taken_back = (
             fields.get(GENRES) == []
@@ -75,11 +77,12 @@ class Tagger(Analyser):
         for name in ours:
             if name != GENRES or fields[name] or taken_back:
                 item[name] = fields[name]
+        set_values(item, dict.fromkeys(forgotten))
         item.update({PLAN: fields[PLAN], INPUT: fields[INPUT]})
         written = {name: item[name] for name in ours}
         Provenance.of(written, owned=names - ours).to_field(item)
         record_changes(item, before)
-        file_tags = [*self.file_tags]
+        file_tags = [*self.file_tags, *forgotten]
         genres = fields.get(GENRES)
         # Also if a run that was killed had already set them.
         is_set = genres and item.genres == genres
@@ -102,6 +105,20 @@ class Tagger(Analyser):
             # Not ours yet: scores come from other programs, words from people.
             return name not in (GENRES, "mood")
         return provenance.is_ours(name, value)
+
+    def _forgotten(
+        self, item: Item, provenance: Provenance | None
+    ) -> list[str]:
+        """Return fields with scores of words that are taught no more."""
+        if provenance is None:
+            return []
+        return [
+            name
+            for name in sorted(provenance.digests)
+            if name.startswith(FIELD)
+            and name not in self.plan.targets
+            and provenance.wrote(name, NUMBER.normalize(own_value(item, name)))
+        ]
 
     def _is_placeholder(self, genres: list[str]) -> bool:
         return {genre.strip().lower() for genre in genres} <= self.placeholders

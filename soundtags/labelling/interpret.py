@@ -9,6 +9,7 @@ from soundtags.errors import SoundtagsError
 from soundtags.labelling.estimates import GENRES, estimates
 from soundtags.labelling.labels import label
 from soundtags.labelling.scores import model_means, target_means
+from soundtags.labelling.taught import taught_means
 from soundtags.models.catalogue import INPUT_FIELD, PLAN_FIELD
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Interpretation:
     model_means
         Model id to class to mean activation.
     estimates
-        Target to class to what a model would give, as estimated.
+        Target to class to what a model would give, as estimated, or as the
+        user has taught it.
     """
 
     fields: dict[str, Any]
@@ -60,7 +62,7 @@ def interpret(predictions: TrackPredictions, plan: Plan) -> Interpretation:
     """
     class_means = model_means(predictions.activations, plan.models)
     means = target_means(class_means, plan.models)
-    estimated = estimates(means)
+    estimated = {**estimates(means), **taught_means(predictions, plan)}
     fields = label(means, estimated, plan.targets, plan.settings)
     if predictions.level < SILENCE:
         fields = _nothing(fields)

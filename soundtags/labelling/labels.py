@@ -53,7 +53,7 @@ def label(
     means
         Target to class to mean activation.
     estimates
-        The same, estimated for targets that no model covers.
+        The same, for targets that no model covers.
     targets
         All targets by name.
     settings
@@ -232,7 +232,12 @@ def _moods(
         for mood, score in scores.items()
         if score is not None and words.passes(mood, score, usual)
     }
-    return words.list(strongest(passing), words.settings.max_moods)
+    taught = {target.mood for target in targets.values() if target.taught}
+    most = words.settings.max_moods
+    ordered = strongest(passing)
+    # The words that the user has taught are the last to be left out.
+    kept = sorted(ordered, key=lambda mood: mood not in taught)[:most]
+    return words.list([mood for mood in ordered if mood in kept], most)
 
 
 def mood_thresholds(

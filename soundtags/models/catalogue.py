@@ -51,6 +51,8 @@ class Target(NamedTuple):
         Of ``numbers``: what becomes 0, and 1; None if they stay as they are.
     outdone
         Ids of models that estimates outdo, by what listeners say.
+    taught
+        Whether it is a word that the user has taught.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Target(NamedTuple):
     positive: str | None = None
     scale: tuple[float, float] | None = None
     outdone: frozenset[str] = frozenset()
+    taught: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from soundtags.models.catalogue import Target
     from soundtags.models.installed import Model
     from soundtags.models.settings import Settings
+    from soundtags.models.words import TaughtWord
 
     FindFaults = Callable[
         [Collection[Model], Mapping[str, Model]], Mapping[str, UnusableModel]
@@ -50,13 +51,16 @@ class Plan:
     settings
         The rest.
     targets
-        The fields that the models fill, by name.
+        The fields that the models and words fill, by name.
+    words
+        Those that the user has taught.
     """
 
     models: tuple[Model, ...]
     backbones: tuple[Model, ...]
     settings: Settings
     targets: Mapping[str, Target] = field(hash=False)
+    words: tuple[TaughtWord, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -71,6 +75,7 @@ class Plan:
             sorted(model.id for model in self.models),
             asdict(self.settings),
             catalogue.estimates_digest(),
+            *sorted(word.digest for word in self.words),
         ]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

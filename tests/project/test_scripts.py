@@ -286,6 +286,38 @@ def test_labels_of_tracks_beside_those_of_before(music, tmp_path):
     assert all(before == now for before, now in scores)
 
 
+def test_words_from_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    count = 80
+    words = ("techno", "folk", "orchestral", "metal")
+    names = [f"t{number}" for number in range(count)]
+    groups = [f"g{number // 2}" for number in range(count)]
+    features = {
+        **dict.fromkeys(("msd_classes", "mtt_classes"), ("one", "two")),
+        **{f"{n}_tags": rng.random((count, 2)) for n in ("msd", "mtt")},
+        **{f"{n}_emb": rng.normal(size=(count, 9)) for n in ("msd", "mtt")},
+        "id": names,
+    }
+    emotions = ["calmness", "power", "joyful_activation", "sadness", "tension"]
+    np.savez(tmp_path / "tracks.npz", **features)
+    np.savez(
+        tmp_path / "emotify.npz",
+        group=groups,
+        genre=["rock", "pop"] * (count // 2),
+        emotions=emotions,
+        share=rng.random((count, len(emotions))),
+        **features,
+    )
+    with (tmp_path / "tracks.tsv").open("w", encoding="utf8") as file:
+        print("id", "group", "bucket", "voice", sep="\t", file=file)
+        for number, name in enumerate(names):
+            kind = words[number // 2 % len(words)]
+            print(name, groups[number], kind, "voice", sep="\t", file=file)
+    output = run_script("benchmarks/teaching.py", tmp_path, "--rounds=1")
+    assert re.search(r"techno, 10 examples +[\d.]+ ", output)
+    assert re.search(r"mean, 10 examples +[\d.]+ ", output)
+
+
 def test_ours_beside_rivals(music, tmp_path):
     write_model(tmp_path, CLASSIFIER, ["happy", "non_happy"], [1.0, -1.0])
     options = [f"--models={tmp_path}", "--rounds=1", "--gauge=0"]

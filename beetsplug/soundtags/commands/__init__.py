@@ -224,6 +224,28 @@ SOUNDLISTS = Command(
         ),
     ),
 )
+SOUNDTEACH = Command(
+    "soundteach",
+    "teach a word from examples: it becomes a mood like any other",
+    "NAME QUERY [--not QUERY] | --list | --forget NAME",
+    (
+        Option(
+            "--not",
+            dest="refused",
+            metavar="QUERY",
+            help="tracks that the word is wrong for, which tells more than all"
+            " other tracks do",
+        ),
+        _flag("--list", help="list the words that have been taught"),
+        Option("--forget", metavar="NAME", help="forget a word"),
+        _flag(
+            "-p",
+            "--pretend",
+            help="say how good the word would be, but change nothing",
+        ),
+    ),
+    "The tracks that match QUERY are the examples: 5 or more, better 20.",
+)
 SOUNDREPORT = Command(
     "soundreport",
     "write a page about the collection: genres, moods, a map",
@@ -251,6 +273,7 @@ COMMANDS = (
     SOUNDSTORE,
     SOUNDLIKE,
     SOUNDLISTS,
+    SOUNDTEACH,
     SOUNDREPORT,
     SOUNDPLOT,
 )

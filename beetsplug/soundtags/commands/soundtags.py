@@ -42,7 +42,6 @@ from soundtags.errors import (
     StorageError,
     capture_errors,
 )
-from soundtags.labelling.estimates import GENRES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +81,7 @@ def run(
         config, log, opts.models, opts.jobs, opts.force, opts.cluster
     )
     try:
-        Run(lib, tagger, opts, log).go(query)
+        Run(lib, tagger, opts, log).go(matching_ids(lib, query))
     finally:
         tagger.close()
 
@@ -98,7 +97,6 @@ class Run:
         self.opts = opts
         self.log = log
         self.write = ui.should_write(opts.write)
-        self._tags = [*tagger.file_tags, GENRES]
         self.done = 0
         self.skipped = 0
         self.seconds = 0.0  # of audio
@@ -106,12 +104,17 @@ class Run:
         self.albums: set[int | None] = set()  # with tracks that may differ
         self.progress = Progress(0, quiet=True)
 
-    def go(self, query: list[str]) -> None:
+    def go(self, ids: Sequence[int]) -> None:
         """Analyse what is not up to date, and print a summary."""
-        ids = matching_ids(self.lib, query)
         self._restore_genres(ids)
         work = Work.find(self.lib, ids, self.tagger)
         self._announce(work)
+        self.carry_out(work)
+        if self.failures and not self.done and not self.skipped:
+            raise UserError("no track could be analysed")
+
+    def carry_out(self, work: Work) -> None:
+        """Do what has to be done, and print a summary."""
         self.skipped += work.up_to_date
         started = time.monotonic()
         try:
@@ -126,10 +129,8 @@ class Run:
                 self._update_albums()
             finally:
                 self._summarise(took)
-        if self.failures and not self.done and not self.skipped:
-            raise UserError("no track could be analysed")
 
-    def _restore_genres(self, ids: list[int]) -> None:
+    def _restore_genres(self, ids: Sequence[int]) -> None:
         count = restore_genres(self.lib, ids, self.opts.pretend)
         if count and not self.opts.quiet:
             verb = "would get" if self.opts.pretend else "got"
@@ -187,14 +188,14 @@ class Run:
         self, item: Item, analysis: Interpretation, unwritten: list[Item]
     ) -> None:
         """Apply and write an item; or note that it need not be written."""
-        before = {name: own_value(item, name) for name in (PLAN, *self._tags)}
+        before = item.copy()
         names = self._apply(item, analysis)
-        same = all(own_value(item, name) == before[name] for name in names)
+        same = all(own_value(item, n) == own_value(before, n) for n in names)
         # Files that need not change are not opened, if they had what is in
         # the library: without a plan, that is not known.
-        if (same and before[PLAN]) or not self.write:
+        if (same and own_value(before, PLAN)) or not self.write:
             unwritten.append(item)
-            if own_value(item, GENRES) != before[GENRES]:
+            if item.genres != before.genres:
                 self.albums.add(item.album_id)
             self._count(item)
         else:

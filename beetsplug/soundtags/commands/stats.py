@@ -17,9 +17,9 @@ from beetsplug.soundtags.queries import (
     field_values,
     matching_ids,
 )
+from beetsplug.soundtags.taught import all_targets
 from soundtags.collection.histograms import histograms, occurrences
 from soundtags.labelling.estimates import GENRES
-from soundtags.models import installed
 from soundtags.text import cut
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ LEVELS = (" ▁▂▃▄▅▆▇█", " .:#")
 
 def run(lib: Library, config: ConfigView, query: list[str]) -> None:
     """Print histograms of scores, and how often names occur."""
-    targets = installed.targets(configuration.model_dir(config))
+    targets = all_targets(configuration.model_dir(config))
     settings = configuration.settings(config)
     types = fields.item_types(targets.values())
     kinds = {name: types[name] for name in types if name not in fields.INTERNAL}

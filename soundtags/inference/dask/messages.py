@@ -174,4 +174,4 @@ def portable_plan(plan: Plan) -> Plan:
     def name(model: Model) -> Path:
         return cast("Path", PurePosixPath(model.graph.name))
 
-    return replace(with_graphs(plan, name), targets={})
+    return replace(with_graphs(plan, name), targets={}, words=())

@@ -1,0 +1,305 @@
+"""Teaching a word: from examples to weights, and how good these are.
+
+A word is a logistic regression on what auto-taggers make of a track. Examples
+count as much as all other tracks together, so that at a score of 0.5 a track is
+as much like the examples as like the rest: no threshold has to be chosen, and
+what is found of examples left out is what will be found of others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soundtags.collection.regression import folds_of, logistic, regress
+from soundtags.errors import UnteachableWord
+from soundtags.labelling.taught import scores
+from soundtags.models.words import Check, ModelWeights, TaughtWord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from soundtags.labelling.taught import Block
+
+LEAST = 5  # examples, and other tracks
+MOST = 1000  # other tracks that are learned from: more make no difference
+FOLDS = 5
+PENALTY, SLOPE_PENALTY = 1.0, 0.1
+SLOPES = 0.5, 4.0  # within which scores are spread
+CONSTANT = 1e-6  # standard deviation of an input that says nothing
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a word is learned from: tracks, of which some are examples.
+
+    Attributes
+    ----------
+    blocks
+        What each auto-tagger makes of the tracks.
+    examples, refused
+        Which tracks are examples, and which are counter-examples. Shape
+        (tracks,), bool.
+    albums
+        Number of the album of each track, shape (tracks,).
+    """
+
+    blocks: Sequence[Block]
+    examples: np.ndarray
+    refused: np.ndarray
+    albums: np.ndarray
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned.
+
+    Attributes
+    ----------
+    word
+        The word, with its weights.
+    scores
+        The score of each track, shape (tracks,).
+    doubtful
+        Tracks on which an answer would help most, as indices, the least
+        certain first; no two of one album if there is a choice.
+    advantage
+        How much more likely an example left out is nearer to the examples
+        than to the rest than another track is; None if nothing tells.
+    """
+
+    word: TaughtWord
+    scores: np.ndarray
+    doubtful: list[int]
+    advantage: float | None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Tracks to learn from, or to check what was learned.
+
+    Attributes
+    ----------
+    inputs
+        Standardised, shape (rows, inputs).
+    wanted, refused, albums
+        As in a lesson; wanted are 0 and 1.
+    """
+
+    inputs: np.ndarray
+    wanted: np.ndarray
+    refused: np.ndarray
+    albums: np.ndarray
+
+    def take(self, which: np.ndarray) -> _Rows:
+        """Return some of the rows."""
+        return _Rows(
+            self.inputs[which],
+            self.wanted[which],
+            self.refused[which],
+            self.albums[which],
+        )
+
+    def weights(self) -> np.ndarray:
+        """Return what rows count: examples as much as all others together.
+
+        Counter-examples count as much as examples, but no more than half of
+        all others, as long as there are more.
+        """
+        examples = self.wanted.sum()
+        rest = (self.wanted == 0) & ~self.refused
+        most = examples / 2 if rest.any() else examples
+        against = min(self.refused.sum(), most)
+        weights = np.ones(len(self.wanted))
+        weights[self.refused] = against / max(self.refused.sum(), 1)
+        weights[rest] = (examples - against) / max(rest.sum(), 1)
+        return weights
+
+    def regress(self) -> np.ndarray:
+        """Return weights, and last the bias."""
+        return regress(self.inputs, self.wanted, self.weights(), PENALTY)
+
+    def unseen(self) -> np.ndarray | None:
+        """Return the log-odds of each row, learned without its album.
+
+        None if all examples are of one album.
+        """
+        found = np.zeros(len(self.wanted))
+        folds = self._folds()
+        if folds is None:
+            return None
+        for fold in np.unique(folds):
+            within = folds == fold
+            *weights, bias = self.take(~within).regress()
+            found[within] = self.inputs[within] @ np.array(weights) + bias
+        return found
+
+    def _folds(self) -> np.ndarray | None:
+        """Return the fold of each row; each has some of the examples."""
+        with_examples = np.isin(self.albums, self.albums[self.wanted > 0])
+        count = min(FOLDS, len(np.unique(self.albums[with_examples])))
+        if count < 2:
+            return None
+        folds = np.zeros(len(self.albums), int)
+        for part in (with_examples, ~with_examples):
+            folds[part] = folds_of(self.albums[part], count)
+        return folds
+
+
+def teach(
+    word: str, lesson: Lesson, threshold: float = 0.5, doubts: int = 10
+) -> Learned:
+    """Learn a word from examples.
+
+    Parameters
+    ----------
+    word
+        The word.
+    lesson
+        The tracks.
+    threshold
+        Score from which a track has the word.
+    doubts
+        How many doubtful tracks to name.
+
+    Raises
+    ------
+    UnteachableWord
+        If there are too few examples or other tracks.
+    """
+    _check_numbers(word, lesson)
+    chosen = _sample(lesson)
+    inputs, scales, means = _standardised(lesson.blocks, chosen)
+    rows = _Rows(
+        inputs,
+        lesson.examples[chosen].astype(float),
+        lesson.refused[chosen],
+        lesson.albums[chosen],
+    )
+    *fitted, bias = rows.regress()
+    unseen = rows.unseen()
+    slope = 1.0 if unseen is None else _slope(rows, unseen)
+    weights = [_short(each) for each in np.array(fitted) * scales * slope]
+    made = TaughtWord(
+        word=word,
+        examples=int(lesson.examples.sum()),
+        check=(
+            None
+            if unseen is None
+            else _check(lesson, chosen, logistic(unseen * slope) >= threshold)
+        ),
+        bias=_short(bias * slope - float(np.array(weights) @ means), 6),
+        models=_by_model(lesson.blocks, weights),
+    )
+    found = scores(made, lesson.blocks)
+    doubtful = _doubtful(found - threshold, lesson, doubts)
+    return Learned(made, found, doubtful, _advantage(rows, unseen))
+
+
+def _check_numbers(word: str, lesson: Lesson) -> None:
+    examples, total = int(lesson.examples.sum()), len(lesson.examples)
+    if examples < LEAST:
+        raise UnteachableWord(
+            f"{word}: {examples} examples are too few; give at least {LEAST},"
+            " better 20, from several albums"
+        )
+    if total - examples < LEAST:
+        raise UnteachableWord(
+            f"{word}: {examples} of {total} analysed tracks are examples; there"
+            " must be others, to learn what is different about them"
+        )
+
+
+def _sample(lesson: Lesson) -> np.ndarray:
+    """Return the tracks to learn from: all examples, and enough others."""
+    told = lesson.examples | lesson.refused
+    rest = np.random.default_rng(0).permutation(np.flatnonzero(~told))[:MOST]
+    return np.sort(np.concatenate([np.flatnonzero(told), rest]))
+
+
+def _standardised(
+    blocks: Sequence[Block], rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return inputs, their scales, and the means that were taken from them.
+
+    The activations, and the embeddings, of each model have the same variance
+    in all, however many they are.
+    """
+    values, scales = [], []
+    for block in blocks:
+        chosen = block.values[rows].astype(float)
+        for part in np.split(chosen, [len(block.classes)], axis=1):
+            spread = part.std(axis=0)
+            share = np.sqrt(2 * len(blocks) * part.shape[1])
+            scale = np.zeros(len(spread))
+            np.divide(1, spread * share, out=scale, where=spread > CONSTANT)
+            values.append(part)
+            scales.append(scale)
+    joined, scale = np.concatenate(values, axis=1), np.concatenate(scales)
+    means = joined.mean(axis=0)
+    return (joined - means) * scale, scale, means
+
+
+def _slope(rows: _Rows, unseen: np.ndarray) -> float:
+    """Return by what log-odds have to be multiplied.
+
+    Shrunken weights make scores timid; unseen rows tell how much.
+    """
+    slope, _ = regress(
+        unseen[:, None], rows.wanted, rows.weights(), SLOPE_PENALTY
+    )
+    return float(np.clip(slope, *SLOPES))
+
+
+def _advantage(rows: _Rows, unseen: np.ndarray | None) -> float | None:
+    if unseen is None:
+        return None
+    has, examples = unseen >= 0, rows.wanted > 0
+    return float(has[examples].mean() - has[~examples].mean())
+
+
+def _check(lesson: Lesson, chosen: np.ndarray, has: np.ndarray) -> Check:
+    """Return how many tracks have the word that was learned without them."""
+    refused = bool(lesson.refused.any())
+    against = lesson.refused if refused else ~lesson.examples
+    others = int(against.sum())
+    return Check(
+        found=int(has[lesson.examples[chosen]].sum()),
+        named=round(float(has[against[chosen]].mean()) * others),
+        others=others,
+        refused=refused,
+    )
+
+
+def _by_model(
+    blocks: Sequence[Block], weights: Sequence[float]
+) -> dict[str, ModelWeights]:
+    found, start = {}, 0
+    for block in blocks:
+        middle, end = (
+            start + len(block.classes),
+            start + block.values.shape[1],
+        )
+        found[block.model] = ModelWeights(
+            dict(zip(block.classes, weights[start:middle])),
+            tuple(weights[middle:end]),
+        )
+        start = end
+    return found
+
+
+def _doubtful(above: np.ndarray, lesson: Lesson, count: int) -> list[int]:
+    told = lesson.examples | lesson.refused
+    distance = np.where(told, np.inf, np.abs(above))
+    order = np.argsort(distance, kind="stable")[: int((~told).sum())]
+    _, firsts = np.unique(lesson.albums[order], return_index=True)
+    one_of_each = np.sort(firsts)
+    others = np.setdiff1d(np.arange(len(order)), one_of_each)
+    places = np.sort(np.concatenate([one_of_each, others])[:count])
+    return [int(each) for each in order[places]]
+
+
+def _short(number: float, digits: int = 4) -> float:
+    return float(f"{number:.{digits}g}")

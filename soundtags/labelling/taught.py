@@ -1,0 +1,149 @@
+"""Words that the user has taught: what they make of tracks."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soundtags.blas import single_threaded
+from soundtags.errors import UnusableWord
+from soundtags.models.words import TaughtWord, read_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from soundtags.inference.pooling import TrackPredictions
+    from soundtags.labelling.scores import Means
+    from soundtags.models.plan import Plan
+
+__all__ = ["Block", "TaughtWord", "read_words", "scores", "taught_means"]
+
+FLOOR = 0.01  # added to activations before their logarithm is taken
+MOST = float(np.finfo(np.float16).max)
+CERTAIN = 30  # log-odds beyond which nothing changes
+
+
+@dataclass(frozen=True)
+class Block:
+    """What words go by, of what an auto-tagger makes of tracks.
+
+    Attributes
+    ----------
+    model
+        Its identity, see :meth:`soundtags.models.plan.Plan.identity`.
+    classes
+        Its classes.
+    values
+        Logarithms of its activations, and its embeddings: float32, shape
+        (..., classes + dimensions).
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    values: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        classes: tuple[str, ...],
+        activations: np.ndarray,
+        embeddings: np.ndarray,
+    ) -> Block:
+        """Return the block of mean activations and mean embeddings.
+
+        Parameters
+        ----------
+        model, classes
+            As above.
+        activations
+            Shape (..., classes).
+        embeddings
+            Shape (..., dimensions).
+        """
+        # The cache has embeddings as half floats: scores must not depend on
+        # whether they come from there.
+        halves = embeddings.clip(-MOST, MOST).astype(np.float16)
+        logarithms = np.log(FLOOR + activations)
+        values = np.concatenate(
+            [logarithms, halves], axis=-1, dtype=np.float32, casting="same_kind"
+        )
+        return cls(model, classes, values)
+
+
+def scores(word: TaughtWord, blocks: Iterable[Block]) -> np.ndarray:
+    """Return the scores of tracks for a word.
+
+    Parameters
+    ----------
+    word
+        The word.
+    blocks
+        What auto-taggers make of the tracks.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (...), as of the blocks.
+
+    Raises
+    ------
+    UnusableWord
+        If the word was taught with something else.
+    """
+    found = {block.model: block for block in blocks}
+    log_odds = np.array(word.bias)
+    for model, weights in word.models.items():
+        block = found.get(model)
+        if block is None or weights.activations.keys() != {*block.classes}:
+            raise UnusableWord(f"{word.word}: needs {model}")
+        activations = [weights.activations[name] for name in block.classes]
+        vector = np.array([*activations, *weights.embedding], np.float32)
+        if block.values.shape[-1:] != vector.shape:
+            raise UnusableWord(f"{word.word}: has other weights than {model}")
+        with single_threaded():
+            log_odds = log_odds + block.values @ vector
+    odds = np.exp(log_odds.clip(-CERTAIN, CERTAIN))
+    shares: np.ndarray = odds / (1 + odds)
+    return shares
+
+
+def taught_means(predictions: TrackPredictions, plan: Plan) -> Means:
+    """Return what a model of each taught word would give for a track.
+
+    Parameters
+    ----------
+    predictions
+        Those of all models of the plan.
+    plan
+        Its words, and the models that they go by.
+
+    Returns
+    -------
+    dict
+        Target to class to score, without words that the predictions do not
+        suffice for.
+    """
+    if not plan.words:
+        return {}
+    activations, embeddings = predictions.activations, predictions.embeddings
+    blocks = [
+        Block.of(
+            plan.identity(model),
+            model.metadata.classes,
+            activations[model.id],
+            embeddings[model.id],
+        )
+        for model in plan.fed
+        if model.id in activations and model.id in embeddings
+    ]
+    means: Means = {}
+    for word in plan.words:
+        with suppress(UnusableWord):
+            score = float(scores(word, blocks))
+            answers = {word.word: score, f"not {word.word}": 1 - score}
+            means[word.target.name] = answers
+    return means
