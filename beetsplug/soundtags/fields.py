@@ -145,6 +145,11 @@ def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:
     return result
 
 
+def declare(name: str, kind: types.Type) -> None:
+    """Give a new field of tracks a type, as plugins do at the start."""
+    Item._types[name] = kind
+
+
 def kind_of(field: types.Type) -> type:
     """Return of what kind the values of a field are: list, float or str."""
     if field is LIST_OF_NAMES:

@@ -81,11 +81,6 @@ def field_type(name: str) -> Type:
     return Item._fields[name]
 
 
-def declare_field(name: str, kind: Type) -> None:
-    """Give a flexible field of items a type, as plugins do at the start."""
-    Item._types[name] = kind
-
-
 def queried_fields(query: Sequence[str]) -> set[str]:
     """Return the names of the fields that a query, as typed, asks for."""
     parsed, _ = parse_query_parts(query, Item)

@@ -82,7 +82,7 @@ def analyse(path: AnyPath, model_dir: TextPath | None = None) -> TrackAnalysis:
     >>> import soundtags
     >>> track = soundtags.analyse("song.flac")
     >>> track.genres
-    ['Electronic']
+    ['Electronic', 'Techno', 'House']
     """
     plan = make_plan(None, model_folder(model_dir), Settings(), log.warning)
     jobs = os.cpu_count() or 1

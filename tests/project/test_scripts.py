@@ -293,7 +293,7 @@ def test_words_from_labels(tmp_path):
     names = [f"t{number}" for number in range(count)]
     groups = [f"g{number // 2}" for number in range(count)]
     features = {
-        **dict.fromkeys(("msd_classes", "mtt_classes"), ("one", "two")),
+        **{f"{n}_classes": ["one", "two"] for n in ("msd", "mtt")},
         **{f"{n}_tags": rng.random((count, 2)) for n in ("msd", "mtt")},
         **{f"{n}_emb": rng.normal(size=(count, 9)) for n in ("msd", "mtt")},
         "id": names,

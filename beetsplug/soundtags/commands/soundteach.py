@@ -19,7 +19,6 @@ from beetsplug.soundtags.commands.soundtags import Run
 from beetsplug.soundtags.commands.work import Work
 from beetsplug.soundtags.provenance import Provenance
 from beetsplug.soundtags.queries import (
-    declare_field,
     field_values,
     get_items,
     matching_ids,
@@ -122,7 +121,7 @@ class TeachCommand:
             raise UserError(f"{word} was not taught, as it would be noise")
         self._ask(word, query, library, learned)
         words.write_word(learned.word, words_dir())
-        declare_field(learned.word.target.name, fields.NUMBER)
+        fields.declare(learned.word.target.name, fields.NUMBER)
         self._update_library()
         say(
             f"{tracks(self._having(word))} with the mood {word}: beet ls"

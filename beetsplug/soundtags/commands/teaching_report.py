@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from soundtags.models.words import Check, TaughtWord
 
 FEW, ENOUGH = 15, 20  # examples: with fewer, figures are rough guesses
-# By how much more of the examples than of other tracks must be found.
-POOR, CHANCE = 0.25, 0.1
+POOR = 0.25  # by how much more examples than other tracks must be found
 LEAST = 0.1  # share of tracks that are right, from which it is worth telling
 NORMAL = 1.96  # standard deviations within which 95 of 100 values are
 
@@ -29,8 +28,10 @@ def in_short(word: TaughtWord) -> str:
 
 
 def is_noise(learned: Learned) -> bool:
-    """Return whether a word is no better than chance."""
-    return learned.advantage is not None and learned.advantage < CHANCE
+    """Return whether a word is poor for sure, and not by bad luck alone."""
+    # Twice the standard deviation of a share is no more than this.
+    luck = 1 / math.sqrt(learned.word.examples)
+    return learned.advantage is not None and learned.advantage + luck < POOR
 
 
 def lines(learned: Learned) -> Iterator[str]:

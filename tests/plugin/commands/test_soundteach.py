@@ -169,7 +169,7 @@ def test_counter_examples_tell_how_many_are_right(library: Beet):
 
 def test_examples_that_sound_no_different_teach_nothing(library: Beet):
     before = state(library)
-    query = "title::[37]$"
+    query = "title::[13579]$"
     (line,) = teach(library, "odd", query, status=1)
     assert line.endswith("odd was not taught, as it would be noise")
     assert state(library) == before
