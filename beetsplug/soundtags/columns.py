@@ -10,11 +10,14 @@ from beets.library import Item
 
 from beetsplug.soundtags.fields import LIST_OF_NAMES
 from beetsplug.soundtags.queries import item_columns
+from soundtags.models.words import FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from beets.library import Library
+
+    from soundtags.models.catalogue import Target
 
 FLEXIBLE = """\
 SELECT entity_id, key, value FROM item_attributes
@@ -62,11 +65,21 @@ def columns(
     return found
 
 
-def field_names(lib: Library, prefix: str) -> list[str]:
-    """Return the flexible fields of tracks whose names begin so."""
+def taught_fields(lib: Library, targets: Iterable[Target]) -> list[str]:
+    """Return the fields of moods that tracks have, and that are of no model.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    targets
+        Those of models; those of words are left out of account.
+    """
+    models = (target.fields for target in targets if not target.taught)
+    of_models = {name for names in models for name in names}
     with lib.transaction() as transaction:
-        rows = transaction.query(NAMES, (len(prefix), prefix))
-    return sorted(name for (name,) in rows)
+        rows = transaction.query(NAMES, (len(FIELD), FIELD))
+    return sorted(name for (name,) in rows if name not in of_models)
 
 
 def numbered(values: Sequence[Any]) -> np.ndarray:

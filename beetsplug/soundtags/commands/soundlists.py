@@ -14,7 +14,7 @@ from beets.dbcore import InvalidQueryError
 from beets.exceptions import UserError
 
 from beetsplug.soundtags import configuration
-from beetsplug.soundtags.columns import columns, field_names, numbered
+from beetsplug.soundtags.columns import columns, numbered, taught_fields
 from beetsplug.soundtags.commands.list_music import read_music
 from beetsplug.soundtags.commands.showing import say
 from beetsplug.soundtags.commands.showing import tracks as in_words
@@ -39,6 +39,7 @@ from soundtags.collection.playlist_formats import (
 )
 from soundtags.labelling.estimates import GENRES
 from soundtags.models import installed
+from soundtags.models.words import FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
     Warn = Callable[[str], object]
 
-WORD = "mood_"  # in front of a taught word, in the name of its field
 LEAST, MOST = 5, 12  # tracks of a genre, and genres
 BEGINNING = 1000  # bytes of a file that say who has made it
 NAME = 24  # columns
@@ -118,10 +118,12 @@ def _values(
 ) -> dict[str, Sequence[str]]:
     """Return what recipes can make one playlist for each of."""
     targets = installed.targets(configuration.model_dir(config))
-    scores = [each for each in field_names(lib, WORD) if each not in targets]
     return {
         "genre": common(music.columns[GENRES], LEAST, MOST),
-        "word": [each.removeprefix(WORD) for each in scores],
+        "word": [
+            name.removeprefix(FIELD)
+            for name in taught_fields(lib, targets.values())
+        ],
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from beets.exceptions import UserError
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.columns import field_names
+from beetsplug.soundtags.columns import taught_fields
 from beetsplug.soundtags.commands.showing import say, telling_title, tracks
 from beetsplug.soundtags.commands.soundlists import make_playlists
 from beetsplug.soundtags.player_paths import PlayerPaths
@@ -31,6 +31,7 @@ from soundtags.inference.cache import PredictionCache
 from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.interpret import SILENCE
 from soundtags.models.catalogue import NUMBERS, SCORE, TAGS
+from soundtags.models.words import FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 FACTS = ("title", "artist", "album", GENRES, "length", "path")
 FIRST = 3  # tracks of a list that are named
 MOOD = "mood"
-MOOD_SCORE = f"{MOOD}_"  # begins the field with the scores of a mood
 
 
 def run(
@@ -84,7 +84,8 @@ def _collection(
     ids = list(rows)
     titles, artists, albums, genres, lengths, paths = zip(*rows.values())
     labels = Labels(lib, ids, genres)
-    scores = _scores(lib, plan, ids)
+    taught = taught_fields(lib, plan.targets.values())
+    scores = _scores(lib, [*_score_fields(plan), *taught], ids)
     with closing(PredictionCache(configuration.store(config))) as store:
         cached = CachedPredictions(
             store, plan, field_values(lib, fields.INPUT), ids
@@ -103,7 +104,7 @@ def _collection(
             own_genres=labels.own(GENRES),
             own_moods=labels.own(MOOD),
             scores=scores,
-            taught=_taught_words(plan, scores),
+            taught=[n.removeprefix(FIELD) for n in taught if n in scores],
             map=cached.map(),
             disagreements=cached.disagreements(),
             lists=_lists(lib, config, log, query),
@@ -133,10 +134,9 @@ def _values(lib: Library, name: str, ids: Sequence[int]) -> list[str | None]:
 
 
 def _scores(
-    lib: Library, plan: Plan, ids: Sequence[int]
+    lib: Library, names: Iterable[str], ids: Sequence[int]
 ) -> dict[str, list[float | None]]:
-    """Return the scores of tracks by field: of models, and of taught words."""
-    names = dict.fromkeys([*_score_fields(plan), *field_names(lib, MOOD_SCORE)])
+    """Return the scores of tracks, by the names of fields that have any."""
     found = {name: _numbers(_values(lib, name, ids)) for name in names}
     return {
         name: values for name, values in found.items() if {*values} != {None}
@@ -158,16 +158,6 @@ def _score_fields(plan: Plan) -> Iterator[str]:
             yield name
         elif target.kind == NUMBERS and target.scale:
             yield from target.classes.values()
-
-
-def _taught_words(plan: Plan, scores: Iterable[str]) -> list[str]:
-    """Return the moods with scores that are not those of a model."""
-    of_models = fields.item_types(plan.targets.values())
-    return [
-        name.removeprefix(MOOD_SCORE)
-        for name in scores
-        if name not in of_models
-    ]
 
 
 class Labels:

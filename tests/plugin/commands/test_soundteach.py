@@ -129,6 +129,14 @@ def test_a_word_is_a_mood_like_any_other(taught: Beet):
     assert done == "0 tagged, 60 already up to date, 0 failed\n"
 
 
+def test_the_report_and_the_playlists_know_the_word(with_word: Beet):
+    page = with_word.folder / "report.html"
+    with_word("soundreport", "-o", page)
+    assert '"taught":["soft"]' in page.read_text(encoding="utf-8")
+    lines = with_word("soundlists", "--list").stdout.splitlines()
+    assert [line for line in lines if line.startswith("mood-soft ")]
+
+
 def test_a_threshold_of_the_word_counts(with_word: Beet):
     with_word.configure(
         **{"import": {"write": False}},
