@@ -10,6 +10,7 @@ import numpy as np
 from beets.exceptions import UserError
 
 from beetsplug.soundtags import configuration, fields
+from beetsplug.soundtags.columns import numbered
 from beetsplug.soundtags.queries import field_values, item_columns
 from soundtags.collection.teaching import Lesson
 from soundtags.inference.cache import PredictionCache
@@ -158,6 +159,4 @@ def _albums(lib: Library, ids: list[int]) -> np.ndarray:
     """
     found = item_columns(lib, ids, ["album_id", "album"])
     names = [found.get(each, (None, "")) for each in ids]
-    keys = [key if any(key) else (-n, "") for n, key in zip(ids, names)]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return np.array([numbers[key] for key in keys], int)
+    return numbered([key if any(key) else None for key in names])

@@ -43,6 +43,7 @@ SELECT 'genres', genres, COUNT(*) FROM items
 WHERE id IN (SELECT value FROM json_each(?1))
 GROUP BY genres
 """
+
 TRACKS_OF_ALBUMS = """\
 SELECT items.id, genres, item_attributes.value FROM items
 JOIN item_attributes ON entity_id = items.id AND key = ?1

@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from soundtags.blas import single_threaded
+from soundtags.labelling.scores import logistic
 
 STEPS = 50  # of Newton's method; it takes fewer than ten
-
-
-def logistic(log_odds: np.ndarray) -> np.ndarray:
-    """Return the probabilities that log-odds stand for."""
-    odds: np.ndarray = np.exp(-np.clip(log_odds, -30, 30))
-    return 1 / (1 + odds)
 
 
 def regress(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.labelling.scores import strongest
+from soundtags.labelling.scores import logistic, strongest
 from soundtags.models import catalogue
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def probability(estimate: Estimate, means: Means) -> Any:
     ]
     weights = np.array([term.weight for term in estimate.terms])
     log_odds = estimate.bias + weights @ np.log(estimate.floor + np.array(sums))
-    found = 1 / (1 + np.exp(-log_odds))
+    found = logistic(log_odds)
     if estimate.unless:
         found = found * (1 - probability(estimate.unless, means))
     return found if np.ndim(found) else float(found)

@@ -10,7 +10,7 @@ import numpy as np
 
 from soundtags.blas import single_threaded
 from soundtags.errors import UnusableWord
-from soundtags.models.words import TaughtWord, read_words
+from soundtags.labelling.scores import logistic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from soundtags.inference.pooling import TrackPredictions
     from soundtags.labelling.scores import Means
     from soundtags.models.plan import Plan
-
-__all__ = ["Block", "TaughtWord", "read_words", "scores", "taught_means"]
+    from soundtags.models.words import TaughtWord
 
 FLOOR = 0.01  # added to activations before their logarithm is taken
 MOST = float(np.finfo(np.float16).max)
-CERTAIN = 30  # log-odds beyond which nothing changes
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,7 @@ def scores(word: TaughtWord, blocks: Iterable[Block]) -> np.ndarray:
             raise UnusableWord(f"{word.word}: has other weights than {model}")
         with single_threaded():
             log_odds = log_odds + block.values @ vector
-    odds = np.exp(log_odds.clip(-CERTAIN, CERTAIN))
-    shares: np.ndarray = odds / (1 + odds)
-    return shares
+    return logistic(log_odds)
 
 
 def taught_means(predictions: TrackPredictions, plan: Plan) -> Means:

@@ -9,7 +9,7 @@ from beets.util import displayable_path
 
 from beetsplug.soundtags import fields
 from beetsplug.soundtags.columns import columns
-from beetsplug.soundtags.commands.showing import SEPARATOR, telling_title
+from beetsplug.soundtags.commands.showing import joined_name
 from beetsplug.soundtags.commands.showing import tracks as in_words
 from beetsplug.soundtags.queries import matching_ids
 from soundtags.labelling.estimates import GENRES
@@ -53,10 +53,8 @@ class Music(NamedTuple):
 
     def name(self, place: int) -> str:
         """Return artist and title of a track, or else its file's name."""
-        artist, title = (self.columns[each][place] for each in NAMES)
-        path = self.columns["path"][place]
-        title = telling_title(artist, title, path)
-        return SEPARATOR.join(filter(None, (artist, title)))
+        facts = (self.columns[each][place] for each in (*NAMES, "path"))
+        return joined_name(*facts)
 
 
 def read_music(

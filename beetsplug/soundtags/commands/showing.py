@@ -60,8 +60,13 @@ def item_name(item: Item) -> str:
 
 def brief_name(item: Item) -> str:
     """Return the artist and the title of an item, or its file's name."""
-    title = telling_title(item.artist, item.title, item.path)
-    return SEPARATOR.join(filter(None, (item.artist, title)))
+    return joined_name(item.artist, item.title, item.path)
+
+
+def joined_name(artist: str | None, title: str | None, path: bytes) -> str:
+    """Return the artist and the title of a track, or its file's name."""
+    title = telling_title(artist, title, path)
+    return SEPARATOR.join(filter(None, (artist, title)))
 
 
 def telling_title(artist: str | None, title: str | None, path: bytes) -> str:
