@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from soundtags.labelling.scores import logistic
+from soundtags.labelling.estimates import logistic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

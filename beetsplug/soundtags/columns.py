@@ -10,7 +10,7 @@ from beets.library import Item
 
 from beetsplug.soundtags.fields import LIST_OF_NAMES
 from beetsplug.soundtags.queries import item_columns
-from soundtags.models.words import FIELD
+from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -78,7 +78,7 @@ def taught_fields(lib: Library, targets: Iterable[Target]) -> list[str]:
     models = (target.fields for target in targets if not target.taught)
     of_models = {name for names in models for name in names}
     with lib.transaction() as transaction:
-        rows = transaction.query(NAMES, (len(FIELD), FIELD))
+        rows = transaction.query(NAMES, (len(MOOD_FIELD), MOOD_FIELD))
     return sorted(name for (name,) in rows if name not in of_models)
 
 

@@ -29,7 +29,7 @@ from beetsplug.soundtags.option_values import (
     refused,
 )
 from beetsplug.soundtags.taught import all_targets, is_untaught, words_dir
-from soundtags.models import catalogue, installed, words
+from soundtags.models import catalogue, installed
 from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def unknown(config: ConfigView) -> list[str]:
     known = item_types(all_targets(model_dir(config)).values())
     found += [
         f"{view.name}: nobody has taught the word of {name}: beet soundteach"
-        f" {name.removeprefix(words.FIELD)} QUERY"
+        f" {name.removeprefix(catalogue.MOOD_FIELD)} QUERY"
         for name in view.as_str_seq()
         if is_untaught(name, known)
     ]
@@ -127,6 +127,7 @@ def plan(
         If a requested model is not installed or cannot be used.
     """
     from soundtags.models.plan import make_plan
+    from soundtags.models.words import read_words, with_words
 
     warn = partial(_warn_once, logger)
     made = make_plan(
@@ -137,7 +138,7 @@ def plan(
         without,
         verdicts(config, logger).faults,
     )
-    return words.with_words(made, words.read_words(words_dir(), warn), warn)
+    return with_words(made, read_words(words_dir(), warn), warn)
 
 
 @cache

@@ -18,7 +18,7 @@ from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.engine import LocalEngine
 from soundtags.labelling.estimates import GENRES
-from soundtags.models.words import FIELD
+from soundtags.models.catalogue import MOOD_FIELD
 from soundtags.version import installed_twice
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Tagger(Analyser):
         return [
             name
             for name in sorted(provenance.digests)
-            if name.startswith(FIELD)
+            if name.startswith(MOOD_FIELD)
             and name not in self.plan.targets
             and provenance.wrote(name, NUMBER.normalize(own_value(item, name)))
         ]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from beets import config as beets_config
 
 from soundtags.models import installed
-from soundtags.models.words import FIELD, read_words
+from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from soundtags.models.catalogue import Target
 
@@ -25,9 +25,19 @@ def words_dir() -> Path:
 
 def all_targets(model_dir: Path) -> dict[str, Target]:
     """Return all targets by name: those of models, and those of words."""
-    words = (word.target for word in read_words(words_dir()))
-    taught = {target.name: target for target in words}
+    taught = {each.name: each for each in _word_targets()}
     return {**installed.targets(model_dir), **taught}
+
+
+def _word_targets() -> Iterator[Target]:
+    """Yield the target of each word."""
+    if not words_dir().is_dir():
+        return
+    # Loaded only where there are words, as this runs at every start.
+    from soundtags.models.words import read_words
+
+    for word in read_words(words_dir()):
+        yield word.target
 
 
 def is_untaught(name: str, types: Collection[str]) -> bool:
@@ -35,4 +45,4 @@ def is_untaught(name: str, types: Collection[str]) -> bool:
 
     Or has been forgotten: that is no reason to refuse a configuration.
     """
-    return name.startswith(FIELD) and name not in types
+    return name.startswith(MOOD_FIELD) and name not in types

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from soundtags.blas import single_threaded
-from soundtags.labelling.scores import logistic
+from soundtags.labelling.estimates import logistic
 
 STEPS = 50  # of Newton's method; it takes fewer than ten
 

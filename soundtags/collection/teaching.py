@@ -15,7 +15,7 @@ import numpy as np
 
 from soundtags.collection.regression import folds_of, regress
 from soundtags.errors import UnteachableWord
-from soundtags.labelling.scores import logistic
+from soundtags.labelling.estimates import logistic
 from soundtags.labelling.taught import scores
 from soundtags.models.words import Check, ModelWeights, TaughtWord
 

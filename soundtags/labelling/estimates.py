@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.labelling.scores import logistic, strongest
+from soundtags.labelling.scores import strongest
 from soundtags.models import catalogue
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 UMBRELLA = "Electronic"
 ELECTRONIC = {UMBRELLA, "Ambient", "Chillout", "House", "Techno"}
 GENRES = "genres"  # a field of beets' own, and the estimates that fill it
+CERTAIN = 30  # log-odds beyond which nothing changes
+
+
+def logistic(log_odds: np.ndarray) -> np.ndarray:
+    """Return the probabilities that log-odds stand for."""
+    odds: np.ndarray = np.exp(-np.clip(log_odds, -CERTAIN, CERTAIN))
+    return 1 / (1 + odds)
 
 
 def estimates(means: Means) -> Means:

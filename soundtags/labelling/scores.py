@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import numpy as np
 
     from soundtags.models.installed import Model
 
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 Means = dict[str, dict[str, float]]
 
 DECIMALS = 4  # of every score, in the library as in files
-CERTAIN = 30  # log-odds beyond which nothing changes
-
-
-def logistic(log_odds: np.ndarray) -> np.ndarray:
-    """Return the probabilities that log-odds stand for."""
-    odds: np.ndarray = np.exp(-np.clip(log_odds, -CERTAIN, CERTAIN))
-    return 1 / (1 + odds)
 
 
 def model_means(

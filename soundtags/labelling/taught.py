@@ -10,7 +10,7 @@ import numpy as np
 
 from soundtags.blas import single_threaded
 from soundtags.errors import UnusableWord
-from soundtags.labelling.scores import logistic
+from soundtags.labelling.estimates import logistic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

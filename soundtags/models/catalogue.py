@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SCORE, TEXT, TAGS = "score", "text", "tags"
 LIST, STYLES, NUMBERS = "list", "styles", "numbers"
 
+MOOD_FIELD = "mood_"  # before a mood, in the name of the field of its score
 SPLIT = "---"  # between the genre and the style in a class's name
 
 PLAN_FIELD = "soundtags_plan"
@@ -73,8 +74,8 @@ class Target(NamedTuple):
     @property
     def mood(self) -> str | None:
         """The mood that the target is about, if it is about one."""
-        is_mood = self.name.startswith("mood_")
-        return self.name.removeprefix("mood_") if is_mood else None
+        is_mood = self.name.startswith(MOOD_FIELD)
+        return self.name.removeprefix(MOOD_FIELD) if is_mood else None
 
 
 class Term(NamedTuple):

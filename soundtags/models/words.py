@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from soundtags.atomic import writing
 from soundtags.errors import UnusableModel, UnusableWord
 from soundtags.models import catalogue
-from soundtags.models.catalogue import SCORE, Target
+from soundtags.models.catalogue import MOOD_FIELD, SCORE, Target
 from soundtags.models.metadata import read_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of files; raise it when the same weights give other scores
 ENDING = ".json"
-FIELD = "mood_"  # before the word, in the name of its field
 MOST_LETTERS = 40
 NAME = re.compile(rf"[^\W_][\w-]{{0,{MOST_LETTERS - 1}}}")
 
@@ -112,7 +111,11 @@ class TaughtWord:
         """The target that it is: a mood like any other."""
         classes = {name: name for name in (self.word, f"not {self.word}")}
         return Target(
-            FIELD + self.word, SCORE, classes, positive=self.word, taught=True
+            MOOD_FIELD + self.word,
+            SCORE,
+            classes,
+            positive=self.word,
+            taught=True,
         )
 
 
@@ -140,10 +143,10 @@ def spelled(name: str) -> str:
         for target in catalogue.targets().values()
         for field in target.fields
     }
-    if FIELD + word in taken:
+    if MOOD_FIELD + word in taken:
         raise UnusableWord(
-            f"{word} is a mood already, with the field {FIELD}{word}; choose"
-            " another word"
+            f"{word} is a mood already, with the field {MOOD_FIELD}{word};"
+            " choose another word"
         )
     return word
 

@@ -39,7 +39,7 @@ from soundtags.collection.playlist_formats import (
 )
 from soundtags.labelling.estimates import GENRES
 from soundtags.models import installed
-from soundtags.models.words import FIELD
+from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,7 +121,7 @@ def _values(
     return {
         "genre": common(music.columns[GENRES], LEAST, MOST),
         "word": [
-            name.removeprefix(FIELD)
+            name.removeprefix(MOOD_FIELD)
             for name in taught_fields(lib, targets.values())
         ],
     }

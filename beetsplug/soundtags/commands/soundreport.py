@@ -30,8 +30,7 @@ from soundtags.collection.report.page import Collection, ListSummary, Map, page
 from soundtags.inference.cache import PredictionCache
 from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.interpret import SILENCE
-from soundtags.models.catalogue import NUMBERS, SCORE, TAGS
-from soundtags.models.words import FIELD
+from soundtags.models.catalogue import MOOD_FIELD, NUMBERS, SCORE, TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -104,7 +103,7 @@ def _collection(
             own_genres=labels.own(GENRES),
             own_moods=labels.own(MOOD),
             scores=scores,
-            taught=[n.removeprefix(FIELD) for n in taught if n in scores],
+            taught=[n.removeprefix(MOOD_FIELD) for n in taught if n in scores],
             map=cached.map(),
             disagreements=cached.disagreements(),
             lists=_lists(lib, config, log, query),

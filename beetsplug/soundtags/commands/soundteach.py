@@ -29,6 +29,7 @@ from beetsplug.soundtags.taught import words_dir
 from soundtags.collection.teaching import teach
 from soundtags.labelling.labels import Vocabulary
 from soundtags.models import words
+from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
     from beets.library import Library
@@ -125,7 +126,7 @@ class TeachCommand:
         self._update_library()
         say(
             f"{tracks(self._having(word))} with the mood {word}: beet ls"
-            f" mood:={word} {words.FIELD}{word}-"
+            f" mood:={word} {MOOD_FIELD}{word}-"
         )
 
     def _told(self, word: str, query: list[str]) -> set[int]:
@@ -136,7 +137,7 @@ class TeachCommand:
         if not query:
             return set()
         ids = set(matching_ids(self.lib, query))
-        asked = {"mood", words.FIELD + word} & queried_fields(query)
+        asked = {"mood", MOOD_FIELD + word} & queried_fields(query)
         ours = ids & self._given(word) if asked else set()
         if ours:
             say(
