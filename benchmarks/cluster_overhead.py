@@ -1,6 +1,7 @@
 """Compare a cluster on this machine with this machine alone.
 
     python benchmarks/cluster_overhead.py MUSIC [--rounds 5] [--copies 4]
+        [--engine auto]
 
 Analyses the tracks in MUSIC, several times over, with the default models in
 both ways by turns, once everything is started and loaded: with threads of this
@@ -26,6 +27,7 @@ import numpy as np
 import psutil
 from distributed import Client, LocalCluster
 
+from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.dask.client import Cluster
 from soundtags.inference.dask.paths import PathMapping
 from soundtags.inference.engine import LocalEngine
@@ -90,6 +92,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--engine", default="auto", help="that runs models")
     options = parser.parse_args()
     files = sorted(str(p) for p in options.music.iterdir() if p.is_file())
     plan = make_plan(MODELS, Path("none"), Settings(), print)
@@ -100,12 +103,14 @@ def main() -> None:
     ) as dask:
         mapping = PathMapping.for_library(str(options.music.absolute()), {})
         engines: dict[str, Engine] = {
-            "alone": LocalEngine(options.jobs, MEMORY),
+            "alone": LocalEngine(
+                options.jobs, MEMORY, BackendChoice(options.engine)
+            ),
             "cluster": Cluster(
                 dask.scheduler_address,
                 mapping,
                 MEMORY,
-                "auto",
+                options.engine,
                 logging.getLogger(),
             ),
         }

@@ -1,34 +1,35 @@
 """Scripts outside the package, run as from a command line, but without delay.
 
-A script runs in a fork of the server that :mod:`support.beet` describes. So do
-the Python programs that it starts: other scripts, and `python -m beets`, which
-makes predictions up unless models are wanted. Work that it does in processes of
-its own for the sake of their memory is done in threads.
+Most scripts run models, and TensorFlow takes seconds to load. So one process
+loads it once, and each script is a fork of that. So are the Python programs
+that a script starts: other scripts, and `python -m beets`, which makes
+predictions up unless models are wanted. Work that it does in processes of its
+own for the sake of their memory is done in threads.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import importlib
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
 import traceback
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .beet import FORKS, PRELOADED, TIMEOUT
+from .beet import TIMEOUT
 from .paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
-if FORKS:
-    _context.set_forkserver_preload(PRELOADED)
+    from multiprocessing.connection import Connection
 
 
 def run_script(
@@ -55,23 +56,43 @@ def run_script(
         folder = Path(name)
         (folder / "stdin").write_text(stdin)
         words = [str(ROOT / script), *map(str, args)]
-        process = _context.Process(
-            target=_run, args=(words, folder, models, decoders)
-        )
-        process.start()
-        process.join(TIMEOUT)
-        if process.is_alive():
-            process.kill()
-            process.join()
+        server = _server()
+        server.send((words, folder, models, decoders))
+        status = server.recv()
         output, errors = (
             (folder / each).read_text("utf-8", "replace")
             for each in ("stdout", "stderr")
         )
-    assert process.exitcode == 0, output + errors
+    assert status == 0, output + errors
     return output
 
 
+@cache
+def _server() -> Connection:
+    """Start the process that scripts are forks of."""
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    context.Process(target=_serve, args=(theirs,), daemon=True).start()
+    theirs.close()
+    return ours
+
+
+def _serve(connection: Connection) -> None:
+    """Run scripts, one after the other."""
+    multiprocessing.current_process().daemon = False  # scripts have children
+    importlib.import_module("tensorflow")
+    with suppress(EOFError):
+        while True:
+            words, folder, models, decoders = connection.recv()
+            pid = os.fork()
+            if not pid:
+                _fork(partial(_run, words, folder, models, decoders))
+            _, status = os.waitpid(pid, 0)
+            connection.send(os.waitstatus_to_exitcode(status))
+
+
 def _run(words: list[str], folder: Path, models: bool, decoders: bool) -> None:
+    signal.alarm(TIMEOUT)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
     for number, (stream, flags) in enumerate(
         {
@@ -132,9 +153,9 @@ class ForkingPopen(subprocess.Popen):
 
     def _execute_child(self, args: Any, *rest: Any) -> None:
         words = list(args) if isinstance(args, (list, tuple)) else [args]
-        if FORKS and words[:3] == [sys.executable, "-m", "beets"]:
+        if words[:3] == [sys.executable, "-m", "beets"]:
             be = partial(_be_beet, words[3:], self.models, self.decoders)
-        elif FORKS and words[0] == sys.executable and words[1][-3:] == ".py":
+        elif words[0] == sys.executable and words[1][-3:] == ".py":
             be = partial(_be_script, words[1:])
         else:
             super()._execute_child(args, *rest)
@@ -142,29 +163,35 @@ class ForkingPopen(subprocess.Popen):
         environment, pipes = rest[5], rest[9:15]
         self.pid = os.fork()
         if not self.pid:
-            _be(be, environment, pipes)
+            _fork(partial(_with_pipes, be, environment, pipes))
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
 
-def _be(
+def _with_pipes(
     program: Callable[[], None],
     environment: dict[str, str] | None,
     pipes: Any,
 ) -> None:
+    """Run a program with the streams that Popen has made."""
+    stdin, stdout, stderr = pipes[0], pipes[3], pipes[5]
+    for descriptor in (pipes[1], pipes[2], pipes[4]):
+        if descriptor != -1:
+            os.close(descriptor)
+    for number, descriptor in enumerate((stdin, stdout, stderr)):
+        if descriptor != -1:
+            os.dup2(descriptor, number)
+    _open_streams()
+    if environment is not None:
+        os.environ.clear()
+        os.environ.update(environment)
+    program()
+
+
+def _fork(program: Callable[[], None]) -> NoReturn:
+    """Run a program in a process that was just forked, and end it."""
     status = 1
     try:
-        stdin, stdout, stderr = pipes[0], pipes[3], pipes[5]
-        for descriptor in (pipes[1], pipes[2], pipes[4]):
-            if descriptor != -1:
-                os.close(descriptor)
-        for number, descriptor in enumerate((stdin, stdout, stderr)):
-            if descriptor != -1:
-                os.dup2(descriptor, number)
-        _open_streams()
-        if environment is not None:
-            os.environ.clear()
-            os.environ.update(environment)
         program()
         status = 0
     except SystemExit as exc:
