@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# How many tests run at a time: one more than cores, as some wait.
+TESTS ?= 3
+
 # Where `make lite` puts what it builds.
 DIST ?= dist
 
@@ -18,7 +21,7 @@ demo: $(VENV)/installed
 
 # ARGS="-k mel" runs some tests, ARGS="-m 'not slow'" leaves out the slow ones.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTS) $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

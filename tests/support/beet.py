@@ -30,9 +30,9 @@ PRELOADED += ["threadpoolctl", "beetsplug.soundtags.commands.soundtags"]
 PRELOADED += ["soundtags.inference.pipeline", "soundtags.inference.engine"]
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 
-_context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 if FORKS:
-    _context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Beet:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "stdin").write_text(input)
-            process = _context.Process(
+            process = context.Process(
                 target=_serve,
                 args=(
                     words,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import mediafile
 import pytest
 from support.audio import MADE
+from support.beet import context
 
 from beetsplug.soundtags.file_tags import write_tags
 from soundtags.atomic import replacing, writing
@@ -38,25 +40,21 @@ STEPS = [
     "os.fsync",
     "os.replace",
 ]
-# Dies before or after a step, at its first use on our file.
-DYING = """
-import importlib, os, signal, sys
-
-from beetsplug.soundtags.file_tags import write_tags
-
-module, name = sys.argv[3].rsplit(".", 1)
-owner = importlib.import_module(module)
-step = getattr(owner, name)
 
 
-def die(*args, **kwargs):
-    done = step(*args, **kwargs) if sys.argv[2] == "after" else None
-    os.kill(os.getpid(), signal.SIGKILL)
+def write_and_die(path: str, when: str, step: str) -> None:
+    """Write tags, and die before or after the first time of a step."""
+    module, name = step.rsplit(".", 1)
+    owner = importlib.import_module(module)
+    do = getattr(owner, name)
 
+    def die(*args: Any, **kwargs: Any) -> None:
+        if when == "after":
+            do(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(owner, name, die)
-write_tags(sys.argv[1], {"mood": ["happy", "sad"], "danceability": 0.5}, False)
-"""
+    setattr(owner, name, die)
+    write_tags(path, TAGS, id3v23=False)
 
 
 def audio(path: Path) -> bytes:
@@ -92,10 +90,12 @@ def test_a_killed_process_leaves_the_file_whole(
     before = path.read_bytes()
     wanted = shutil.copy(path, tmp_path / f"wanted.{ending}")
     write_tags(str(wanted), TAGS, id3v23=False)
-    done = subprocess.run(
-        [sys.executable, "-c", DYING, path, when, step], check=False
+    process = context.Process(
+        target=write_and_die, args=(str(path), when, step)
     )
-    assert done.returncode == -signal.SIGKILL
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     replaced = (step, when) == ("os.replace", "after")
     assert path.read_bytes() == (wanted.read_bytes() if replaced else before)
     assert write_tags(str(path), TAGS, id3v23=False) != replaced
