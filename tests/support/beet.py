@@ -26,8 +26,23 @@ import yaml
 SEPARATOR = "\\\u2400"  # between the values of a list in the database
 TIMEOUT = 300  # seconds
 PRELOADED = ["av", "beets.ui", "beets.ui.commands", "rich", "soundfile"]
-PRELOADED += ["threadpoolctl", "beetsplug.soundtags.commands.soundtags"]
+PRELOADED += [
+    f"beetsplug.soundtags.commands.{name}"
+    for name in ("soundlists", "soundreport", "soundtags")
+]
+PRELOADED += ["threadpoolctl"]
 PRELOADED += ["soundtags.inference.pipeline", "soundtags.inference.engine"]
+PRELOADED += ["soundtags.inference.verdicts", "soundtags.models.plan"]
+PRELOADED += ["numpy.fft", "numpy.random", "email.parser"]
+PRELOADED += [  # what mutagen loads to find out what a file is
+    f"mutagen.{name}"
+    for name in (
+        *("ac3", "aiff", "apev2", "asf", "dsdiff", "dsf", "flac", "mp4"),
+        *("monkeysaudio", "musepack", "oggflac", "oggopus", "oggspeex"),
+        *("oggtheora", "oggvorbis", "optimfrog", "smf", "tak", "trueaudio"),
+        *("wave", "wavpack"),
+    )
+]
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 
 context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
