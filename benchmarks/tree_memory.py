@@ -32,9 +32,11 @@ def watching(pid: int, take: Callable[[float], None]) -> Iterator[None]:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(PERIOD):
+        while True:
             if found := memory(pid):
                 take(found)
+            if ended.wait(PERIOD):
+                return
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -5,8 +5,9 @@
 The first seconds of the files in FOLDER are damaged as in fuzz.py. Tags are
 then written into each, and taken out again. After each step, FFmpeg (the
 program, not the library that the plugin uses) must decode the same samples from
-the file as before, and all tags of others must be there byte for byte. A file
-into which no tags are written must be untouched. The exit status is 1 if any of
+the file as before, and all tags of others must be there byte for byte. (Where
+FFmpeg finds no audio to begin with, there is none to be lost.) A file into
+which no tags are written must be untouched. The exit status is 1 if any of
 this was not so, or if anything else went wrong. Needs the program ffmpeg.
 """
 
@@ -97,7 +98,7 @@ def reason(exc: UnwritableTags) -> str:
 def difference(original: Path, *others: Path) -> str:
     """Return what is lost of a file in others; empty if nothing is."""
     before, *found = digests([original, *others])
-    if any(digest != before for digest in found):
+    if before and any(digest != before for digest in found):
         return "AUDIO DIFFERS"
     tags = tags_of_others(original)
     if any(tags_of_others(path) != tags for path in others):
@@ -106,7 +107,7 @@ def difference(original: Path, *others: Path) -> str:
 
 
 def digests(paths: list[Path]) -> list[str]:
-    """Return digests of the audio of files, as FFmpeg decodes it.
+    """Return digests of the audio of files; empty where FFmpeg finds none.
 
     FFmpeg takes longer to start than to decode, so it gets all at once, unless
     there is one that it cannot open.

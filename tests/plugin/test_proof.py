@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+import mediafile
 import mutagen
 import pytest
 from mutagen import id3
@@ -83,6 +84,18 @@ def musepack(path: Path) -> None:
     path.write_bytes(b"MPCK" + header + b"RG\x0c\x01" + bytes(8))
 
 
+def with_id3(path: Path, place: int, value: int) -> None:
+    """Make an MP3 file, and change a byte in the header of its tag."""
+    MADE["mp3"](path)
+    file = mediafile.MediaFile(path)
+    file.title = "Title"
+    file.save()
+    content = bytearray(path.read_bytes())
+    assert content.startswith(b"ID3")
+    content[place] = value
+    path.write_bytes(content)
+
+
 REFUSED: dict[str, Callable[[Path], None]] = {
     "outer size of an earlier moment.wav": lambda p: riff(p, outer=90_000),
     "sizes of an earlier moment.wav": lambda p: riff(
@@ -96,6 +109,10 @@ REFUSED: dict[str, Callable[[Path], None]] = {
     "outer size.aiff": lambda p: aiff(p, outer=90_000),
     "outer size of a stream.aiff": lambda p: aiff(p, outer=0x7FFFFFFF),
     "cut off after the header.mpc": musepack,
+    # Some readers take such a header for audio, others for that of a tag.
+    "impossible version.mp3": lambda p: with_id3(p, 3, 0xFF),
+    "impossible revision.mp3": lambda p: with_id3(p, 4, 0xFF),
+    "impossible size.mp3": lambda p: with_id3(p, 9, 0x80),
     "fragments.m4a": lambda p: fragmented(p, "frag_keyframe+empty_moov"),
     "dash.m4a": lambda p: fragmented(p, "dash"),
     "fragments.mp4": lambda p: fragmented(

@@ -160,9 +160,10 @@ class ForkingPopen(subprocess.Popen):
         else:
             super()._execute_child(args, *rest)
             return
-        environment, pipes = rest[5], rest[9:15]
+        cwd, environment, pipes = rest[4], rest[5], rest[9:15]
         self.pid = os.fork()
         if not self.pid:
+            os.chdir(cwd or Path.cwd())
             _fork(partial(_with_pipes, be, environment, pipes))
         self._child_created = True
         self._close_pipe_fds(*pipes)

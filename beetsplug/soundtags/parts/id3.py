@@ -34,6 +34,8 @@ def tag_size(file: BinaryIO, start: int) -> int:
     header = read_at(file, start, HEADER)
     if len(header) < HEADER or not header.startswith(b"ID3"):
         return 0
+    if 0xFF in header[3:5] or max(header[6:]) > 0x7F:  # a tag for some readers
+        raise UnknownStructure("an ID3v2 tag has an impossible header")
     footer = HEADER if header[5] & FOOTER else 0
     return HEADER + _synchsafe(header[6:10]) + footer
 
