@@ -10,20 +10,16 @@ from beets.library import Item
 
 from beetsplug.soundtags.fields import LIST_OF_NAMES
 from beetsplug.soundtags.queries import item_columns
-from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from beets.library import Library
-
-    from soundtags.models.catalogue import Target
 
 FLEXIBLE = """\
 SELECT entity_id, key, value FROM item_attributes
 WHERE key IN (SELECT value FROM json_each(?))
 """
-NAMES = "SELECT DISTINCT key FROM item_attributes WHERE substr(key, 1, ?) = ?"
 
 
 def columns(
@@ -63,23 +59,6 @@ def columns(
             if place is not None:
                 found[name][place] = _split(value)
     return found
-
-
-def taught_fields(lib: Library, targets: Iterable[Target]) -> list[str]:
-    """Return the fields of moods that tracks have, and that are of no model.
-
-    Parameters
-    ----------
-    lib
-        The library.
-    targets
-        Those of models; those of words are left out of account.
-    """
-    models = (target.fields for target in targets if not target.taught)
-    of_models = {name for names in models for name in names}
-    with lib.transaction() as transaction:
-        rows = transaction.query(NAMES, (len(MOOD_FIELD), MOOD_FIELD))
-    return sorted(name for (name,) in rows if name not in of_models)
 
 
 def numbered(values: Sequence[Any]) -> np.ndarray:

@@ -11,9 +11,10 @@ from soundtags.models import installed
 from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from soundtags.models.catalogue import Target
+    from soundtags.models.words import TaughtWord
 
 FOLDER = "soundtags-words"
 
@@ -25,19 +26,18 @@ def words_dir() -> Path:
 
 def all_targets(model_dir: Path) -> dict[str, Target]:
     """Return all targets by name: those of models, and those of words."""
-    taught = {each.name: each for each in _word_targets()}
+    taught = {each.target.name: each.target for each in taught_words()}
     return {**installed.targets(model_dir), **taught}
 
 
-def _word_targets() -> Iterator[Target]:
-    """Yield the target of each word."""
+def taught_words() -> tuple[TaughtWord, ...]:
+    """Return all words."""
     if not words_dir().is_dir():
-        return
+        return ()
     # Loaded only where there are words, as this runs at every start.
     from soundtags.models.words import read_words
 
-    for word in read_words(words_dir()):
-        yield word.target
+    return read_words(words_dir())
 
 
 def is_untaught(name: str, types: Collection[str]) -> bool:

@@ -23,6 +23,8 @@ from typing import Any
 
 import yaml
 
+from soundtags.models.words import TaughtWord, write_word
+
 SEPARATOR = "\\\u2400"  # between the values of a list in the database
 TIMEOUT = 300  # seconds
 PRELOADED = ["av", "beets.ui", "beets.ui.commands", "rich", "soundfile"]
@@ -178,6 +180,11 @@ class Beet:
                 relative = os.fsdecode(item["path"])
                 item["path"] = str(self.folder / "music" / relative)
         return [{key: _plain(key, item[key]) for key in item} for item in items]
+
+    def know(self, word: str) -> None:
+        """Have the file of a word that was taught, and scores 0.5 for all."""
+        taught = TaughtWord(word, 10, None, 0.0, {})
+        write_word(taught, self.folder / "soundtags-words")
 
     def ls(self, template: str, *query: str) -> list[str]:
         return self("ls", "-f", template, *query).stdout.splitlines()

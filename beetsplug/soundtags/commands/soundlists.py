@@ -13,8 +13,7 @@ from beets import ui
 from beets.dbcore import InvalidQueryError
 from beets.exceptions import UserError
 
-from beetsplug.soundtags import configuration
-from beetsplug.soundtags.columns import columns, numbered, taught_fields
+from beetsplug.soundtags.columns import columns, numbered
 from beetsplug.soundtags.commands.list_music import read_music
 from beetsplug.soundtags.commands.showing import say
 from beetsplug.soundtags.commands.showing import tracks as in_words
@@ -26,6 +25,7 @@ from beetsplug.soundtags.recipe_files import (
     read_recipes,
     ready_made_folder,
 )
+from beetsplug.soundtags.taught import taught_words
 from soundtags.atomic import writing
 from soundtags.collection.lists import FEWEST, Tracks, choose
 from soundtags.collection.playlist_formats import (
@@ -38,8 +38,6 @@ from soundtags.collection.playlist_formats import (
     smartplaylist,
 )
 from soundtags.labelling.estimates import GENRES
-from soundtags.models import installed
-from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +70,7 @@ def run(
     folder = opts.output and os.path.abspath(os.path.expanduser(opts.output))
     warn = partial(log.warning, "{}")
     paths = PlayerPaths(os.fsdecode(lib.directory), folder, opts.prefix)
-    music, playlists = make_playlists(lib, config, query, paths, warn)
+    music, playlists = make_playlists(lib, query, paths, warn)
     if not playlists:
         say(f"no playlist: each needs at least {FEWEST} tracks that fit")
         return
@@ -95,11 +93,7 @@ def run(
 
 
 def make_playlists(
-    lib: Library,
-    config: ConfigView,
-    query: Sequence[str],
-    paths: PlayerPaths,
-    warn: Warn,
+    lib: Library, query: Sequence[str], paths: PlayerPaths, warn: Warn
 ) -> tuple[Music, list[Playlist]]:
     """Make all playlists for which there are enough tracks.
 
@@ -109,21 +103,15 @@ def make_playlists(
         If no matching track has been analysed.
     """
     music = read_music(lib, query, paths, warn)
-    recipes = read_recipes(_values(lib, config, music), warn)
+    recipes = read_recipes(_values(music), warn)
     return music, _choose(lib, music, recipes, warn)
 
 
-def _values(
-    lib: Library, config: ConfigView, music: Music
-) -> dict[str, Sequence[str]]:
+def _values(music: Music) -> dict[str, Sequence[str]]:
     """Return what recipes can make one playlist for each of."""
-    targets = installed.targets(configuration.model_dir(config))
     return {
         "genre": common(music.columns[GENRES], LEAST, MOST),
-        "word": [
-            name.removeprefix(MOOD_FIELD)
-            for name in taught_fields(lib, targets.values())
-        ],
+        "word": [each.word for each in taught_words()],
     }
 
 

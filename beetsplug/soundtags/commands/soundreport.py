@@ -12,7 +12,6 @@ import numpy as np
 from beets.exceptions import UserError
 
 from beetsplug.soundtags import configuration, fields
-from beetsplug.soundtags.columns import taught_fields
 from beetsplug.soundtags.commands.showing import say, telling_title, tracks
 from beetsplug.soundtags.commands.soundlists import make_playlists
 from beetsplug.soundtags.player_paths import PlayerPaths
@@ -23,6 +22,7 @@ from beetsplug.soundtags.queries import (
     item_columns,
     matching_ids,
 )
+from beetsplug.soundtags.taught import taught_words
 from soundtags.atomic import writing
 from soundtags.collection.disagreement import find_disagreements
 from soundtags.collection.projection import project
@@ -83,8 +83,8 @@ def _collection(
     ids = list(rows)
     titles, artists, albums, genres, lengths, paths = zip(*rows.values())
     labels = Labels(lib, ids, genres)
-    taught = taught_fields(lib, plan.targets.values())
-    scores = _scores(lib, [*_score_fields(plan), *taught], ids)
+    words = {MOOD_FIELD + each.word: each.word for each in taught_words()}
+    scores = _scores(lib, dict.fromkeys([*_score_fields(plan), *words]), ids)
     with closing(PredictionCache(configuration.store(config))) as store:
         cached = CachedPredictions(
             store, plan, field_values(lib, fields.INPUT), ids
@@ -103,20 +103,18 @@ def _collection(
             own_genres=labels.own(GENRES),
             own_moods=labels.own(MOOD),
             scores=scores,
-            taught=[n.removeprefix(MOOD_FIELD) for n in taught if n in scores],
+            taught=[words[name] for name in words if name in scores],
             map=cached.map(),
             disagreements=cached.disagreements(),
-            lists=_lists(lib, config, log, query),
+            lists=_lists(lib, log, query),
         )
 
 
-def _lists(
-    lib: Library, config: ConfigView, log: Any, query: list[str]
-) -> list[ListSummary]:
+def _lists(lib: Library, log: Any, query: list[str]) -> list[ListSummary]:
     """Summarise the playlists that `beet soundlists` would write."""
     paths = PlayerPaths(os.fsdecode(lib.directory), None, None)
     warn = partial(log.debug, "{}")  # it is soundlists that warns
-    music, playlists = make_playlists(lib, config, query, paths, warn)
+    music, playlists = make_playlists(lib, query, paths, warn)
     return [
         ListSummary(
             each.recipe.title,

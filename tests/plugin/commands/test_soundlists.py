@@ -56,6 +56,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Beet:
     )
     library.add(Item(path=os.fsencode(music / "new.mp3"), title="New"))
     library._close()
+    beet.know("focus")
     return beet
 
 

@@ -301,9 +301,12 @@ def test_of_music(beet: Beet, tmp_path: Path):
 def test_words_that_the_user_has_taught(library: Beet, whole: str):
     assert Parsed(whole).data["taught"] == []
     query = f"artist:={EVIL[0]}"
-    library("modify", "-yW", "mood_gym=0.7", "mood_loud=very", query)
+    for word in ("gym", "loud"):
+        library.know(word)
+    scores = ["mood_gym=0.7", "mood_loud=very", "mood_made_by_hand=0.7"]
+    library("modify", "-yW", *scores, query)
     data = Parsed(report(library)).data
-    assert data["taught"] == ["gym"]  # the other has no scores
+    assert data["taught"] == ["gym"]  # the second has no scores
     assert "gym" in data["moods"]["names"]
     assert data["scores"]["mood_gym"] == [
         7000 if each == EVIL[0] else None for each in data["title"]
