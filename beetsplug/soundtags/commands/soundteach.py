@@ -222,7 +222,8 @@ class TeachCommand:
             if each in items:
                 name = item_name(items[each])
                 say(f"  {made.scores[row]:.2f}  {name}  (id:{each})")
-        again = [*query, ",", f"is_{word}:=yes"]
+        agreed = f"is_{word}:=yes"
+        again = query if agreed in query else [*query, ",", agreed]
         refused = f"{self.opts.refused or ''} , is_{word}:=no".lstrip(" ,")
         say(
             f"to answer: beet modify is_{word}=yes id:{ids[0]} (or no); then:"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -166,6 +167,17 @@ def test_what_is_said_is_what_was_measured(library: Beet):
     assert rest[0] == "least sure of these:"
     assert len([line for line in rest if "(id:" in line]) == 10
     assert "is_soft=yes" in rest[-1]
+
+
+def test_what_it_says_to_do_can_be_done(library: Beet):
+    *_, said = teach(library, "-p", "soft", *EXAMPLES)
+    for _ in range(2):
+        _, answer, again = re.split("(?:to answer|then): ", said)
+        library(*shlex.split(answer.partition(" (")[0])[1:], "-y")
+        *_, said, count = teach(library, *shlex.split(again)[2:])
+        assert " tracks with the mood soft: " in count
+        # Its own field is asked for once, however often it was taught.
+        assert said.count("is_soft:=yes") == 1
 
 
 def test_counter_examples_tell_how_many_are_right(library: Beet):
