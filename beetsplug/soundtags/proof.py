@@ -7,6 +7,7 @@ The library that writes tags has no part in it: what is in the files is read by
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -91,11 +92,15 @@ def _packets(path: str) -> bytes:
     """Return a digest of all packets, as FFmpeg finds them."""
     import av
 
+    from soundtags.audio.chains import Part
     from soundtags.audio.ffmpeg import open_container
 
     digest, size = hashlib.sha256(), 0
     try:
-        with open(path, "rb") as file, open_container(file) as container:
+        with (
+            open(path, "rb") as file,
+            open_container(Part(file, 0, os.path.getsize(path))) as container,
+        ):
             for packet in container.demux():
                 place = (packet.stream_index, packet.pts, packet.duration)
                 digest.update(repr(place).encode())

@@ -89,12 +89,18 @@ class Part:
         return self._position - self._origins[os.SEEK_SET]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = self._origins.get(whence, self._position)
-        self._position = origin + offset
+        """Go there, unless it is before the part: a damaged file says so."""
+        position = self._origins.get(whence, self._position) + offset
+        if position < self._origins[os.SEEK_SET]:
+            return -1  # FFmpeg's sign of an error; PyAV prints exceptions
+        self._position = position
         return self.tell()
 
     def read(self, size: int) -> bytes:
+        left = self._stop - self._position
+        if left <= 0:  # perhaps further away than the system can seek
+            return b""
         self._file.seek(self._position)
-        data = self._file.read(min(size, max(0, self._stop - self._position)))
+        data = self._file.read(min(size, left))
         self._position += len(data)
         return data

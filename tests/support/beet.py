@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -198,6 +199,8 @@ def _serve(
     models: bool,
 ) -> None:
     """Be beet."""
+    # Ctrl-C works even if the tests run in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)
     if paths := environment.get("PYTHONPATH"):
