@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from beets.library import Library
     from confuse import ConfigView
 
-    from soundtags.inference.cache import TrackVectors
+    from soundtags.inference.cache_index import TrackVectors
     from soundtags.models.installed import Model
     from soundtags.models.plan import Plan
 
@@ -122,12 +122,10 @@ class _Cached(NamedTuple):
 
     def places(self, digests: Sequence[Sequence[str]]) -> list[int]:
         """Return the row of each track among the embeddings, or -1."""
-        known = self.activations.rows.keys()
-        rows = {n: r for n, r in self.embeddings.rows.items() if n in known}
-        return [
-            next((rows[n] for n in reversed(own) if n in rows), -1)
-            for own in digests
-        ]
+        known = self.activations.rows
+        return self.embeddings.places(
+            [each for each in own if each in known] for own in digests
+        )
 
     def block(self, rows: np.ndarray) -> Block:
         """Return the block of some rows of the embeddings."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from soundtags.errors import UnusableCache
-from soundtags.inference.cache_index import CacheIndex
+from soundtags.inference.cache_index import CacheIndex, TrackVectors
 from soundtags.inference.pooling import TrackPredictions
 
 if TYPE_CHECKING:
@@ -60,21 +60,6 @@ class ModelUsage(NamedTuple):
     model: str
     tracks: int
     size: int
-
-
-class TrackVectors(NamedTuple):
-    """The vectors of all tracks that a model has predictions for.
-
-    Attributes
-    ----------
-    rows : dict of str to int
-        Input to its row.
-    values : numpy.ndarray
-        Shape (inputs, dimensions), float32.
-    """
-
-    rows: dict[str, int]
-    values: np.ndarray
 
 
 class PredictionCache:

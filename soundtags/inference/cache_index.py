@@ -1,13 +1,15 @@
-"""What the prediction cache has for a plan."""
+"""What the prediction cache has: for a plan, and of a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections import defaultdict
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
 
     from soundtags.models.plan import Plan
 
@@ -61,3 +63,31 @@ class CacheIndex:
         known = {name for each in latest.values() for name in self.models[each]}
         ids = frozenset(model.id for model in self.plan.models)
         return Coverage(ids & known, ids - known)
+
+
+class TrackVectors(NamedTuple):
+    """The vectors of all tracks that a model has predictions for.
+
+    Attributes
+    ----------
+    rows : dict of str to int
+        Input to its row.
+    values : numpy.ndarray
+        Shape (inputs, dimensions), float32.
+    """
+
+    rows: dict[str, int]
+    values: np.ndarray
+
+    def places(self, tracks: Iterable[Sequence[str]]) -> list[int]:
+        """Return the row of each track, or -1.
+
+        Parameters
+        ----------
+        tracks : iterable of sequence of str
+            Their inputs. Where several have rows, the last counts.
+        """
+        return [
+            next((self.rows[n] for n in reversed(own) if n in self.rows), -1)
+            for own in tracks
+        ]

@@ -137,11 +137,8 @@ def _embeddings(
     """Return the ids of tracks and their embeddings, from the cache."""
     plan = configuration.plan(config, log, [model])
     with closing(PredictionCache(configuration.store(config))) as store:
-        rows, embeddings = store.embeddings(plan.identity(plan.fed[0]))
-    ids, places = [], []
-    for item_id, audio in field_values(lib, INPUT).items():
-        known = [rows[each] for each in audio.split() if each in rows]
-        if known:
-            ids.append(item_id)
-            places.append(known[-1])
-    return ids, embeddings[places]
+        embeddings = store.embeddings(plan.identity(plan.fed[0]))
+    inputs = field_values(lib, INPUT)
+    places = embeddings.places(audio.split() for audio in inputs.values())
+    ids = [each for each, place in zip(inputs, places) if place >= 0]
+    return ids, embeddings.values[[place for place in places if place >= 0]]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from soundtags.collection.disagreement import Disagreements
+    from soundtags.inference.cache_index import TrackVectors
     from soundtags.models.installed import Model
     from soundtags.models.plan import Plan
 
@@ -274,17 +275,13 @@ class CachedPredictions:
             len(self._inputs),
         )
 
-    def _aligned(self, found: tuple[dict[str, int], np.ndarray]) -> np.ndarray:
+    def _aligned(self, found: TrackVectors) -> np.ndarray:
         """Return a row per track, NaN where it has none; empty if none has."""
-        rows, vectors = found
-        if not rows:
+        if not found.rows:
             return np.zeros((0, 0))
-        places = [
-            next((rows[each] for each in reversed(inputs) if each in rows), -1)
-            for inputs in self._inputs
-        ]
+        vectors = found.values
         nothing = np.full((1, vectors.shape[1]), np.nan, vectors.dtype)
-        return np.concatenate([vectors, nothing])[places]
+        return np.concatenate([vectors, nothing])[found.places(self._inputs)]
 
 
 def _known(vectors: np.ndarray) -> np.ndarray:
