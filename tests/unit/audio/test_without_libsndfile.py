@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pytest
 from support.audio import MADE
@@ -21,6 +22,7 @@ PATCHES = [4, None]
 # which shows where a band is almost empty.
 LOSSY = {".mp3": 2e-3, ".ogg": 2e-3, ".opus": 2e-3}
 LOSSLESS, MEAN = 1e-6, 1e-5
+SALVAGES = int(av.__version__.split(".")[0]) >= 18  # what is damaged
 
 
 def patches_of(path: Path, patches: int | None) -> dict[str, np.ndarray]:
@@ -57,7 +59,8 @@ def test_of_every_format(tmp_path, name, patches, monkeypatch):
 @pytest.mark.parametrize("patches", PATCHES)
 def test_of_real_files(shared, patches, monkeypatch):
     for path in sorted((shared / "audio" / "formats").iterdir()):
-        compare(path, patches, monkeypatch)
+        if SALVAGES or path.suffix != ".ape":
+            compare(path, patches, monkeypatch)
 
 
 def test_of_real_music(shared, monkeypatch):
@@ -73,6 +76,7 @@ def is_readable(path: Path) -> bool:
     return True
 
 
+@pytest.mark.skipif(not SALVAGES, reason="PyAV 18 can salvage more of them")
 def test_damaged_files_are_read_by_both_or_by_neither(shared, monkeypatch):
     paths = sorted((shared / "audio" / "bad").iterdir())
     expected = {path.name: is_readable(path) for path in paths}
