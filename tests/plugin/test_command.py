@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from support.audio import encode, noise, write_track
 from support.beet import Beet
+from support.needs import needs_resampy
 from support.paths import PLUGINS, ROOT
 
 OURS = ("mood", "danceability", "voice_instrumental")
@@ -332,6 +333,7 @@ def test_unknown_models_are_named(library: Beet):
     assert str(library.folder / "soundtags-models") in done.stderr
 
 
+@needs_resampy
 @pytest.mark.models
 def test_resampy_gives_nearly_the_same(library: Beet):
     library("soundtags", "-q")

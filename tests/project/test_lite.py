@@ -11,7 +11,7 @@ import pytest
 from support.audio import write_track
 from support.beet import Beet
 
-from soundtags.version import LITE, PACKAGE
+from soundtags.version import LITE, PACKAGE, is_lite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +99,7 @@ def pretend_to_install(folder: Path, *names: str) -> None:
         )
 
 
+@pytest.mark.skipif(is_lite(), reason=f"needs {PACKAGE}")
 @pytest.mark.parametrize(
     ("names", "said"), [([LITE, PACKAGE], 1), ([PACKAGE], 0)]
 )

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.tensorflow_backend import tensorflow
-
 from .models import write_metadata, write_model
+from .needs import tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,10 +12,11 @@ import pytest
 
 from soundtags.inference import graph as graphs
 from soundtags.inference import sessions
-from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.labelling.interpret import interpret
 from soundtags.models import plan
 from soundtags.models.settings import Settings
+
+from .needs import tensorflow
 
 NOWHERE = Path("does-not-exist")
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.tensorflow_backend import tensorflow
-
+from .needs import tensorflow
 from .paths import ROOT
 
 if TYPE_CHECKING:
@@ -313,6 +312,7 @@ def exported(
     rng: np.random.Generator,
 ) -> bytes:
     """Return the graph of a saved model of TensorFlow 2, saver and all."""
+    tensorflow()
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     tf = tensorflow()

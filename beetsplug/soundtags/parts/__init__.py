@@ -96,7 +96,7 @@ def unpack(format_: str, data: bytes, place: int = 0) -> tuple[int, ...]:
     try:
         return struct.unpack_from(format_, data, place)
     except struct.error as exc:
-        raise UnknownStructure(str(exc)) from exc
+        raise UnknownStructure("a number in it is cut off") from exc
 
 
 def decoded(data: bytes, encoding: str = "utf-8") -> str:

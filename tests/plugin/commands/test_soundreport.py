@@ -10,7 +10,6 @@ import os
 import re
 from contextlib import closing
 from html.parser import HTMLParser
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,12 +34,13 @@ from soundtags.inference.pooling import TrackPredictions
 from soundtags.models import catalogue
 from soundtags.models.plan import make_plan
 from soundtags.models.settings import Settings
+from soundtags.version import package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOWHERE = Path("nowhere")
-MAKER = f"beets-soundtags {version('beets-soundtags')}"
+MAKER = f"beets-soundtags {package_version()}"
 # In a file's name that is in no known encoding; Windows has no such names.
 UNKNOWN = "?" if os.name == "nt" else "\udcff"
 EVIL = [

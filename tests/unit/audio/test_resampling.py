@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from support.audio import assert_close
+from support.needs import RESAMPLERS
 
 from soundtags.audio import sinc
 from soundtags.audio.decoding import Audio, decode
-from soundtags.audio.resampling import RATE, RESAMPLERS, read_segment, resample
+from soundtags.audio.resampling import RATE, read_segment, resample
 from soundtags.errors import UnreadableAudio
 
 RATES = [8000, 11025, 22050, 32000, 44056, 44100, 47999, 48000, 96000, 192000]

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 from support.audio import assert_close, encode, noise
+from support.needs import RESAMPLERS
 
 from soundtags.audio import track as module
 from soundtags.audio.decoding import decode
 from soundtags.audio.features import FeatureSpec, features
 from soundtags.audio.mel import mel_bands
 from soundtags.audio.patches import FRONT_ENDS, cut_patches, patch_starts
-from soundtags.audio.resampling import RATE, RESAMPLERS, resample
+from soundtags.audio.resampling import RATE, resample
 from soundtags.audio.track import open_seekable, open_whole
 from soundtags.errors import Stopped, UnreadableAudio
 

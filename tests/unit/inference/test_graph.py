@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.needs import tensorflow
 
 from soundtags.errors import UnusableModel
 from soundtags.inference.graph import read_graph
 from soundtags.inference.sessions import GraphSpec, SessionPool
-from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.models import metadata
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.needs import needs_tensorflow, tensorflow
 from support.paths import ROOT
 from support.standins import PATCHES, write_standin
 
@@ -15,7 +16,6 @@ from soundtags.errors import UnusableModel
 from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.sessions import GraphSpec, SessionPool
-from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.models import installed
 
 if TYPE_CHECKING:
@@ -81,11 +81,13 @@ def assert_model_is_same(pools: Pools, path: Path) -> None:
     assert_same(pools, spec, patches(3, *shape))
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_models(pools, name):
     assert_model_is_same(pools, ROOT / "models" / f"{name}.pb")
 
 
+@needs_tensorflow
 def test_upstreams_models(pools, shared):
     paths = [
         path.with_suffix(".pb")
@@ -96,6 +98,7 @@ def test_upstreams_models(pools, shared):
         assert_model_is_same(pools, path)
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("name", BARE)
 def test_upstreams_models_without_metadata(pools, shared, name):
     output, patch = BARE[name]

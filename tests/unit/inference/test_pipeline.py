@@ -19,6 +19,7 @@ import soundfile
 from support.audio import noise, write_track
 from support.beet import Beet
 from support.models import make, outcome, write_model
+from support.needs import tensorflow
 
 from beetsplug.soundtags import configuration
 from soundtags.audio import track
@@ -27,7 +28,6 @@ from soundtags.inference import pipeline
 from soundtags.inference.pipeline import predict_all
 from soundtags.inference.pooling import TrackPredictions
 from soundtags.inference.sessions import SessionPool
-from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.labelling.interpret import Interpretation
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.needs import tensorflow
 from support.paths import ROOT
 
 from soundtags.inference.graph import read_graph
 from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.rewrite import fold
-from soundtags.inference.tensorflow_backend import tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,13 +15,13 @@ import soundfile
 from support.audio import noise, write_track
 from support.beet import Beet
 from support.models import CountingLoader, make, outcome
+from support.needs import tensorflow
 from support.paths import PLUGINS
 from support.standins import PATCHES, Weights, dense_layers, frozen
 
 from soundtags.errors import UnreadableAudio
 from soundtags.inference import pipeline
 from soundtags.inference.sessions import SessionPool
-from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.labelling.interpret import Interpretation
 from soundtags.models import catalogue
 

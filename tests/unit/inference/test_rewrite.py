@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.needs import tensorflow
 from support.paths import ROOT
 
 from soundtags.inference.graph import operations, read_graph
 from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.rewrite import fold
-from soundtags.inference.tensorflow_backend import tensorflow
 from soundtags.models import installed
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from support import standins
-
-from soundtags.inference.tensorflow_backend import tensorflow
+from support.needs import tensorflow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,29 @@
+"""What is not everywhere: tests that need it are skipped without it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from soundtags.audio import resampling
+from soundtags.inference import tensorflow_backend
+
+needs_resampy = pytest.mark.skipif(
+    not find_spec("resampy"), reason="needs resampy"
+)
+needs_tensorflow = pytest.mark.skipif(
+    not find_spec("tensorflow"), reason="needs TensorFlow"
+)
+RESAMPLERS = [
+    pytest.param(name, marks=[needs_resampy] if name == "resampy" else [])
+    for name in resampling.RESAMPLERS
+]
+
+
+def tensorflow() -> Any:
+    """Return ``tensorflow.compat.v1``, or skip the test."""
+    if not find_spec("tensorflow"):
+        pytest.skip("needs TensorFlow")
+    return tensorflow_backend.tensorflow()
