@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# How many tests run at a time: one more than cores, as some wait.
+# How many tests run at a time: more than a small machine has cores, as some
+# of them wait.
 TESTS ?= 3
 
 # Where `make lite` puts what it builds.

@@ -321,7 +321,7 @@ def test_words_from_labels(tmp_path):
 def test_ours_beside_rivals(music, tmp_path):
     write_model(tmp_path, CLASSIFIER, ["happy", "non_happy"], [1.0, -1.0])
     options = [f"--models={tmp_path}", "--rounds=1", "--gauge=0", "--only"]
-    # One that is slow in each stage, and the two of a ratio.
+    # Some for each stage, and two that make a ratio.
     options += [
         "product",
         "MusiCNN",

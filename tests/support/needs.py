@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
@@ -9,6 +10,10 @@ import pytest
 
 from soundtags.audio import resampling
 from soundtags.inference import tensorflow_backend
+
+# That of the distribution which is installed, whichever it is.
+_versions = {each.name: each.version for each in metadata.distributions()}
+VERSION = _versions.get("beets-soundtags") or _versions["beets-soundtags-lite"]
 
 needs_resampy = pytest.mark.skipif(
     not find_spec("resampy"), reason="needs resampy"

@@ -80,7 +80,8 @@ def _server() -> Connection:
 def _serve(connection: Connection) -> None:
     """Run scripts, one after the other."""
     multiprocessing.current_process().daemon = False  # scripts have children
-    importlib.import_module("tensorflow")
+    with suppress(ImportError):  # without it, scripts that need it will say so
+        importlib.import_module("tensorflow")
     with suppress(EOFError):
         while True:
             words, folder, models, decoders = connection.recv()
@@ -163,18 +164,20 @@ class ForkingPopen(subprocess.Popen):
         cwd, environment, pipes = rest[4], rest[5], rest[9:15]
         self.pid = os.fork()
         if not self.pid:
-            os.chdir(cwd or Path.cwd())
-            _fork(partial(_with_pipes, be, environment, pipes))
+            _fork(partial(_with_pipes, be, cwd, environment, pipes))
         self._child_created = True
         self._close_pipe_fds(*pipes)
 
 
 def _with_pipes(
     program: Callable[[], None],
+    cwd: str | Path | None,
     environment: dict[str, str] | None,
     pipes: Any,
 ) -> None:
     """Run a program with the streams that Popen has made."""
+    if cwd is not None:
+        os.chdir(cwd)
     stdin, stdout, stderr = pipes[0], pipes[3], pipes[5]
     for descriptor in (pipes[1], pipes[2], pipes[4]):
         if descriptor != -1:

@@ -312,10 +312,9 @@ def exported(
     rng: np.random.Generator,
 ) -> bytes:
     """Return the graph of a saved model of TensorFlow 2, saver and all."""
-    tensorflow()
+    tf = tensorflow()
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-    tf = tensorflow()
     made = fitted_weights(layers, shape[1:], rng)
 
     def call(x: Tensor) -> dict[str, Tensor]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from support.audio import copy_into, write_track
 from support.beet import Beet
+from support.needs import VERSION
 from support.paths import PLUGINS
 from support.standins import write_standin
 from support.upstream import Page, Upstream
 
 from soundtags.models import catalogue
-from soundtags.version import package_version
 
 HEAD = "danceability-msd-musicnn-1"  # its digest is known
 FAMILY = "classification-heads/danceability"
@@ -114,7 +114,7 @@ def test_lists_all_models_with_their_state(beet: Beet):
     assert lines == beet("soundmodels", "list").stdout.splitlines()
     header, *rows, (name, version) = [line.split() for line in lines]
     assert header[:3] == ["id", "target", "family"]
-    assert (name, version) == ("beets-soundtags", package_version())
+    assert (name, version) == ("beets-soundtags", VERSION)
     assert [row[0] for row in rows] == list(catalogue.published())
     tagger = "msd-musicnn-1 msd auto-taggers 3.2 MB 0.88 0.29 embedded"
     assert " ".join(rows[0]) == tagger

@@ -19,6 +19,7 @@ from beets.library import Item, Library
 from support.audio import copy_into, write_track
 from support.beet import SEPARATOR, Beet
 from support.browser import FRAME, Page, browsing, find_browser
+from support.needs import VERSION
 from support.standins import write_standin
 
 from soundtags.collection.disagreement import RANKS, SCORES, find_disagreements
@@ -34,13 +35,12 @@ from soundtags.inference.pooling import TrackPredictions
 from soundtags.models import catalogue
 from soundtags.models.plan import make_plan
 from soundtags.models.settings import Settings
-from soundtags.version import package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOWHERE = Path("nowhere")
-MAKER = f"beets-soundtags {package_version()}"
+MAKER = f"beets-soundtags {VERSION}"
 # In a file's name that is in no known encoding; Windows has no such names.
 UNKNOWN = "?" if os.name == "nt" else "\udcff"
 EVIL = [

@@ -74,7 +74,7 @@ on_both = pytest.mark.parametrize(
 @pytest.mark.parametrize(
     ("chooser", "pattern"),
     # Each model that ends its process costs another start of TensorFlow.
-    [("tensorflow", "odd|fail|big-fill"), ("numpy", "")],
+    [("tensorflow", "odd|fail|long|big-fill"), ("numpy", "")],
     indirect=["chooser"],
 )
 def test_bad_models_are_named_and_good_ones_run(chooser, pattern):
