@@ -25,7 +25,7 @@ from soundtags.models.source import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from soundtags.errors import SoundtagsError
     from soundtags.models.partial_file import Part
@@ -104,11 +104,14 @@ class _Transfer:
         SoundtagsError
             As :func:`download.fetch` does.
         """
+        # Loaded before the clock starts: the server is not to blame for that.
+        from pooch import HTTPDownloader  # type: ignore[import-untyped]
+
         result: Future[None] = Future()
 
         def work() -> None:
             try:
-                self._get()
+                self._get(HTTPDownloader)
                 result.set_result(None)
             except BaseException as exc:
                 result.set_exception(exc)
@@ -144,9 +147,7 @@ class _Transfer:
         if self._abandoned:
             raise Stopped
 
-    def _get(self) -> None:
-        import pooch  # type: ignore[import-untyped]
-
+    def _get(self, downloader: Callable[..., Any]) -> None:
         with ExitStack() as responses:  # which pooch leaves open on errors
 
             def look(response: Any, **_options: Any) -> None:
@@ -155,7 +156,7 @@ class _Transfer:
                     self._check_wanted()
                     self._look(response)
 
-            get = pooch.HTTPDownloader(
+            get = downloader(
                 chunk_size=BLOCK,
                 headers=_request(self._part),
                 timeout=self._timeout,

@@ -24,6 +24,7 @@ from soundtags.models.download import Fetched, fetch
 from soundtags.models.transfer import BLOCK
 
 CUT = 2 * BLOCK  # where transfers break off
+SHORT = 0.5  # seconds to wait for a slow server
 BODY = bytes(range(256)) * (3 * BLOCK // 256) + b"the end"
 OTHER = BODY[::-1]
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -538,7 +539,7 @@ def test_a_server_that_hardly_gets_on_is_given_up(
 ):
     upstream.serve(PATH, page)
     with pytest.raises(errors.UnreachableSource) as error:
-        get(upstream, folder, timeout=0.2)
+        get(upstream, folder, timeout=SHORT)
     check_line(error, upstream.url + PATH, "too slow", "try again later")
     assert len(upstream.requests) == 3
     assert names(folder) == set()
@@ -621,16 +622,16 @@ def test_plain_http_can_be_allowed(folder: Path, asked: list[str]):
 
 def test_a_slow_server_is_waited_for(upstream: Upstream, folder: Path):
     # The whole takes longer than the timeout, but no piece does.
-    slow = Page(BODY, piece=len(BODY) // 20, pause=0.03)
+    slow = Page(BODY, piece=len(BODY) // 20, pause=SHORT / 10)
     upstream.serve(PATH, slow)
-    check(get(upstream, folder, timeout=0.5), folder)
+    check(get(upstream, folder, timeout=SHORT), folder)
     assert len(upstream.requests) == 1
 
 
 def test_a_stalled_server_is_not_waited_for(upstream: Upstream, folder: Path):
     upstream.serve(PATH, Page(BODY, stalls=True))
     with pytest.raises(errors.UnreachableSource) as error:
-        get(upstream, folder, timeout=0.1)
+        get(upstream, folder, timeout=SHORT)
     check_line(error, upstream.url + PATH, "timed out")
     assert len(upstream.requests) == 3
     assert names(folder) == set()
