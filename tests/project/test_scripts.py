@@ -325,9 +325,8 @@ def test_ours_beside_rivals(music, tmp_path):
     options += [
         "product",
         "MusiCNN",
-        "plan",
+        "default plan",
         "fifteen heads",
-        "classifier, all",
     ]
     output = run_script("benchmarks/rivals.py", music, *options)
     assert "2 tracks, 0.1 minutes, 1 rounds" in output
