@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start many processes, none of which should compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # How many tests run at a time: more than a small machine has cores, as some
 # of them wait.
 TESTS ?= 3
