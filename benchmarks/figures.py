@@ -3,9 +3,9 @@
     python benchmarks/figures.py DATA OUT [PATTERN] [--option SCRIPT=ARG ...]
 
 DATA is a folder with music, models and labels: `audio/music`, `audio/formats`,
-`audio/bad`, `models` and `labels`. Each script whose name matches PATTERN runs,
-and what it prints becomes a file of the folder OUT, under the name of the
-processor. `--option` gives a script another argument, such as
+`audio/bad`, `audio/cases`, `models` and `labels`. Each script whose name
+matches PATTERN runs, and what it prints becomes a file of the folder OUT, under
+the name of the processor. `--option` gives a script another argument, such as
 `rivals=--essentia=PYTHON`. Prints a line for each script; the exit status is 1
 if one failed. All of them take some hours.
 """
@@ -25,6 +25,7 @@ import processor
 ROOT = Path(__file__).resolve().parent.parent
 MUSIC, MODELS = "{data}/audio/music", "{data}/models"
 FORMATS, BAD = "{data}/audio/formats", "{data}/audio/bad"
+CASES = "{data}/audio/cases"
 LABELS, SPEECH = "{data}/labels", "models/speech.npz"
 UNSEEN, SHIPPED = "{out}/unseen.tsv", "{out}/shipped.tsv"
 
@@ -52,7 +53,7 @@ FIGURES: dict[str, list[str]] = {
     "docs/accuracy.py": [],
     "docs/latent_features.py": [],
     "trials/everything.py": [FORMATS, BAD, "--table"],
-    "trials/harmless.py": [BAD, FORMATS],
+    "trials/harmless.py": [CASES, BAD, FORMATS],
     "trials/kills.py": [FORMATS],
     "trials/fuzz.py": [],
     "trials/fuzz_tags.py": [FORMATS],

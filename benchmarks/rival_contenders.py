@@ -75,12 +75,6 @@ def all_files(
         "ours, default plan, NumPy", "default", models, engine="numpy"
     )
     found["default"] = analysis("ours, default plan", "default", models)
-    found["default, as in beet"] = analysis(
-        "ours, default plan, read in processes as in beet",
-        "default",
-        models,
-        processes=True,
-    )
     if vibenet:
         found["vibenet"] = Contender(
             "VibeNet, seven numbers", "rival_vibenet.py", vibenet, "seven"

@@ -7,7 +7,6 @@ What depends on its structure is in `analyse`, `push`, `read_and_run` and
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
 import tempfile
@@ -24,10 +23,8 @@ from unittest import mock
 import numpy as np
 from heads import BACKBONE, FAMILY, HEADS, provide
 from rival_child import serve
-from tree_memory import processor_time, watching
 
 from soundtags.audio import features, resampling
-from soundtags.audio.decoder_pool import DecoderPool
 from soundtags.audio.mel import frame_count
 from soundtags.audio.patches import FRONT_ENDS, patch_starts
 from soundtags.audio.resampling import RATE
@@ -45,7 +42,6 @@ from soundtags.models.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from soundtags.audio.features import FeatureReader
     from soundtags.labelling.interpret import Interpretation
     from soundtags.models.plan import Plan
 
@@ -58,16 +54,12 @@ PATCHES = 8  # per job, that are pushed through a model at a time
 
 
 def analyse(
-    files: list[str],
-    plan: Plan,
-    pool: SessionPool,
-    jobs: int,
-    reader: FeatureReader,
+    files: list[str], plan: Plan, pool: SessionPool, jobs: int
 ) -> list[Interpretation]:
-    """Analyse files as the command does."""
+    """Analyse files as the command does, but read them in this process."""
     analyses = []
     tracks = ((file, file) for file in files)
-    for result in pipeline.predict_all(tracks, plan, pool, jobs, reader):
+    for result in pipeline.predict_all(tracks, plan, pool, jobs):
         if result.error:
             raise RuntimeError(f"{result.key}: {result.error}")
         analyses.append(interpret(result.unwrap(), plan))
@@ -109,20 +101,6 @@ def watched(watch: Stopwatch) -> Iterator[None]:
         mock.patch.multiple(features, **mel),
     ):
         yield
-
-
-def with_processes(work: Work) -> Work:
-    """Add what the processes of some work take to its own."""
-
-    def measured(files: list[str]) -> dict[str, Any]:
-        seen: list[float] = []
-        spent = processor_time(os.getpid())
-        with watching(os.getpid(), seen.append):
-            facts = work(files)
-        spent = processor_time(os.getpid()) - spent
-        return {**facts, "cpu": spent, "peak": max(seen)}
-
-    return measured
 
 
 class WatchedPool(SessionPool):
@@ -184,25 +162,20 @@ class Tasks:
         jobs: int,
         every_patch: bool = False,
         engine: str = "tensorflow",
-        processes: bool = False,
     ) -> Work:
-        """From files to fields, by the pipeline.
-
-        Files are read in this process, or in processes as beet does.
-        """
+        """From files to fields, by the pipeline."""
         plan = self.plan(which, Path(models), every_patch)
         pool = SessionPool(MEMORY, BackendChoice(engine))
-        reader = DecoderPool(jobs).features if processes else features.features
 
         def work(files: list[str]) -> dict[str, Any]:
-            analyses = analyse(files, plan, pool, jobs, reader)
+            analyses = analyse(files, plan, pool, jobs)
             return {
                 "audio": sum(each.predictions.seconds for each in analyses),
                 "patches": sum(count(each, plan) for each in analyses),
                 "scores": [each.model_means for each in analyses],
             }
 
-        return with_processes(work) if processes else work
+        return work
 
     def stages(
         self, which: str, models: str, every_patch: bool = False

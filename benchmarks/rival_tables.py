@@ -18,7 +18,6 @@ RATIOS = [  # keys of contenders
     ("essentia", "every"),
     ("essentia", "ours"),
     ("vibenet", "default"),
-    ("vibenet", "default, as in beet"),
     ("vibenet", "default, NumPy"),
     ("every, NumPy", "every"),
     ("default, NumPy", "default"),

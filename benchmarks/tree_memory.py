@@ -1,4 +1,4 @@
-"""What a process takes, with those that it starts."""
+"""The memory of a process and of those that it starts."""
 
 from __future__ import annotations
 
@@ -24,17 +24,6 @@ def memory(pid: int) -> float:
                 found = each.memory_full_info()
                 total += getattr(found, "pss", found.rss)
     return total / 1e6
-
-
-def processor_time(pid: int) -> float:
-    """Return the seconds that those which have not ended have computed."""
-    total = 0.0
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        for each in [process, *process.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                total += sum(each.cpu_times()[:2])  # user, system
-    return total
 
 
 @contextmanager
