@@ -82,7 +82,7 @@ def compare(
     return ratios
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -93,7 +93,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--engine", default="auto", help="that runs models")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
     files = sorted(str(p) for p in options.music.iterdir() if p.is_file())
     plan = make_plan(MODELS, Path("none"), Settings(), print)
     with LocalCluster(

@@ -55,14 +55,7 @@ def all_files(
         every_patch=True,
     )
     found["ours"] = analysis("ours, one classifier", CLASSIFIER, models)
-    for jobs, key in ((1, "one job"), (2, "two jobs")):
-        if jobs != cores():
-            found[key] = analysis(
-                f"ours, one classifier, --jobs {jobs}",
-                CLASSIFIER,
-                models,
-                jobs=jobs,
-            )
+    found |= with_fewer_jobs(models)
     found["every, NumPy"] = analysis(
         "ours, one classifier, all patches, NumPy",
         CLASSIFIER,
@@ -80,6 +73,20 @@ def all_files(
             "VibeNet, seven numbers", "rival_vibenet.py", vibenet, "seven"
         )
     return found
+
+
+def with_fewer_jobs(models: Path) -> Contenders:
+    """Return those that do not use all cores."""
+    return {
+        key: analysis(
+            f"ours, one classifier, --jobs {jobs}",
+            CLASSIFIER,
+            models,
+            jobs=jobs,
+        )
+        for jobs, key in ((1, "one job"), (2, "two jobs"))
+        if jobs != cores()
+    }
 
 
 def few_files(models: Path, essentia: str | None) -> Contenders:
