@@ -1,15 +1,15 @@
 """Install built wheels in every way that the documentation names, and use them.
 
-Each way begins in an empty folder, ends with an import, a query and a report,
-and is told from the others by its name::
+Each way begins in an empty folder, ends with an import, a query, a report and
+playlists, and is told from the others by its name::
 
     python trials/installs.py ~/music
     python trials/installs.py ~/music --way pip-lite --way uv
 
 Needs a package index, and uv and pipx on the path for the ways of that name.
 Prints a line per way: how long the installation took, its size on disk, how
-long the import took, and how many tracks are relaxed. Ends with exit status 1
-if one of them failed.
+long the import took, how many tracks are relaxed, and how many playlists there
+are. Ends with exit status 1 if one of them failed.
 """
 
 from __future__ import annotations
@@ -126,10 +126,12 @@ def take(tool: str, wheel: Path, music: Path, folder: Path) -> str:
     relaxed, _ = run([*call, "ls", "mood:relaxed"], folder)
     run([*call, "soundreport", "-o", "report.html"], folder)
     assert (folder / "report.html").exists()
+    run([*call, "soundlists", "-o", "lists"], folder)
+    lists = [*(folder / "lists").glob("*.m3u8")]
     return (
         f"installed in {seconds:5.1f} s, {installed / 1e6:5.0f} MB;"
         f" imported in {imported:5.1f} s,"
-        f" {len(relaxed.splitlines())} relaxed"
+        f" {len(relaxed.splitlines())} relaxed, {len(lists)} playlists"
     )
 
 
