@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from soundtags.version import package_version
 
 project = "beets-soundtags"
 project_copyright = "2026, the beets-soundtags developers"
-release = version = metadata.version("beets-soundtags")
+release = version = package_version()
 html_title = f"{project} {version}"
 html_theme = "furo"
 exclude_patterns = ["_build"]

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from support.audio import encode, noise, write_track
 from support.beet import Beet
-from support.needs import needs_resampy
+from support.needs import needs_resampy, needs_tensorflow
 from support.paths import PLUGINS, ROOT
 
 OURS = ("mood", "danceability", "voice_instrumental")
@@ -394,6 +394,7 @@ def test_a_terminal_gets_a_bar_and_nothing_of_tensorflow(library: Beet):
         assert word not in text
 
 
+@needs_tensorflow
 @pytest.mark.slow
 def test_native_noise_is_there_when_asked_for(library: Beet):
     settings = {"patches": 2, "jobs": 1, "engine": "tensorflow"}
@@ -460,6 +461,7 @@ def test_models_that_are_not_here_say_how_to_get_them(library: Beet):
     assert "beet soundmodels fetch mood_sad-musicnn-mtt-2" in done.stderr
 
 
+@needs_tensorflow
 @pytest.mark.slow
 def test_numpy_tags_the_same_without_tensorflow(library: Beet):
     plugins = {

@@ -16,6 +16,7 @@ import pytest
 from support.audio import write_track
 from support.browser import find_browser
 from support.models import write_model
+from support.needs import needs_tensorflow
 from support.paths import ROOT
 from support.scripts import run_script
 from support.standins import write_standin
@@ -88,10 +89,11 @@ def test_every_script_is_run_here():
         ("benchmarks/footprint.py", ["--pairs=1"], "all patches: [1-9]"),
         ("benchmarks/proof.py", ["--rounds=1"], r"takes \d+\.\d% of it all"),
         ("benchmarks/readers.py", ["--rounds=1", "--jobs=1"], "2 files, jobs"),
-        (
+        pytest.param(
             "benchmarks/pressure.py",
             ["--classifiers", CLASSIFIER],
             "2 tracks, 1 models, .+\n.+ 1 loads, .+\n.+ 1 loads,",
+            marks=[needs_tensorflow],
         ),
         ("trials/kills.py", ["--times=2", "--full=2"], "2 runs, .+; 2 files"),
     ],
@@ -155,17 +157,19 @@ def test_imports():
             False,
             "a while: 3 tagged, .+\ntwo runs at a time: .+\n2 .+, 0 wrong",
         ),
-        (
+        pytest.param(
             "trials/hostile_models.py",
             ["odd-nan|bad-empty|good", "--engine=numpy"],
             True,
             "2 bad models, 1 good .+\n(.+: ok, .+\n)+11 commands, 0 wrong",
+            marks=[needs_tensorflow],
         ),
-        (
+        pytest.param(
             "trials/fetches.py",
             ["of one model$"],
             False,
             "six of one model: 1 fetched in 1 requests",
+            marks=[needs_tensorflow],
         ),
     ],
 )
@@ -206,6 +210,7 @@ def test_the_report_in_a_browser():
     run_script("benchmarks/report.py", "--items=24", "--runs=1")
 
 
+@needs_tensorflow
 def test_one_model_through_beet(music):
     output = run_script(
         "benchmarks/every_model.py", music / "rock.flac", "--only=fs_loop_ds"
@@ -213,6 +218,7 @@ def test_one_model_through_beet(music):
     assert "1 models, 0 failed" in output
 
 
+@needs_tensorflow
 def test_layers_of_one_model():
     graph = ROOT / "models" / "msd-musicnn-1.pb"
     output = run_script("benchmarks/layers.py", graph, "--rounds=4")
@@ -399,7 +405,7 @@ def test_workers_that_share_nothing_but_a_mount(music):
         "benchmarks/newcomer.py",
         "docs/estimates.py",
         "docs/soundreport.py",
-        "models/build.py",
+        pytest.param("models/build.py", marks=[needs_tensorflow]),
         "models/collect.py",
         "models/fit.py",
         "models/speech.py",

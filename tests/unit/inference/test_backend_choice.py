@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.needs import needs_tensorflow
 from support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def run(engine: str, folder: Path, module: str = "", content: str = ""):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@needs_tensorflow
 def test_tensorflow_is_the_default(tmp_path):
     assert run("auto", tmp_path) == {
         "shape": [2, 50],
