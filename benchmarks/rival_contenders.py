@@ -55,7 +55,7 @@ def all_files(
         every_patch=True,
     )
     found["ours"] = analysis("ours, one classifier", CLASSIFIER, models)
-    found |= with_fewer_jobs(models)
+    found |= with_other_jobs(models)
     found["every, NumPy"] = analysis(
         "ours, one classifier, all patches, NumPy",
         CLASSIFIER,
@@ -75,8 +75,8 @@ def all_files(
     return found
 
 
-def with_fewer_jobs(models: Path) -> Contenders:
-    """Return those that do not use all cores."""
+def with_other_jobs(models: Path) -> Contenders:
+    """Return those with more or fewer jobs than cores."""
     return {
         key: analysis(
             f"ours, one classifier, --jobs {jobs}",
