@@ -1,4 +1,4 @@
-"""Oscillators, envelopes, filters and effects; audio is mono, at 44.1 kHz."""
+"""Oscillators, envelopes, filters and effects, at 44.1 kHz."""
 
 from __future__ import annotations
 

@@ -314,8 +314,8 @@ def test_the_same_samples_agree_with_the_reference(shared, track, model):
 
 
 def test_the_means_of_a_file_agree_with_the_reference(shared):
-    name = SHORTEST.split(".")[0]
-    reference = np.load(shared / "reference" / f"{name}.npz")
+    piece = SHORTEST.split(".")[0]
+    reference = np.load(shared / "reference" / f"{piece}.npz")
     audio = soundtags.load(shared / "audio" / "music" / SHORTEST)
     for name in (BACKBONE, *HEADS):
         values = soundtags.Model(name, shared / "models").predict(audio)
