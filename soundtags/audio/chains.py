@@ -77,13 +77,24 @@ class Part:
         The whole file; its position is lost.
     start, stop
         Where the part is, in bytes.
+
+    Attributes
+    ----------
+    name
+        Name of the file; its suffix is a hint at the format.
     """
 
     def __init__(self, file: BinaryIO, start: int, stop: int) -> None:
         self._file = file
+        self.name = file.name
         self._origins = {os.SEEK_SET: start, os.SEEK_END: stop}
         self._position = start
         self._stop = stop
+
+    @classmethod
+    def whole(cls, file: BinaryIO) -> Part:
+        """Return all of a file."""
+        return cls(file, 0, file.seek(0, os.SEEK_END))
 
     def tell(self) -> int:
         return self._position - self._origins[os.SEEK_SET]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soundtags.audio import ffmpeg, sndfile
+from soundtags.audio.chains import Part
 from soundtags.audio.resampling import RATE, resampled_blocks
 from soundtags.errors import UnreadableAudio
 
@@ -185,7 +186,7 @@ def _open_seekable(path: Path, stack: ExitStack) -> Seekable | None:
         return None
     try:
         file = stack.enter_context(open(path, "rb"))  # noqa: SIM115
-        container = stack.enter_context(ffmpeg.open_container(file))
+        container = stack.enter_context(ffmpeg.open_container(Part.whole(file)))
     except (av.FFmpegError, OSError, ValueError):
         return None
     (stream, *_) = container.streams.audio or [None]

@@ -237,7 +237,8 @@ def _read(
         begin = segment[0].begin
         end = min(max(ref.end for ref in segment), track.length)
         samples = track.segment(begin, end)
-        level = max(level, float(np.std(samples)))
+        if samples.size:
+            level = max(level, float(np.std(samples)))
         for name, each in _cut(samples, begin, _starts(segment)).items():
             patches[name].append(each)
     return {name: np.concatenate(p) for name, p in patches.items()}, level

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,8 +62,7 @@ def extent(path: Path) -> tuple[int, int]:
         with open(path, "rb") as file:
             if len(find_streams(file)) > 1:
                 return 0, 0
-            file.seek(0)
-            with open_container(file) as container:
+            with open_container(Part.whole(file)) as container:
                 length = _length(container)
                 size = os.fstat(file.fileno()).st_size
                 if 0 < length <= size * MAX_SAMPLES_PER_BYTE:
@@ -117,8 +116,7 @@ def read_blocks(
         with open(path, "rb") as file:
             streams = find_streams(file)
             if len(streams) == 1:
-                file.seek(0)
-                yield from _stream_blocks(file, faults)
+                yield from _stream_blocks(Part.whole(file), faults)
                 return
             for number, extent in enumerate(streams, start=1):
                 found: list[str] = []
@@ -146,13 +144,13 @@ def _part_blocks(
 
 
 def _stream_blocks(
-    file: BinaryIO | Part, faults: list[str]
+    part: Part, faults: list[str]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode the first stream of audio in a file."""
+    """Decode the first stream of audio in a file or in a part of it."""
     import av
 
     try:
-        with open_container(file) as container:
+        with open_container(part) as container:
             if not container.streams.audio:
                 return
             damage = Damage()
@@ -169,8 +167,8 @@ def _stream_blocks(
         return
 
 
-def open_container(file: BinaryIO | Part) -> Any:
-    """Open a file with PyAV.
+def open_container(part: Part) -> Any:
+    """Open a file, or a part of it, with PyAV.
 
     Raises
     ------
@@ -180,11 +178,11 @@ def open_container(file: BinaryIO | Part) -> Any:
     import av
 
     try:
-        return av.open(file)
+        return av.open(part)
     except UnicodeDecodeError:
         # Before version 19, PyAV rejects tags that are not UTF-8 by default.
-        file.seek(0)
-        return av.open(file, metadata_errors="ignore")
+        part.seek(0)
+        return av.open(part, metadata_errors="ignore")
 
 
 @dataclass

@@ -116,11 +116,12 @@ def test_audio_before_damage_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>no music</html>", NO_MUSIC])
-def test_no_audio_is_one_clear_error(tmp_path, content):
+def test_no_audio_is_one_clear_error(tmp_path, content, capfd):
     path = tmp_path / "a.mp3"
     path.write_bytes(content)
     with pytest.raises(UnreadableAudio, match="no audio"):
         decode(str(path))
+    assert "PyAV" not in capfd.readouterr().err  # no traceback besides
 
 
 def test_missing_files_and_folders(tmp_path):

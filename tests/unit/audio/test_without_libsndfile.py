@@ -76,6 +76,7 @@ def is_readable(path: Path) -> bool:
     return True
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.skipif(not SALVAGES, reason="PyAV 18 can salvage more of them")
 def test_damaged_files_are_read_by_both_or_by_neither(shared, monkeypatch):
     paths = sorted((shared / "audio" / "bad").iterdir())
