@@ -134,7 +134,7 @@ def table(title: str, tracks: list[Path], made: plan.Plan, each: bool) -> None:
     runs = {
         count: analyse(
             tracks,
-            replace(made, settings=replace(made.settings, patches=count)),
+            replace(made, settings=made.settings._replace(patches=count)),
             pool,
         )
         for count in [*COUNTS, None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,7 @@ DEFAULTS: dict[str, Any] = {
     "cluster": None,
     "cluster_paths": {},
     "cluster_ship": False,
-    **asdict(Settings()),
+    **Settings()._asdict(),
 }
 # Values that were renamed, to what they are called now.
 FORMER_RESAMPLERS = {"soxr": "sinc"}
@@ -67,7 +66,7 @@ FORMER_RESAMPLERS = {"soxr": "sinc"}
 MOST_JOBS = 16
 TRIALS = "soundtags-trials.json"
 MANY_JOBS = 1000  # that somebody may want who knows better
-SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)B?")
+SIZE = r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)B?"
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -291,7 +290,7 @@ def _auto_jobs() -> int:
 def session_memory(config: ConfigView) -> int:
     """Return how much memory open sessions may take, in bytes."""
     view = config["session_memory"]
-    match = SIZE.fullmatch(str(view.get()))
+    match = re.fullmatch(SIZE, str(view.get()))
     if match is None:
         raise refused(view, view.get(), "a size such as 500MB or 2GB")
     return int(float(match[1]) * UNITS[match[2]])

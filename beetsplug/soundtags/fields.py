@@ -42,9 +42,7 @@ HIDDEN = (INPUT, WRITTEN, UNDO)
 INTERNAL = (PLAN, *HIDDEN)
 
 # What the database takes for a number: not "nan", for one.
-DECIMAL = re.compile(
-    r"[ \t-\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t-\r]*", re.ASCII
-)
+DECIMAL = r"(?a)[ \t-\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t-\r]*"
 
 
 def _queried_value(model: Model, name: str) -> Any:
@@ -84,7 +82,7 @@ class Number(types.NullFloat):
         return "" if value is None else f"{value:.{self.digits}f}"
 
     def parse(self, string: str) -> float | None:
-        return float(string) if DECIMAL.fullmatch(string) else None
+        return float(string) if re.fullmatch(DECIMAL, string) else None
 
     def normalize(self, value: Any) -> float | None:
         try:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from soundtags.errors import UnknownModel, UnusableModel
-from soundtags.models import catalogue, checksums, metadata
+from soundtags.models import catalogue, metadata
 from soundtags.models.catalogue import (
     LIST,
     NUMBERS,
@@ -116,6 +116,8 @@ def read_model(graph: Path) -> Model:
     UnusableModel
         If that cannot be read, or the file is not what was fetched.
     """
+    from soundtags.models import checksums  # of no use where nothing runs
+
     facts = read_metadata(graph)
     try:
         if graph.stat().st_size > MAX_BYTES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ class Plan:
             REVISION,
             used,
             sorted(model.id for model in self.models),
-            asdict(self.settings),
+            self.settings._asdict(),
             catalogue.estimates_digest(),
             *sorted(word.digest for word in self.words),
         ]

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GENRE_SOURCES = [
+    "genre_discogs400",
+    "mtg_jamendo_genre",
+    "soundtags",
+    "genre_rosamerica",
+    "genre_tzanetakis",
+    "genre_dortmund",
+    "genre_electronic",
+]
+NEVER_GENRES = ["dance", "speech", "non-music", "60s", "70s", "80s", "90s"]
 
 
-def _genre_sources() -> list[str]:
-    return [
-        "genre_discogs400",
-        "mtg_jamendo_genre",
-        "soundtags",
-        "genre_rosamerica",
-        "genre_tzanetakis",
-        "genre_dortmund",
-        "genre_electronic",
-    ]
-
-
-def _never_genres() -> list[str]:
-    catch_alls = ["dance", "speech", "non-music"]
-    return [*catch_alls, "60s", "70s", "80s", "90s"]
-
-
-@dataclass(frozen=True)
-class Settings:
+# A named tuple, as others that are needed at the start: a data class takes a
+# millisecond more.
+class Settings(NamedTuple):
     """Options of the configuration that affect results.
 
     Attributes
@@ -51,10 +49,10 @@ class Settings:
     patches: int | None = 16
     resampler: str = "sinc"
     mood_threshold: float = 0.5
-    thresholds: dict[str, float] = field(default_factory=dict)
-    genre_sources: list[str] = field(default_factory=_genre_sources)
-    never_genres: list[str] = field(default_factory=_never_genres)
-    labels: dict[str, str | None] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = {}
+    genre_sources: list[str] = GENRE_SOURCES
+    never_genres: list[str] = NEVER_GENRES
+    labels: Mapping[str, str | None] = {}
     max_moods: int = 5
     max_genres: int = 3
     max_tags: int = 5
