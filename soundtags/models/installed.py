@@ -116,7 +116,7 @@ def read_model(graph: Path) -> Model:
     UnusableModel
         If that cannot be read, or the file is not what was fetched.
     """
-    from soundtags.models import checksums  # of no use where nothing runs
+    from soundtags.models import checksums  # only needed to run models
 
     facts = read_metadata(graph)
     try:
