@@ -6,8 +6,7 @@ A throw-away library is filled with items (without files) of a dozen genres,
 with made-up predictions for each. Prints how long `beet soundreport` takes, the
 size of the page, and, in Chromium (or the browser that CHROME names): the time
 until the page has been drawn, and from a click, a letter in the search box or a
-move of the mouse to the frame that shows the effect. The exit status is 1 if
-the page takes more than two seconds to be drawn, or a click more than 200 ms.
+move of the mouse to the frame that shows the effect.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ from support.browser import FRAME, Page, browsing, find_browser
 from beetsplug.soundtags.fields import LIST_OF_NAMES
 from soundtags.inference.cache import EMBEDDING
 
-DRAWN, CLICKED = 2.0, 0.2  # the most seconds allowed
 GENRES = [
     *("Rock", "Electronic", "Jazz", "Folk", "Classical", "Metal"),
     *("Pop", "Ambient", "Blues", "Country", "Reggae", "Punk"),
@@ -108,19 +106,13 @@ def make(folder: Path, count: int) -> None:
         )
 
 
-def measure(page: Page, path: Path, runs: int) -> bool:
-    """Print how long each act takes; return whether none takes too long."""
+def measure(page: Page, path: Path, runs: int) -> None:
+    """Print how long each act takes."""
     page.resize(1280, 900)
-    opened = [page.open(path) for _ in range(runs)]
-    show("until drawn", opened)
-    slowest = 0.0
+    show("until drawn", [page.open(path) for _ in range(runs)])
     for name, act in ACTS.items():
-        took = [
-            page.run(TIMED.replace("{}", act, 1)) / 1000 for _ in range(runs)
-        ]
-        show(name, took)
-        slowest = max(slowest, statistics.median(took))
-    return statistics.median(opened) <= DRAWN and slowest <= CLICKED
+        timed = TIMED.replace("{}", act, 1)
+        show(name, [page.run(timed) / 1000 for _ in range(runs)])
 
 
 def show(name: str, seconds: list[float]) -> None:
@@ -157,8 +149,7 @@ def main() -> None:
         if given.keep:
             shutil.copy(path, given.keep)
         with browsing(browser, Path(temporary) / "browser") as page:
-            good = measure(page, path, given.runs)
-    sys.exit(not good)
+            measure(page, path, given.runs)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundtags.labelling.scores import Means
-    from soundtags.models.catalogue import Estimate
 
 UMBRELLA = "Electronic"
 ELECTRONIC = {UMBRELLA, "Ambient", "Chillout", "House", "Techno"}
@@ -28,25 +27,57 @@ def logistic(log_odds: np.ndarray) -> np.ndarray:
     return 1 / (1 + odds)
 
 
+class _Heads(NamedTuple):
+    """Estimates as arrays, so that one pass computes all of them.
+
+    Terms that several estimates have are one term here.
+
+    Attributes
+    ----------
+    classes
+        Target and class of each estimate.
+    tags
+        Vocabulary and name of each tag: those of the first term, and so on.
+    starts
+        Where in the tags each term starts: integers, shape (terms,).
+    floors
+        Shape (terms,).
+    weights, biases
+        Shape (terms, columns) and (columns,): a column for each estimate, and
+        behind them one for each that another estimate speaks against.
+    doubted
+        Columns of the estimates that the last columns speak against.
+    """
+
+    classes: tuple[tuple[str, str], ...]
+    tags: tuple[tuple[str, str], ...]
+    starts: np.ndarray
+    floors: np.ndarray
+    weights: np.ndarray
+    biases: np.ndarray
+    doubted: list[int]
+
+
 def estimates(means: Means) -> Means:
     """Estimate the targets that have estimates but no means.
 
     Parameters
     ----------
     means
-        Mean activations of all models of the plan, with the auto-taggers.
+        Mean activations of all models of the plan, with the auto-taggers:
+        numbers, or arrays of a number for each of several tracks.
 
     Returns
     -------
     dict
-        Target to class to what a model of the target would give.
+        Target to class to what a model of the target would give. Empty where
+        an auto-tagger that the estimates need did not run.
     """
+    targets = tuple(name for name in catalogue.estimates() if name != GENRES)
     return {
-        target: _as_means(target, means)
-        for target in catalogue.estimates()
+        target: _as_means(target, found)
+        for target, found in _probabilities(targets, means).items()
         if target not in means
-        and target != GENRES
-        and _vocabularies(target) <= means.keys()
     }
 
 
@@ -55,12 +86,7 @@ def genre_strengths(means: Means) -> dict[str, float]:
 
     Empty where an auto-tagger that the estimates need did not run.
     """
-    if not _vocabularies(GENRES) <= means.keys():
-        return {}
-    return {
-        genre: probability(estimate, means)
-        for genre, estimate in catalogue.estimates()[GENRES].items()
-    }
+    return _probabilities((GENRES,), means).get(GENRES, {})
 
 
 def specific_first(strengths: Mapping[str, float]) -> list[str]:
@@ -78,49 +104,58 @@ def specific_first(strengths: Mapping[str, float]) -> list[str]:
     return ordered
 
 
-def probability(estimate: Estimate, means: Means) -> Any:
-    """Return the probability of a class, by logistic regressions.
+def _probabilities(targets: tuple[str, ...], means: Means) -> Means:
+    """Return the probabilities of the classes of targets.
 
-    Parameters
-    ----------
-    estimate
-        Its weights.
-    means
-        Vocabulary to tag to mean activation: numbers, or arrays of a number
-        for each of several tracks.
+    Empty where an auto-tagger that one of them needs did not run.
     """
-    sums = [
-        sum([means[vocabulary][tag] for vocabulary, tag in term.tags])
-        for term in estimate.terms
-    ]
-    weights = np.array([term.weight for term in estimate.terms])
-    log_odds = estimate.bias + weights @ np.log(estimate.floor + np.array(sums))
+    heads = _heads(targets)
+    if not {vocabulary for vocabulary, _ in heads.tags} <= means.keys():
+        return {}
+    activations = np.array([means[words][tag] for words, tag in heads.tags]).T
+    sums = np.add.reduceat(activations, heads.starts, axis=-1)
+    log_odds = heads.biases + np.log(heads.floors + sums) @ heads.weights
     found = logistic(log_odds)
-    if estimate.unless:
-        found = found * (1 - probability(estimate.unless, means))
-    return found if np.ndim(found) else float(found)
+    found[..., heads.doubted] *= 1 - found[..., len(heads.classes) :]
+    columns = found.T if found.ndim > 1 else found.tolist()
+    probabilities: Means = {target: {} for target in targets}
+    for (target, name), column in zip(heads.classes, columns):
+        probabilities[target][name] = column
+    return probabilities
 
 
-def _as_means(target: str, means: Means) -> dict[str, Any]:
-    """Return what a model of a target would give, for each of its classes."""
-    facts = catalogue.targets()[target]
-    found = {
-        name: probability(estimate, means)
+@cache
+def _heads(targets: tuple[str, ...]) -> _Heads:
+    chosen = {
+        (target, name): estimate
+        for target in targets
         for name, estimate in catalogue.estimates()[target].items()
     }
+    doubts = {n: e.unless for n, e in enumerate(chosen.values()) if e.unless}
+    columns = [*chosen.values(), *doubts.values()]
+    terms = {(e.floor, term.tags): None for e in columns for term in e.terms}
+    places = {term: place for place, term in enumerate(terms)}
+    weights = np.zeros((len(terms), len(columns)))
+    for column, estimate in enumerate(columns):
+        for term in estimate.terms:
+            weights[places[estimate.floor, term.tags], column] += term.weight
+    lengths = [len(tags) for _, tags in terms]
+    return _Heads(
+        classes=tuple(chosen),
+        tags=tuple(tag for _, tags in terms for tag in tags),
+        starts=np.cumsum([0, *lengths[:-1]]),
+        floors=np.array([floor for floor, _ in terms]),
+        weights=weights,
+        biases=np.array([estimate.bias for estimate in columns]),
+        doubted=list(doubts),
+    )
+
+
+def _as_means(target: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model of a target would give, for each of its classes."""
+    facts = catalogue.targets()[target]
     if facts.scale:
         low, high = facts.scale
         return {name: low + p * (high - low) for name, p in found.items()}
     (other,) = facts.classes.keys() - found.keys()
     return {**found, other: 1 - sum(found.values())}
-
-
-@cache
-def _vocabularies(target: str) -> frozenset[str]:
-    found = catalogue.estimates()[target].values()
-    return frozenset(
-        vocabulary
-        for estimate in found
-        for term in estimate.terms
-        for vocabulary, _ in term.tags
-    )

@@ -207,7 +207,8 @@ def test_a_long_run(music, tmp_path):
 def test_the_report_in_a_browser():
     if find_browser() is None:
         pytest.skip("no Chromium here")
-    run_script("benchmarks/report.py", "--items=24", "--runs=1")
+    output = run_script("benchmarks/report.py", "--items=24", "--runs=1")
+    assert "the mouse" in output
 
 
 @needs_tensorflow
