@@ -29,7 +29,7 @@ All that the user is told in one line derives from :class:`SoundtagsError`::
     +-- StorageError
     |   +-- UnwritableTags
     |   +-- ChangedMeanwhile
-    |   +-- LockedLibrary
+    |   +-- UnusableLibrary
     |   +-- UnusableCache
     +-- ClusterError
     |   +-- UnreachableCluster
@@ -179,8 +179,8 @@ class ChangedMeanwhile(StorageError):
     """Another program has written to the file in the meantime."""
 
 
-class LockedLibrary(StorageError):
-    """Another program keeps the library locked."""
+class UnusableLibrary(StorageError):
+    """The library is locked by another program, or cannot be written."""
 
 
 class UnusableCache(StorageError):

@@ -215,8 +215,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self, tagger: Tagger, item: Item, outcome: Outcome | None
     ) -> None:
         from beetsplug.soundtags.history import snapshot
-        from beetsplug.soundtags.queries import store_items
         from beetsplug.soundtags.safe_write import record_file
+        from beetsplug.soundtags.storage import store_items
 
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
@@ -288,8 +288,8 @@ def _make_printable(record: LogRecord) -> bool:
 
 def _complete(item: Item, pending: Pending) -> None:
     """Write an item's file, and say in the library that it is up to date."""
-    from beetsplug.soundtags.queries import store_items
     from beetsplug.soundtags.safe_write import file_mtime, write_item
+    from beetsplug.soundtags.storage import store_items
 
     try:
         # Beets has just put the file there, newer than it said.

@@ -87,6 +87,12 @@ def unknown(config: ConfigView) -> list[str]:
         for name in view.as_str_seq()
         if is_untaught(name, known)
     ]
+    found += [
+        f"{view.name}: {name} is not written, as names of tags have no letters"
+        " but those from a to z"
+        for name in view.as_str_seq()
+        if name in known and not name.isascii()
+    ]
     return sorted(found)
 
 

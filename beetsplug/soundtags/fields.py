@@ -47,9 +47,9 @@ DECIMAL = r"(?a)[ \t-\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t-\r]*"
 
 def _queried_value(model: Model, name: str) -> Any:
     """Return the value that a query compares, of a track or an album."""
-    return (
-        own_value(model, name) if isinstance(model, Item) else model.get(name)
-    )
+    if isinstance(model, Item):
+        return own_value(model, stored_name(name))
+    return model.get(name)
 
 
 class NumberQuery(NumericQuery):
@@ -118,9 +118,14 @@ TRACK_FIELDS: dict[str, types.Type] = {
 }
 
 
+def stored_name(name: str) -> str:
+    """Return the name under which the value of a field is stored."""
+    return name.removeprefix(TRACK) if name in TRACK_FIELDS else name
+
+
 def track_value(item: Item, name: str) -> Any:
     """Return one of `TRACK_FIELDS`: the value that the track itself has."""
-    return own_value(item, name.removeprefix(TRACK))
+    return own_value(item, stored_name(name))
 
 
 def item_types(targets: Iterable[Target]) -> dict[str, types.Type]:

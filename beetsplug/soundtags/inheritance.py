@@ -15,12 +15,8 @@ from mediafile import MediaFile, UnreadableFileError
 
 from beetsplug.soundtags.fields import WRITTEN
 from beetsplug.soundtags.provenance import Provenance
-from beetsplug.soundtags.queries import (
-    field_type,
-    genres_beside,
-    get_item,
-    store_items,
-)
+from beetsplug.soundtags.queries import field_type, genres_beside
+from beetsplug.soundtags.storage import get_item, store_items
 from soundtags.labelling.estimates import GENRES
 
 if TYPE_CHECKING:
@@ -52,7 +48,7 @@ def restore_genres(
 
     Raises
     ------
-    LockedLibrary
+    UnusableLibrary
         If another program keeps the library locked.
     """
     count = 0

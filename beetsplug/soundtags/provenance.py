@@ -78,7 +78,7 @@ class Provenance:
             Its current value.
         """
         digest = _digest(value)
-        if digest == _digest(None):
+        if digest == NONE:
             return True
         return name not in self.owned and digest == self.digests.get(
             name, digest
@@ -87,6 +87,10 @@ class Provenance:
     def wrote(self, name: str, value: Any) -> bool:
         """Return whether we wrote a field, and with this value."""
         return self.digests.get(name) == _digest(value)
+
+    def gave(self, name: str) -> bool:
+        """Return whether we gave a field a value, rather than none."""
+        return self.digests.get(name, NONE) != NONE
 
     def leave(self, names: Iterable[str]) -> Provenance:
         """Return the provenance when more fields are left to the owner."""
@@ -113,3 +117,6 @@ def _digest(value: Any) -> str:
         plain = f"{plain:.4f}"
     encoded = repr(plain).encode(errors="surrogateescape")
     return hashlib.blake2b(encoded, digest_size=DIGEST_SIZE).hexdigest()
+
+
+NONE = _digest(None)

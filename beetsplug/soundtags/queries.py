@@ -8,22 +8,19 @@ are counted by the database itself.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from beets import context
-from beets.dbcore.query import InQuery, InvalidQueryArgumentValueError
+from beets.dbcore.query import InvalidQueryArgumentValueError
 from beets.library import Item, parse_query_parts
 
-from beetsplug.soundtags.interrupt import postponed_interrupt
-from soundtags.errors import LockedLibrary
+from soundtags.models.catalogue import PLAN_FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from beets.dbcore import Database, Model
+    from beets.dbcore import Model
     from beets.dbcore.query import Query
     from beets.dbcore.sort import Sort
     from beets.dbcore.types import Type
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTEMPTS = 12  # each lasts as long as beets' `timeout`, 5 seconds by default
 FLEXIBLE_VALUES = """\
 SELECT key, value, COUNT(*) FROM item_attributes
 WHERE entity_id IN (SELECT value FROM json_each(?1))
@@ -44,16 +40,32 @@ WHERE id IN (SELECT value FROM json_each(?1))
 GROUP BY genres
 """
 
+ITEMS_WITHOUT = """\
+SELECT other.entity_id, name.value, other.value
+FROM item_attributes AS other, json_each(?1) AS name
+WHERE other.key = ?2 AND NOT EXISTS (
+    SELECT 1 FROM item_attributes AS own
+    WHERE own.entity_id = other.entity_id
+    AND own.key = name.value AND own.value <> ''
+)
+"""
 TRACKS_OF_ALBUMS = """\
 SELECT items.id, genres, item_attributes.value FROM items
 JOIN item_attributes ON entity_id = items.id AND key = ?1
 WHERE album_id AND instr(item_attributes.value, ?2)
 AND items.id IN (SELECT value FROM json_each(?3))
 """
+# Beets stores blanks for what has not been analysed, too.
 TRACK_VALUES = """\
 SELECT (
-    SELECT value FROM item_attributes WHERE entity_id = items.id AND key = ?
-) FROM items WHERE album_id = ?
+    SELECT value FROM item_attributes AS own
+    WHERE own.entity_id = items.id AND own.key = ?2 AND (
+        own.value <> '' OR EXISTS (
+            SELECT 1 FROM item_attributes AS other
+            WHERE other.entity_id = items.id AND other.key = ?3
+        )
+    )
+) FROM items WHERE album_id = ?1
 """
 
 
@@ -89,9 +101,12 @@ def queried_fields(query: Sequence[str]) -> set[str]:
 
 
 def track_values(album: Album, name: str) -> list[str | None]:
-    """Return a flexible field of each track of an album, as it is stored."""
+    """Return a flexible field of each track of an album, as it is stored.
+
+    None if a track has no value, also if it has not been analysed.
+    """
     with album.db.transaction() as transaction:
-        rows = transaction.query(TRACK_VALUES, (name, album.id))
+        rows = transaction.query(TRACK_VALUES, (album.id, name, PLAN_FIELD))
     return [value for (value,) in rows]
 
 
@@ -136,6 +151,32 @@ def any_item_has(lib: Library, name: str) -> bool:
     statement = "SELECT 1 FROM item_attributes WHERE key = ? LIMIT 1"
     with lib.transaction() as transaction:
         return bool(transaction.query(statement, (name,)))
+
+
+def items_without(
+    lib: Library, names: Collection[str], beside: str
+) -> list[tuple[int, str, str]]:
+    """Return the items that have one flexible field, but lack another.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    names
+        Of the fields that they may lack, or have no value for.
+    beside
+        Of the field that they have.
+
+    Returns
+    -------
+    list
+        Ids, the name of the field that is missing, and the value of the other.
+    """
+    with lib.transaction() as transaction:
+        rows = transaction.query(
+            ITEMS_WITHOUT, (json.dumps(list(names)), beside)
+        )
+    return [(item_id, name, value) for item_id, name, value in rows]
 
 
 def count_values(
@@ -232,116 +273,3 @@ def _statement(query: Query, sort: Sort) -> str | None:
     order = sort.order_clause() or "id"
     # Beets has made both, and left places for values.
     return f"SELECT id FROM items WHERE {where} ORDER BY {order}"  # noqa: S608
-
-
-def get_item(lib: Library, item_id: int) -> Item | None:
-    """Return an item as it is in the library now; None if it is no more.
-
-    Raises
-    ------
-    LockedLibrary
-        If another program does not let go of the library.
-    """
-    return _read(partial(lib.get_item, item_id))
-
-
-def get_album(lib: Library, album_id: int) -> Album | None:
-    """Return an album as it is in the library now; None if it is no more.
-
-    Raises
-    ------
-    LockedLibrary
-        If another program does not let go of the library.
-    """
-    return _read(partial(lib.get_album, album_id))
-
-
-def get_items(lib: Library, ids: Sequence[int]) -> list[Item]:
-    """Return those of some items that are in the library now.
-
-    Raises
-    ------
-    LockedLibrary
-        If another program does not let go of the library.
-    """
-    query = InQuery("id", ids)
-    return _read(lambda: list(lib.items(query)))
-
-
-def store_items(*items: Item) -> None:
-    """Store what is new of some items, all at once.
-
-    Raises
-    ------
-    LockedLibrary
-        If another program does not let go of the library.
-    """
-    _write(items[0].db, *(item.store for item in items))
-
-
-def store_album(album: Album) -> None:
-    """Store what is new of an album, and leave its tracks alone.
-
-    Raises
-    ------
-    LockedLibrary
-        If another program does not let go of the library.
-    """
-    _write(album.db, partial(album.store, inherit=False))
-
-
-def store_field(item: Item, name: str) -> None:
-    """Store one field of an item now, and nothing else that is new of it.
-
-    Raises
-    ------
-    LockedLibrary
-        If another program does not let go of the library.
-    """
-    same = get_item(item.db, cast("int", item.id))
-    if same:
-        same[name] = item[name]
-        store_items(same)
-
-
-def _read(read: Callable[[], T]) -> T:
-    """Read a few rows; see :func:`_write` about Ctrl-C."""
-
-    def attempt() -> T:
-        with postponed_interrupt():
-            return read()
-
-    return _retry_while_locked(attempt)
-
-
-def _write(database: Database, *stores: Callable[[], None]) -> None:
-    """Store models in one transaction, with the library to ourselves.
-
-    Beets keeps its own lock for ever if a transaction fails to end: if another
-    program reads the library at that moment, or Ctrl-C is pressed.
-    """
-
-    def attempt() -> None:
-        with postponed_interrupt(), database.transaction() as transaction:
-            # First: a model that fails to be stored forgets what was to be.
-            transaction.mutate("BEGIN EXCLUSIVE")
-            for store in stores:
-                store()
-
-    _retry_while_locked(attempt)
-
-
-def _retry_while_locked(work: Callable[[], T]) -> T:
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return work()
-        except sqlite3.OperationalError as exc:
-            if "locked" not in str(exc):
-                raise
-            if attempt == ATTEMPTS:
-                raise LockedLibrary(
-                    "the library is locked by another program;"
-                    " run this again when that has ended"
-                ) from exc

@@ -28,6 +28,7 @@ from beetsplug.soundtags.fields import (
     PLAIN_TEXT,
     NamesQuery,
     NumberQuery,
+    stored_name,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _clause(model: type[LibModel], query: FieldQuery) -> Condition | None:
         parts.append(
             template.format(condition=condition.sql, default=default, **place)
         )
-        values += [*condition.values, name]
+        values += [*condition.values, stored_name(name)]
     return Condition(f"COALESCE({', '.join(parts)}, {default})", values)
 
 

@@ -54,6 +54,9 @@ def read_recipes(
     found: dict[str, Recipe] = {}
     for path in _paths():
         source = str(path) if path.parent == own_folder() else ""
+        if path.exists() and not path.is_file():
+            warn(f"{path}: not a regular file")
+            continue
         try:
             data = load_yaml(str(path))
             if data is None:

@@ -12,7 +12,8 @@ from beets.util import syspath
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
 from beetsplug.soundtags.history import record_tags
-from beetsplug.soundtags.queries import own_value, store_field
+from beetsplug.soundtags.queries import own_value
+from beetsplug.soundtags.storage import store_field
 from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from soundtags.models.plan import Plan
 
 TIMEOUT = 60  # seconds to wait for another program that writes
+# What is wrong with a file's permissions, folder or disk, not with the file.
+OUTSIDE = (OSError, sqlite3.OperationalError)
+IF_DAMAGED = " (if it is a damaged cache, delete it; re-analysing rebuilds it)"
 ACTIVATIONS, EMBEDDING = np.dtype("<f4"), np.dtype("<f2")
 TABLES = {"inputs", "means"}
 SCHEMA = """
@@ -303,10 +306,8 @@ class PredictionCache:
             yield
         except (OSError, sqlite3.Error) as exc:
             reason = getattr(exc, "strerror", None) or exc
-            raise UnusableCache(
-                f"{self.path}: {reason} (if it is damaged, delete it;"
-                " re-analysing rebuilds it)"
-            ) from exc
+            remedy = "" if isinstance(exc, OUTSIDE) else IF_DAMAGED
+            raise UnusableCache(f"{self.path}: {reason}{remedy}") from exc
 
 
 def _choice(spec: FeatureSpec) -> tuple[str, str]:

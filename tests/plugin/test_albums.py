@@ -49,6 +49,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Beet:
             f"mood={mood}",
             f"soundtags={tags}",
             f"danceability={danceability}",
+            "soundtags_plan=any",  # analysed, also where nothing was found
         )
     return beet
 
@@ -107,6 +108,22 @@ def test_albums_do_not_speak_for_their_tracks(albums: Beet):
     albums("write", "-f")
     (item,) = albums.items(query)
     assert not {"danceability", "mood"} & set(mutagen.File(item["path"]).keys())
+
+
+def test_albums_say_nothing_while_a_track_is_unknown(
+    beet: Beet, tmp_path: Path
+):
+    beet.configure(soundtags={"auto": False, "patches": 2, "jobs": 1})
+    (tmp_path / "in").mkdir()
+    for seed, title in enumerate("ab"):
+        write_track(tmp_path / "in" / f"{title}.flac", title, seed)
+    beet("import", "-A", tmp_path / "in")
+    beet("soundtags", "title:a")
+    assert beet.items("title:a")[0]["mood"]
+    template = "[$mood] [$danceability] [$soundtags]"
+    assert beet("ls", "-a", "-f", template).stdout == "[] [] []\n"
+    beet("soundtags")
+    assert "[]" not in beet("ls", "-a", "-f", template).stdout
 
 
 def test_genres_of_ours_follow_the_settings(beet: Beet, track: Path):

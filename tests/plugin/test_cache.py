@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -252,6 +253,22 @@ def test_exports_have_a_row_per_track(library: Beet, tmp_path: Path, kind):
     assert float(row[f"msd-musicnn-1: {name}"]) == pytest.approx(
         float(mean), abs=1e-4
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
+def test_exports_survive_names_that_are_no_text(library: Beet, tmp_path: Path):
+    path = Path(library.items("title:A")[0]["path"])
+    library("modify", "-yM", "title:A", "title=A")
+    odd = path.with_name(os.fsdecode(b"caf\xe9.flac"))
+    path.rename(odd)
+    database = sqlite3.connect(library.folder / "library.db")
+    with closing(database), database:
+        database.execute(
+            "UPDATE items SET path = ? WHERE title = 'A'", (os.fsencode(odd),)
+        )
+    target = tmp_path / "means.csv"
+    library("soundstore", "export", "-o", target)
+    assert any(row["path"].endswith("caf?.flac") for row in rows_of(target))
 
 
 def rows_of(path: Path) -> list[dict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -195,6 +196,68 @@ def test_tags_that_cannot_be_written_are_not_claimed(library: Beet, tmp_path):
     assert path.read_bytes() == content
     # It can still be tagged in the library alone.
     assert "1 tagged, 1 already" in library("soundtags", "-W").stdout
+
+
+def test_values_that_update_empties_come_back(library: Beet):
+    library("soundtags", "-W")
+    wanted = [[item[name] for name in OURS] for item in library.items()]
+    assert all(danceability for _, danceability, _ in wanted)
+    for path in library.ls("$path"):
+        os.utime(path, (2e9, 2e9))  # as if another program had written
+    library("update")
+    assert library.ls("[$mood] [$danceability]") == ["[] []"] * 2
+    done = library("soundtags", "-p")
+    assert "2 tracks would get back values" in done.stdout
+    done = library("soundtags")
+    assert "2 tracks get back values that have been emptied" in done.stdout
+    assert "2 tagged, 0 already up to date" in done.stdout
+    items = library.items()
+    assert [[item[name] for name in OURS] for item in items] == wanted
+    for item, file in zip(items, tags(library)):
+        assert file["danceability"] == [f"{item['danceability']:.4f}"]
+    assert "0 tagged, 2 already up to date" in library("soundtags").stdout
+    assert library("update").stdout == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are other ones there")
+@pytest.mark.parametrize("options", [["-f"], ["-pf"], ["--undo"]])
+def test_nobody_reading_on_ends_a_run_quietly(
+    library: Beet, options: list[str]
+):
+    library("soundtags", "-W")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "beets", "soundtags", "-W", *options],
+        env=library.environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_library_that_is_read_only_is_named_once(library: Beet):
+    if os.name == "nt" or os.geteuid() == 0:
+        pytest.skip("this user may write everything")
+    for path in library.folder.glob("library.db*"):
+        path.chmod(0o444)
+    for options in (["-W"], ["-W", "--undo"]):
+        done = library("soundtags", *options, status=1)
+        assert "unexpected" not in done.stderr
+        assert "attempt to write a readonly database" in done.stderr
+        assert " tagged" not in done.stdout.replace("0 tagged", "")
+
+
+def test_words_that_no_tag_can_have_are_named(library: Beet):
+    library.know("früh")
+    library.configure(soundtags={"auto": False, "file_tags": ["mood_früh"]})
+    done = library("soundtags")
+    (line,) = [each for each in done.stderr.splitlines() if "früh" in each]
+    assert "mood_früh is not written, as names of tags have no" in line
+    assert "2 tagged" in done.stdout
 
 
 def test_read_only_files_are_not_claimed(library: Beet):

@@ -130,3 +130,6 @@ def test_paths_can_ask_the_track_itself(beet: Beet, tmp_path: Path):
     beet("move")
     paths = [Path(item["path"]) for item in beet.items()]
     assert [path.parent.name for path in paths] == ["calm", "wild"]
+    assert beet.ls("$title", "track_mood:wild") == ["b"]
+    assert beet.ls("$title", "^track_mood:=calm") == ["b"]
+    assert beet.ls("$title", "track_danceability:0..") == ["a", "b"]

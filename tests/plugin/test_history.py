@@ -252,6 +252,29 @@ def test_albums_get_their_genres_back(beet: Beet, track: Path):
     assert beet("ls", "-a", "-f", "$genres").stdout.strip() == "Polka"
 
 
+def test_what_would_come_back_is_shown(beet: Beet, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    for seed, title in enumerate("ab"):
+        write_track(tmp_path / "in" / f"{title}.flac", title, seed)
+    beet.configure(soundtags=SETTINGS)
+    beet("import", "-A", tmp_path / "in")
+    before = beet.items()
+    # The album has values for the track that has none any more.
+    undo(beet, "title:a")
+    done = beet("soundtags", "--undo", "-p")
+    assert done.stdout.splitlines()[-1].startswith("1 would be restored, 1 had")
+    assert done.stderr == ""
+    shown = dict(
+        line.strip().split(": ", 1)
+        for line in done.stdout.splitlines()
+        if line.startswith("  ") and ": " in line
+    )
+    (_, item) = before
+    for name in ("danceability", "energy", "mood_happy"):
+        assert shown[name] == f"{item[name]:.4f} ->"
+    assert beet.items("title:b") == before[1:]
+
+
 def test_what_others_changed_in_the_file_stays(library: Beet):
     (item,) = library.items()
     file = mutagen.File(item["path"])

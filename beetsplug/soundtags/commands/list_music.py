@@ -79,9 +79,11 @@ def read_music(
     Raises
     ------
     beets.exceptions.UserError
-        If no matching track has been analysed.
+        If no track matches, or none of those has been analysed.
     """
     ids = matching_ids(lib, query)
+    if query and not ids:
+        raise UserError("no track matches")
     found = columns(lib, ids, [*FACTS, fields.PLAN, SPEECH])
     analysed = [row for row, plan in enumerate(found[fields.PLAN]) if plan]
     if not analysed:

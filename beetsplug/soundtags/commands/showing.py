@@ -32,9 +32,19 @@ def say(line: str) -> None:
 def show_changes(item: Item) -> None:
     """Print an item, and what is new of it since it was stored."""
     old = item.get_fresh_from_db()
-    names = {*old.keys(with_album=False), *item.keys(with_album=False)}
     ui.print_(item_name(old))
-    ui.show_model_changes(item, old, names - {*HIDDEN}, print_obj=False)
+    old, new = _without_album(old), _without_album(item)
+    # Of a field that goes, beets would show the value as if it were new.
+    new.update(dict.fromkeys(old.keys() - new.keys()))
+    names = {*new.keys()} - {*HIDDEN}
+    ui.show_model_changes(new, old, names, print_obj=False)
+
+
+def _without_album(item: Item) -> Item:
+    """Return a copy that has no values but its own."""
+    own = item.copy()
+    own.album_id = None
+    return own
 
 
 def explain(item: Item, analysis: Interpretation) -> None:

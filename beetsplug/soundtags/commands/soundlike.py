@@ -15,7 +15,8 @@ from beetsplug.soundtags import configuration
 from beetsplug.soundtags.columns import columns, numbered
 from beetsplug.soundtags.commands.showing import item_name, say, tracks
 from beetsplug.soundtags.fields import INPUT
-from beetsplug.soundtags.queries import field_values, get_items, matching_ids
+from beetsplug.soundtags.queries import field_values, matching_ids
+from beetsplug.soundtags.storage import get_items
 from soundtags.collection.similarity import distinct, nearest, path
 from soundtags.inference.cache import PredictionCache
 

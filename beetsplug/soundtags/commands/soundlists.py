@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,7 +193,7 @@ def _show_navidrome(config: ConfigView, playlists: Sequence[Playlist]) -> None:
         ui.print_(
             "\nNavidrome reads these tags from your files, which lack some of"
             " them. Set this\nin the configuration of beets, then run: beet"
-            " soundtags\n"
+            " write --force\n"
         )
         ui.print_(f"soundtags:\n    file_tags: [{names}]")
 
@@ -223,14 +224,14 @@ def _write(
     ui.print_()
     say(f"{len(done)} playlist{'s' * (len(done) != 1)}: {folder}")
     for path in sorted({*folder.glob(f"*.{ending}")} - done):
-        if _is_ours(path):
-            warn(f"{path}: made before, but not this time; delete it")
+        with suppress(OSError):
+            if path.is_file() and _is_ours(path):
+                warn(f"{path}: made before, but not this time; delete it")
 
 
 def _is_ours(path: Path) -> bool:
     """Return whether a file may be replaced: one that this has made."""
-    try:
-        with path.open("rb") as file:
-            return MADE_BY.encode() in file.read(BEGINNING)
-    except FileNotFoundError:
-        return True
+    if not path.is_file():
+        return not os.path.lexists(path)
+    with path.open("rb") as file:
+        return MADE_BY.encode() in file.read(BEGINNING)

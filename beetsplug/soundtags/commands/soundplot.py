@@ -15,7 +15,8 @@ from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.commands.showing import SEPARATOR, brief_name, say
-from beetsplug.soundtags.queries import get_item, matching_ids
+from beetsplug.soundtags.queries import matching_ids
+from beetsplug.soundtags.storage import get_item
 from soundtags.collection.histograms import histograms
 from soundtags.collection.profile import profile_track
 from soundtags.errors import BrokenModels, SoundtagsError, capture_errors

@@ -19,7 +19,8 @@ from beets.util.units import human_bytes
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.commands.showing import say, tracks
 from beetsplug.soundtags.fields import INPUT
-from beetsplug.soundtags.queries import field_values, get_items, matching_ids
+from beetsplug.soundtags.queries import field_values, matching_ids
+from beetsplug.soundtags.storage import get_items
 from soundtags.atomic import writing
 from soundtags.inference.cache import PredictionCache
 
@@ -124,7 +125,8 @@ class StoreCommand:
             return None
         facts = [item.id, item.artist, item.album, item.title]
         means = [predictions.activations[model.id] for model in plan.models]
-        path = displayable_path(item.path)
+        # No table can contain bytes that are no text.
+        path = displayable_path(item.path).encode(errors="replace").decode()
         return [*facts, path, *np.concatenate(means).tolist()]
 
 

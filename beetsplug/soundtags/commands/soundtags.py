@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from beets import ui
 from beets.exceptions import UserError
@@ -26,20 +26,19 @@ from beetsplug.soundtags.configuration import MANY_JOBS
 from beetsplug.soundtags.fields import PLAN
 from beetsplug.soundtags.inheritance import restore_genres
 from beetsplug.soundtags.interrupt import postponed_interrupt
-from beetsplug.soundtags.queries import (
+from beetsplug.soundtags.queries import matching_ids, own_value
+from beetsplug.soundtags.safe_write import write_item
+from beetsplug.soundtags.storage import (
     get_album,
     get_item,
     get_items,
-    matching_ids,
-    own_value,
     store_items,
 )
-from beetsplug.soundtags.safe_write import write_item
 from beetsplug.soundtags.tagger import make_tagger
 from soundtags.errors import (
-    LockedLibrary,
     SoundtagsError,
     StorageError,
+    UnusableLibrary,
     capture_errors,
 )
 
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from soundtags.labelling.interpret import Interpretation, Outcome
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 REMOVED = "removed from the library meanwhile"
 BATCH_SIZE = 500  # items loaded and stored together
@@ -140,7 +140,15 @@ class Run:
             )
 
     def _announce(self, work: Work) -> None:
-        if self.opts.quiet or not work.again:
+        if self.opts.quiet:
+            return
+        if work.lost:
+            verb = "would get" if self.opts.pretend else "get"
+            ui.print_(
+                f"{tracks(work.lost)} {verb} back values that have been"
+                " emptied, as beet update does where files lack them"
+            )
+        if not work.again:
             return
         ui.print_(
             f"Re-analysing {work.again} of {tracks(work.total)}: models or"
@@ -169,37 +177,40 @@ class Run:
             items = get_items(self.lib, some)
             if len(items) < len(some):
                 self.failures[REMOVED] += len(some) - len(items)
-            unwritten: list[Item] = []
+            unwritten: list[tuple[Item, Interpretation]] = []
             for item in items:
                 analysis = self.tagger.derive(input_digests(item))
                 if analysis is None:
                     failed.append(cast("int", item.id))
                     continue
                 with postponed_interrupt():
-                    self._attempt(
-                        item, self._finish_derived, item, analysis, unwritten
+                    written = self._attempt(
+                        item, self._finish_derived, item, analysis
                     )
+                    if written:
+                        self._count(item, analysis)
+                    elif written is not None:
+                        unwritten.append((item, analysis))
                     self.progress.advance(item.id)
             if unwritten and not self.opts.pretend:
-                store_items(*unwritten)
+                store_items(*(item for item, _ in unwritten))
+            for item, analysis in unwritten:
+                self._count(item, analysis)
         return failed
 
-    def _finish_derived(
-        self, item: Item, analysis: Interpretation, unwritten: list[Item]
-    ) -> None:
-        """Apply and write an item; or note that it need not be written."""
+    def _finish_derived(self, item: Item, analysis: Interpretation) -> bool:
+        """Apply what was derived; return whether the item is written, too."""
         before = item.copy()
-        names = self._apply(item, analysis)
+        names = self.tagger.apply(item, analysis.fields)
         same = all(own_value(item, n) == own_value(before, n) for n in names)
         # Files that need not change are not opened, if they had what is in
         # the library: without a plan, that is not known.
         if (same and own_value(before, PLAN)) or not self.write:
-            unwritten.append(item)
             if item.genres != before.genres:
                 self.albums.add(item.album_id)
-            self._count(item)
-        else:
-            self._write(item, names)
+            return False
+        self._write(item, names)
+        return True
 
     def _items(self, ids: Sequence[int]) -> Iterator[Item]:
         """Fetch items one by one, as there can be any number."""
@@ -218,37 +229,36 @@ class Run:
             self.skipped += 1
         elif isinstance(outcome, SoundtagsError):
             self._fail(item, outcome)
-        elif self._attempt(item, self._finish, item, outcome):
+        elif fresh := self._attempt(item, self._finish, item, outcome):
             self.seconds += outcome.predictions.seconds
+            self._count(fresh, outcome)
 
-    def _finish(self, item: Item, analysis: Interpretation) -> None:
+    def _finish(self, item: Item, analysis: Interpretation) -> Item:
+        """Apply and store what was found; return the item as it is now."""
         fresh = get_item(self.lib, cast("int", item.id))
         if fresh is None:
             raise StorageError(REMOVED)
-        self._write(fresh, self._apply(fresh, analysis))
+        self._write(fresh, self.tagger.apply(fresh, analysis.fields))
+        return fresh
 
     def _attempt(
         self,
         item: Item,
-        work: Callable[P, None],
+        work: Callable[P, T],
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> bool:
-        """Return whether some work on an item succeeds; else report it."""
-        error = capture_errors(work, *args, **kwargs)
-        if isinstance(error, LockedLibrary):
-            raise error
-        if isinstance(error, SoundtagsError):
-            self._fail(item, error)
-            return False
-        return True
+    ) -> T | None:
+        """Return what some work on an item gives; None if it has failed.
 
-    def _apply(self, item: Item, analysis: Interpretation) -> list[str]:
-        """Put what was found onto an item; return what files should have."""
-        names = self.tagger.apply(item, analysis.fields)
-        if self.opts.verbose:
-            self.progress.aside(lambda: explain(item, analysis))
-        return names
+        Nothing is printed in it: nobody reading on is no fault of the item.
+        """
+        done = capture_errors(work, *args, **kwargs)
+        if isinstance(done, UnusableLibrary):
+            raise done
+        if isinstance(done, SoundtagsError):
+            self._fail(item, done)
+            return None
+        return done
 
     def _write(self, item: Item, names: list[str]) -> None:
         """Write and store an item, unless only asked to show it."""
@@ -257,11 +267,12 @@ class Run:
                 write_item(item, names)
             store_items(item)
         self.albums.add(item.album_id)
-        self._count(item)
 
-    def _count(self, item: Item) -> None:
+    def _count(self, item: Item, analysis: Interpretation) -> None:
         """Count an item as done, and show it if wanted."""
         self.done += 1
+        if self.opts.verbose:
+            self.progress.aside(lambda: explain(item, analysis))
         if self.opts.quiet:
             return
         if self.opts.pretend:

@@ -20,10 +20,10 @@ from beetsplug.soundtags.commands.work import Work
 from beetsplug.soundtags.provenance import Provenance
 from beetsplug.soundtags.queries import (
     field_values,
-    get_items,
     matching_ids,
     queried_fields,
 )
+from beetsplug.soundtags.storage import get_items
 from beetsplug.soundtags.tagger import make_tagger
 from beetsplug.soundtags.taught import words_dir
 from soundtags.collection.teaching import teach
@@ -102,7 +102,7 @@ class TeachCommand:
     def teach(self, word: str, query: list[str]) -> None:
         """Learn a word, and give it to the tracks that it suits."""
         examples = self._told(word, query)
-        refused = self._told(word, shlex.split(self.opts.refused or ""))
+        refused = self._told(word, self._refused())
         self._check(examples, refused)
         plan = configuration.plan(self.config, self.log)
         library = self._analysed(examples | refused, plan)
@@ -159,6 +159,14 @@ class TeachCommand:
             if word in moods[each]
             and Provenance.parse(written[each]).wrote("mood", moods[each])
         }
+
+    def _refused(self) -> list[str]:
+        """Return the query of --not."""
+        query = self.opts.refused or ""
+        try:
+            return shlex.split(query)
+        except ValueError as exc:  # of quotation marks
+            raise UserError(f"--not: {query!r}: {exc}") from exc
 
     def _check(self, examples: set[int], refused: set[int]) -> None:
         both = sorted(examples & refused)

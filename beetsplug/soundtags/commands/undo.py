@@ -13,17 +13,15 @@ from beetsplug.soundtags.commands.showing import describe, say, show_changes
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.history import restore_fields
 from beetsplug.soundtags.interrupt import postponed_interrupt
-from beetsplug.soundtags.queries import (
-    field_values,
+from beetsplug.soundtags.queries import field_values, matching_ids, own_value
+from beetsplug.soundtags.safe_write import restore_item
+from beetsplug.soundtags.storage import (
     get_album,
     get_item,
-    matching_ids,
-    own_value,
     store_album,
     store_items,
 )
-from beetsplug.soundtags.safe_write import restore_item
-from soundtags.errors import LockedLibrary, SoundtagsError, capture_errors
+from soundtags.errors import SoundtagsError, UnusableLibrary, capture_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +39,7 @@ def run(lib: Library, log: Any, opts: Values, query: list[str]) -> None:
     ------
     beets.exceptions.UserError
         If every track failed.
-    LockedLibrary
+    UnusableLibrary
         If another program keeps the library locked.
     """
     ids, noted = matching_ids(lib, query), field_values(lib, UNDO)
@@ -77,11 +75,15 @@ def _items(lib: Library, ids: list[int]) -> Iterator[Item]:
 def _undo(item: Item, log: Any, opts: Values) -> str:
     """Restore one item; return DONE or FAILED."""
     error = capture_errors(_restore, item, opts)
-    if isinstance(error, LockedLibrary):
+    if isinstance(error, UnusableLibrary):
         raise error
     if isinstance(error, SoundtagsError):
         log.error("{}: {}", displayable_path(item.path), error)
         return FAILED
+    if opts.pretend:
+        show_changes(item)
+    elif not opts.quiet:
+        say(describe(item))
     return DONE
 
 
@@ -89,14 +91,11 @@ def _restore(item: Item, opts: Values) -> None:
     before = dict(item.items())
     tags = restore_fields(item)
     if opts.pretend:
-        show_changes(item)
         return
     if tags and ui.should_write(opts.write):
         written = {name: before.get(name) for name in tags}
         restore_item(item, tags, written)
     store_items(item)
-    if not opts.quiet:
-        say(describe(item))
 
 
 def _undo_albums(lib: Library, ids: set[int]) -> None:

@@ -6,11 +6,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from beetsplug.soundtags.fields import INPUT, PLAN
-from beetsplug.soundtags.queries import field_values
+from beetsplug.soundtags.fields import INPUT, PLAN, WRITTEN
+from beetsplug.soundtags.provenance import Provenance
+from beetsplug.soundtags.queries import field_values, items_without
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from beets.library import Library
 
@@ -32,6 +33,8 @@ class Work:
         Items that need only some models, by the ids of these.
     again
         How many of them were analysed before, by another plan.
+    lost
+        How many of them are as analysed, but for values that have been emptied.
     up_to_date
         Number of items for which nothing has to be done.
     """
@@ -42,6 +45,7 @@ class Work:
         default_factory=lambda: defaultdict(list)
     )
     again: int = 0
+    lost: int = 0
     up_to_date: int = 0
 
     @classmethod
@@ -51,12 +55,15 @@ class Work:
             return cls(analyse=[*ids])
         plans, inputs = field_values(lib, PLAN), field_values(lib, INPUT)
         stale = [each for each in ids if plans.get(each) != tagger.plan.digest]
+        emptied = _emptied(lib, tagger.file_tags).difference(stale)
+        lost = [each for each in ids if each in emptied]
         work = cls(
             again=sum(each in plans for each in stale),
-            up_to_date=len(ids) - len(stale),
+            lost=len(lost),
+            up_to_date=len(ids) - len(stale) - len(lost),
         )
         coverage_of = tagger.coverage()
-        for each in stale:
+        for each in (*stale, *lost):
             work.add(each, coverage_of(inputs.get(each, "").split()))
         return work
 
@@ -74,3 +81,15 @@ class Work:
         """Number of items."""
         partly = sum(map(len, self.by_models.values()))
         return len(self.analyse) + len(self.derive) + partly
+
+
+def _emptied(lib: Library, names: Collection[str]) -> set[int]:
+    """Return the items that have lost a value that we had given them.
+
+    `beet update` empties what could be in a file, but is not.
+    """
+    return {
+        item_id
+        for item_id, name, written in items_without(lib, names, WRITTEN)
+        if Provenance.parse(written).gave(name)
+    }

@@ -199,6 +199,28 @@ def test_files_of_others_are_left_alone(library: Beet, tmp_path: Path):
     assert "party.m3u8" not in done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
+def test_what_is_no_file_is_left_alone(library: Beet, tmp_path: Path):
+    library("soundlists", "-o", tmp_path / "all")
+    names = sorted(path.name for path in (tmp_path / "all").iterdir())
+    folder = tmp_path / "some"
+    (folder / names[0]).mkdir(parents=True)
+    (folder / names[1]).symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / names[2])
+    (folder / "mine.m3u8").symlink_to(tmp_path / "nowhere")
+    own(library, "sunday.yml", "")
+    recipe = library.folder / "soundtags-lists" / "sunday.yml"
+    recipe.unlink()
+    os.mkfifo(recipe)
+    done = library("soundlists", "-o", folder)
+    for name in names[:3]:
+        assert f"{name}: left alone" in done.stderr
+    assert "sunday.yml: not a regular file" in done.stderr
+    assert "made before" not in done.stderr
+    assert not (tmp_path / "nowhere").exists()
+    assert tracks(folder / names[3])
+
+
 def test_lists_are_data_of_the_user(library: Beet, tmp_path: Path):
     own(library, "running.yaml", "")
     own(library, "party.yaml", "title: Our party\nby: {energy: -1}\n")
@@ -274,6 +296,11 @@ def test_smartplaylist_makes_about_the_same(library: Beet, tmp_path: Path):
 def test_where_nothing_is_analysed_it_is_said(beet: Beet):
     done = beet("soundlists", status=1)
     assert "no matching track has been analysed; run: beet sound" in done.stderr
+
+
+def test_where_nothing_matches_it_is_said(library: Beet):
+    done = library("soundlists", "title:nobody", status=1)
+    assert done.stderr == "error: no track matches\n"
 
 
 def test_where_nothing_fits_it_is_said(library: Beet, tmp_path: Path):

@@ -329,6 +329,7 @@ def test_a_file_cannot_take_the_name_of_a_mood(with_word: Beet):
         (["happy", *EXAMPLES], "happy is a mood already"),
         (["a/b", *EXAMPLES], "'a/b' cannot be a word"),
         (["soft", "id:x"], "id:x"),
+        (["soft", "id:1..9", "--not", "title:it's"], '--not: "title:it\'s"'),
         (["--forget", "loud"], "no word 'loud' has been taught; none is"),
         (["--forget", "../config"], "no word '../config' has been taught"),
     ],
