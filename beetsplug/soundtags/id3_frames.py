@@ -63,7 +63,7 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
         for key in before.keys() | after.keys()
         if before.get(key) != after.get(key)
     }
-    raw = type(file)(path, known_frames={}, translate=False)
+    raw = type(file)(path, known_frames={}, translate=False, load_v1=False)
     if raw.tags is None:
         raw.add_tags()
         version = 3 if id3v23 else 4

@@ -198,8 +198,7 @@ def id3v23(path: Path) -> dict[str, list[bytes]]:
     size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
     MADE["mp3"](path)
     audio = path.read_bytes()
-    last = b"TAG" + b"old title".ljust(125, b"\0")
-    path.write_bytes(b"ID3\3\0\0" + size + body + audio + last)
+    path.write_bytes(b"ID3\3\0\0" + size + body + audio + id3v1())
     return frames
 
 
@@ -222,6 +221,28 @@ def test_frames_of_id3v23_stay_as_they_are(tmp_path: Path):
     assert restore_tags(str(path), undo, VALUES, id3v23=False)
     assert frames_of(path) == frames
     assert path.read_bytes().endswith(before[-20_000:])
+
+
+def id3v1(genre: int = 8) -> bytes:
+    """Return an ID3v1 tag; the genre is jazz, or none if it is 255."""
+    return b"TAG" + b"old title".ljust(124, b"\0") + bytes([genre])
+
+
+@pytest.mark.parametrize("genre", [8, 255])
+def test_id3v1_alone_gets_company(genre: int, tmp_path: Path):
+    path = tmp_path / "track.mp3"
+    MADE["mp3"](path)
+    path.write_bytes(path.read_bytes() + id3v1(genre))
+    before = path.read_bytes()
+    undo = read_tags(str(path), VALUES)
+    change(path)
+    written = id3.ID3(path, load_v1=False)
+    assert written["TXXX:MOOD"].text == VALUES["mood"]
+    assert written["TCON"].text == VALUES["genres"]
+    assert path.read_bytes().endswith(before)
+    assert restore_tags(str(path), undo, VALUES, id3v23=False)
+    assert not id3.ID3(path, load_v1=False)
+    assert path.read_bytes().endswith(before)
 
 
 def test_id3v22_is_refused(tmp_path: Path):
