@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mutagen.id3 import ID3
+from mutagen.id3 import ID3, Frames
 from mutagen.mp3 import MP3
 
 from beetsplug.soundtags.parts import id3
@@ -14,8 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 ID3V1 = 128  # bytes
+FRAME_HEADER = 10  # bytes
 OLDEST = 3  # version of a tag that can be written
 NEW_IN_24 = {"TMOO"}  # frames of ours that ID3v2.3 lacks
+
+
+class _Unread(dict[str, Any]):
+    """Names of frames whose bytes the library is to leave as they are.
+
+    It has to know names, as it finds out by them how sizes are written.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
 
 
 def snapshot(tags: Any) -> dict[str, str] | None:
@@ -63,7 +74,7 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
         for key in before.keys() | after.keys()
         if before.get(key) != after.get(key)
     }
-    raw = type(file)(path, known_frames={}, translate=False, load_v1=False)
+    raw = _open_unread(path, type(file))
     if raw.tags is None:
         raw.add_tags()
         version = 3 if id3v23 else 4
@@ -84,6 +95,36 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
         with open(path, "r+b") as written:
             written.seek(-ID3V1, 2)
             written.write(id3v1)
+
+
+def _open_unread(path: str, kind: Any) -> Any:
+    """Open a file whose frames are all raw bytes, fit for a tag without flags.
+
+    That is how the library writes the header of a tag.
+    """
+    raw = kind(
+        path, known_frames=_Unread(Frames), translate=False, load_v1=False
+    )
+    if raw.tags is not None and raw.tags.version[1] > 3:
+        raw.tags.unknown_frames = [
+            _with_new_header(frame, raw.tags.f_unsynch)
+            for frame in raw.tags.unknown_frames
+        ]
+    return raw
+
+
+def _with_new_header(frame: bytes, unsynchronised: bool) -> bytes:
+    """Return a frame of ID3v2.4 whose own header says all about its content.
+
+    Its size is written as the standard has it, unlike in old versions of
+    iTunes: readers expect the same of all sizes in a tag.
+    """
+    content = frame[FRAME_HEADER:]
+    size, last = len(content), frame[FRAME_HEADER - 1]
+    if unsynchronised and b"\xff\x00" in content:
+        last |= id3.FRAME_UNSYNCHRONISED
+    sizes = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return frame[:4] + sizes + frame[8:9] + bytes([last]) + content
 
 
 def _drop(tags: Any, version: int, keys: Collection[str]) -> None:
