@@ -127,6 +127,19 @@ def test_unsynchronised_frames_keep_their_content(flags: int, tmp_path: Path):
     assert id3.ID3(path)["TXXX:MOOD"].text == ["old"]
 
 
+@pytest.mark.parametrize("version", [3, 4])
+def test_frames_without_content_are_passed_over(version: int, tmp_path: Path):
+    path = tmp_path / "track.mp3"
+    frames = [LONG[0], ("TCOM", b"\0\0"), *LONG[1:]]
+    tagged(path, id3_tag(version, frames, {3: 8, 4: 7}[version]))
+    undo = read_tags(str(path), VALUES)
+    change(path)
+    found = frames_of(path)
+    assert all(found[name] == [frame] for name, frame in LONG)
+    assert restore_tags(str(path), undo, VALUES, id3v23=False)
+    assert frames_of(path) == {name: [frame] for name, frame in LONG}
+
+
 def id3v1(genre: int = 8) -> bytes:
     """Return an ID3v1 tag; the genre is jazz, or none if it is 255."""
     return b"TAG" + b"old title".ljust(124, b"\0") + bytes([genre])

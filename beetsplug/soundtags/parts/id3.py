@@ -62,7 +62,9 @@ def frames(
 ) -> Iterator[Tag]:
     """Yield frames as tags, up to the padding.
 
-    Contents are as they were before they were unsynchronised.
+    Contents are as they were before they were unsynchronised. Frames without
+    any content are left out, as the standards do not allow them and libraries
+    drop them.
 
     Parameters
     ----------
@@ -75,7 +77,8 @@ def frames(
     """
     start = 0
     for stop in _find_stops(version, body):
-        yield _tag(version, body[start:stop], unsynchronised)
+        if stop - start > HEADS[version]:
+            yield _tag(version, body[start:stop], unsynchronised)
         start = stop
 
 
