@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mutagen.id3 import ID3, Frames
-from mutagen.mp3 import MP3
 
+from beetsplug.soundtags import id3v1
 from beetsplug.soundtags.parts import id3
 from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-ID3V1 = 128  # bytes
 FRAME_HEADER = 10  # bytes
 OLDEST = 3  # version of a tag that can be written
 NEW_IN_24 = {"TMOO"}  # frames of ours that ID3v2.3 lacks
@@ -89,12 +88,8 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
     for key in changed & after.keys():
         if version > 3 or key not in NEW_IN_24.difference(before):
             raw.tags.add(file.tags[key])
-    id3v1 = _id3v1(path, file)
-    raw.save(path, v2_version=version, v23_sep="/" if id3v23 else None)
-    if id3v1:  # which the library has filled with what little it knows
-        with open(path, "r+b") as written:
-            written.seek(-ID3V1, 2)
-            written.write(id3v1)
+    with id3v1.set_aside(path, file):
+        raw.save(path, v2_version=version, v23_sep="/" if id3v23 else None)
 
 
 def _open_unread(path: str, kind: Any) -> Any:
@@ -134,14 +129,3 @@ def _drop(tags: Any, version: int, keys: Collection[str]) -> None:
         for frame in tags.unknown_frames
         if not {tag.name for tag in id3.frames(version, frame)} & {*keys}
     ]
-
-
-def _id3v1(path: str, file: Any) -> bytes:
-    """Return the ID3v1 tag at the end of an MP3 file; nothing without one."""
-    if not isinstance(file, MP3):
-        return b""
-    with open(path, "rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(max(size - ID3V1, 0))
-        last = stream.read()
-    return last if last.startswith(b"TAG") else b""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mutagen import id3
 from support.audio import MADE
-from support.id3 import LONG, frames_of, id3_tag, sized, tagged
+from support.id3 import LONG, frames_of, id3_tag, id3v1, sized, tagged
 
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
 from soundtags.errors import UnwritableTags
@@ -138,28 +138,6 @@ def test_frames_without_content_are_passed_over(version: int, tmp_path: Path):
     assert all(found[name] == [frame] for name, frame in LONG)
     assert restore_tags(str(path), undo, VALUES, id3v23=False)
     assert frames_of(path) == {name: [frame] for name, frame in LONG}
-
-
-def id3v1(genre: int = 8) -> bytes:
-    """Return an ID3v1 tag; the genre is jazz, or none if it is 255."""
-    return b"TAG" + b"old title".ljust(124, b"\0") + bytes([genre])
-
-
-@pytest.mark.parametrize("genre", [8, 255])
-def test_id3v1_alone_gets_company(genre: int, tmp_path: Path):
-    path = tmp_path / "track.mp3"
-    MADE["mp3"](path)
-    path.write_bytes(path.read_bytes() + id3v1(genre))
-    before = path.read_bytes()
-    undo = read_tags(str(path), VALUES)
-    change(path)
-    written = id3.ID3(path, load_v1=False)
-    assert written["TXXX:MOOD"].text == VALUES["mood"]
-    assert written["TCON"].text == VALUES["genres"]
-    assert path.read_bytes().endswith(before)
-    assert restore_tags(str(path), undo, VALUES, id3v23=False)
-    assert not id3.ID3(path, load_v1=False)
-    assert path.read_bytes().endswith(before)
 
 
 def test_id3v22_is_refused(tmp_path: Path):

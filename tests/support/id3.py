@@ -59,3 +59,8 @@ def frames_of(path: Path) -> dict[str, list[bytes]]:
         body = body[10 + length :]
     assert not any(body)
     return found
+
+
+def id3v1(genre: int = 8) -> bytes:
+    """Return an ID3v1 tag; the genre is jazz, or none if it is 255."""
+    return b"TAG" + b"old title".ljust(124, b"\0") + bytes([genre])
