@@ -47,7 +47,7 @@ def without_id3v1(path: str, file: Any) -> Any:
 def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
     """Save the frames that have changed since a snapshot.
 
-    The tag keeps its version, and the other frames keep their bytes, also
+    The tag keeps its version, and the other frames keep their contents, also
     those that the library does not know or would translate.
 
     Parameters
