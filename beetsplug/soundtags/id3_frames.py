@@ -75,6 +75,11 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
     }
     raw = _open_unread(path, type(file))
     if raw.tags is None:
+        if before:  # beside another tag, many players pass over what it says
+            raise UnwritableTags(
+                "tags not written: its ID3v1 tag would have to be converted, as"
+                " beet write -f does"
+            )
         raw.add_tags()
         version = 3 if id3v23 else 4
     else:

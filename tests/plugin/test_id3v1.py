@@ -6,11 +6,11 @@ from pathlib import Path
 
 import mutagen
 import pytest
-from mutagen import id3
 from support.audio import MADE
 from support.id3 import LONG, id3_tag, id3v1
 
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
+from soundtags.errors import UnwritableTags
 
 VALUES = {"mood": ["happy", "böse"], "genres": ["Rock", "Trip Hop"]}
 
@@ -19,21 +19,14 @@ def change(path: Path) -> None:
     assert write_tags(str(path), VALUES, id3v23=False)
 
 
-@pytest.mark.parametrize("genre", [8, 255])
-def test_id3v1_alone_gets_company(genre: int, tmp_path: Path):
+def test_id3v1_alone_has_to_be_converted(tmp_path: Path):
     path = tmp_path / "track.mp3"
     MADE["mp3"](path)
-    path.write_bytes(path.read_bytes() + id3v1(genre))
+    path.write_bytes(path.read_bytes() + id3v1())
     before = path.read_bytes()
-    undo = read_tags(str(path), VALUES)
-    change(path)
-    written = id3.ID3(path, load_v1=False)
-    assert written["TXXX:MOOD"].text == VALUES["mood"]
-    assert written["TCON"].text == VALUES["genres"]
-    assert path.read_bytes().endswith(before)
-    assert restore_tags(str(path), undo, VALUES, id3v23=False)
-    assert not id3.ID3(path, load_v1=False)
-    assert path.read_bytes().endswith(before)
+    with pytest.raises(UnwritableTags, match="its ID3v1 tag would have to be"):
+        change(path)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("number", [1, 2])

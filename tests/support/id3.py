@@ -61,6 +61,6 @@ def frames_of(path: Path) -> dict[str, list[bytes]]:
     return found
 
 
-def id3v1(genre: int = 8) -> bytes:
-    """Return an ID3v1 tag; the genre is jazz, or none if it is 255."""
-    return b"TAG" + b"old title".ljust(124, b"\0") + bytes([genre])
+def id3v1() -> bytes:
+    """Return an ID3v1 tag, whose genre is jazz."""
+    return b"TAG" + b"old title".ljust(124, b"\0") + bytes([8])
