@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import mediafile
 
-from beetsplug.soundtags import id3_frames
+from beetsplug.soundtags import id3_frames, id3v1
 from beetsplug.soundtags.proof import check_copy, examine
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
@@ -145,7 +145,8 @@ def _rewrite(
             frames = id3_frames.snapshot(file.mgfile.tags)
             change(file)
             if frames is None:
-                file.save()
+                with id3v1.set_aside(copy, file.mgfile):
+                    file.save()
             else:
                 id3_frames.save(copy, file.mgfile, frames, id3v23)
             check_copy(before, examine(copy), expected(file))

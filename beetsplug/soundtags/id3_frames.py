@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mutagen.id3 import ID3
-from mutagen.mp3 import MP3
+from mutagen.id3 import ID3, Frames
 
+from beetsplug.soundtags import id3v1
 from beetsplug.soundtags.parts import id3
 from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-ID3V1 = 128  # bytes
+FRAME_HEADER = 10  # bytes
 OLDEST = 3  # version of a tag that can be written
 NEW_IN_24 = {"TMOO"}  # frames of ours that ID3v2.3 lacks
+
+
+class _Unread(dict[str, Any]):
+    """Names of frames whose bytes the library is to leave as they are.
+
+    It has to know names, as it finds out by them how sizes are written.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
 
 
 def snapshot(tags: Any) -> dict[str, str] | None:
@@ -37,7 +47,7 @@ def without_id3v1(path: str, file: Any) -> Any:
 def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
     """Save the frames that have changed since a snapshot.
 
-    The tag keeps its version, and the other frames keep their bytes, also
+    The tag keeps its version, and the other frames keep their contents, also
     those that the library does not know or would translate.
 
     Parameters
@@ -63,8 +73,13 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
         for key in before.keys() | after.keys()
         if before.get(key) != after.get(key)
     }
-    raw = type(file)(path, known_frames={}, translate=False)
+    raw = _open_unread(path, type(file))
     if raw.tags is None:
+        if before:  # beside another tag, many players pass over what it says
+            raise UnwritableTags(
+                "tags not written: its ID3v1 tag would have to be converted, as"
+                " beet write -f does"
+            )
         raw.add_tags()
         version = 3 if id3v23 else 4
     else:
@@ -78,12 +93,38 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
     for key in changed & after.keys():
         if version > 3 or key not in NEW_IN_24.difference(before):
             raw.tags.add(file.tags[key])
-    id3v1 = _id3v1(path, file)
-    raw.save(path, v2_version=version, v23_sep="/" if id3v23 else None)
-    if id3v1:  # which the library has filled with what little it knows
-        with open(path, "r+b") as written:
-            written.seek(-ID3V1, 2)
-            written.write(id3v1)
+    with id3v1.set_aside(path, file):
+        raw.save(path, v2_version=version, v23_sep="/" if id3v23 else None)
+
+
+def _open_unread(path: str, kind: Any) -> Any:
+    """Open a file whose frames are all raw bytes, fit for a tag without flags.
+
+    That is how the library writes the header of a tag.
+    """
+    raw = kind(
+        path, known_frames=_Unread(Frames), translate=False, load_v1=False
+    )
+    if raw.tags is not None and raw.tags.version[1] > 3:
+        raw.tags.unknown_frames = [
+            _with_new_header(frame, raw.tags.f_unsynch)
+            for frame in raw.tags.unknown_frames
+        ]
+    return raw
+
+
+def _with_new_header(frame: bytes, unsynchronised: bool) -> bytes:
+    """Return a frame of ID3v2.4 whose own header says all about its content.
+
+    Its size is written as the standard has it, unlike in old versions of
+    iTunes: readers expect the same of all sizes in a tag.
+    """
+    content = frame[FRAME_HEADER:]
+    size, last = len(content), frame[FRAME_HEADER - 1]
+    if unsynchronised and b"\xff\x00" in content:
+        last |= id3.FRAME_UNSYNCHRONISED
+    sizes = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return frame[:4] + sizes + frame[8:9] + bytes([last]) + content
 
 
 def _drop(tags: Any, version: int, keys: Collection[str]) -> None:
@@ -93,14 +134,3 @@ def _drop(tags: Any, version: int, keys: Collection[str]) -> None:
         for frame in tags.unknown_frames
         if not {tag.name for tag in id3.frames(version, frame)} & {*keys}
     ]
-
-
-def _id3v1(path: str, file: Any) -> bytes:
-    """Return the ID3v1 tag at the end of an MP3 file; nothing without one."""
-    if not isinstance(file, MP3):
-        return b""
-    with open(path, "rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(max(size - ID3V1, 0))
-        last = stream.read()
-    return last if last.startswith(b"TAG") else b""

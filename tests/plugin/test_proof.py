@@ -12,9 +12,9 @@ import av
 import mediafile
 import mutagen
 import pytest
-from mutagen import id3
 from support.audio import MADE, encode
 from support.beet import Beet
+from support.id3 import LONG, id3_tag, sized, tagged
 
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
 from soundtags.audio.ffmpeg import open_container
@@ -106,6 +106,16 @@ def with_id3(path: Path, place: int, value: int) -> None:
     path.write_bytes(content)
 
 
+def with_text_after_its_tag(path: Path) -> None:
+    """Make a WAV file with text amid the chunk of its ID3v2 tag."""
+    MADE["wav"](path)
+    tag = id3_tag(3, LONG, 8) + b"text"
+    audio = path.read_bytes()[8:]
+    chunk = b"id3 " + struct.pack("<I", len(tag)) + tag
+    size = struct.pack("<I", len(audio) + len(chunk))
+    path.write_bytes(b"RIFF" + size + audio + chunk)
+
+
 REFUSED: dict[str, Callable[[Path], None]] = {
     "outer size of an earlier moment.wav": lambda p: riff(p, outer=90_000),
     "sizes of an earlier moment.wav": lambda p: riff(
@@ -123,6 +133,21 @@ REFUSED: dict[str, Callable[[Path], None]] = {
     "impossible version.mp3": lambda p: with_id3(p, 3, 0xFF),
     "impossible revision.mp3": lambda p: with_id3(p, 4, 0xFF),
     "impossible size.mp3": lambda p: with_id3(p, 9, 0x80),
+    # Frames whose sizes are not as one standard has them.
+    "sizes of another version.mp3": lambda p: tagged(p, id3_tag(3, LONG, 7)),
+    "sizes of two kinds.mp3": lambda p: tagged(
+        p, id3_tag(4, LONG, 8, padding=id3_tag(4, LONG, 7)[10:])
+    ),
+    "size of more than the tag.mp3": lambda p: tagged(
+        p, id3_tag(4, LONG, 7, padding=b"PRIV\0\0\x01\0\0\0data")
+    ),
+    "text in the padding.mp3": lambda p: tagged(
+        p, id3_tag(3, LONG, 8, padding=bytes(20) + b"text" + bytes(20))
+    ),
+    "footer.mp3": lambda p: tagged(
+        p, id3_tag(4, LONG, 7, 0x10, b"") + b"3DI\4\0\x10" + sized(1104)
+    ),
+    "text after the tag.wav": with_text_after_its_tag,
     "absurd place.wma": asf,
     "fragments.m4a": lambda p: fragmented(p, "frag_keyframe+empty_moov"),
     "dash.m4a": lambda p: fragmented(p, "dash"),
@@ -160,80 +185,6 @@ def test_tags_never_pass_for_the_end_of_the_audio(
     assert packets(path) == before
     if not missing:
         assert [*mutagen.File(path)["Mood"]] == VALUES["mood"]
-
-
-def frames_of(path: Path) -> dict[str, list[bytes]]:
-    """Return the frames of an ID3v2.3 tag, which no other reader touches."""
-    content = path.read_bytes()
-    size = 0
-    for byte in content[6:10]:
-        size = size << 7 | byte
-    body, found = content[10 : 10 + size], {}
-    while len(body) > 10 and body[0]:
-        length = int.from_bytes(body[4:8], "big")
-        found.setdefault(body[:4].decode(), []).append(body[8 : 10 + length])
-        body = body[10 + length :]
-    return found
-
-
-def id3v23(path: Path) -> dict[str, list[bytes]]:
-    """Make an MP3 file with frames that ID3v2.4 lacks, and unknown ones."""
-    frames = {
-        "TIT2": [b"\0\0\0title"],
-        "TYER": [b"\0\0\x001999"],
-        "TSIZ": [b"\0\0\x0012345"],
-        "XSOP": [b"\0\0\0Sort"],
-        "RVAD": [b"\0\0\x03\x10\0\1\0\1\0\1\0\1"],
-        "ABCD": [b"\0\0anything"],
-        "TXXX": [
-            b"\0\0\x01\xfe\xff\0o\0d\0d\0\0\xfe\xff\0x",  # big-endian
-            b"\0\0\x03utf\0\xc3\xb6",  # UTF-8, which came with 2.4
-        ],
-    }
-    body = b"".join(
-        name.encode() + struct.pack(">I", len(frame) - 2) + frame
-        for name, some in frames.items()
-        for frame in some
-    )
-    size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
-    MADE["mp3"](path)
-    audio = path.read_bytes()
-    last = b"TAG" + b"old title".ljust(125, b"\0")
-    path.write_bytes(b"ID3\3\0\0" + size + body + audio + last)
-    return frames
-
-
-def test_frames_of_id3v23_stay_as_they_are(tmp_path: Path):
-    path = tmp_path / "track.mp3"
-    frames = id3v23(path)
-    before = path.read_bytes()
-    undo = read_tags(str(path), VALUES)
-    change(path)
-    found = frames_of(path)
-    for name, some in frames.items():
-        assert set(some) <= set(found[name])
-    written = id3.ID3(path, translate=False)
-    assert written.version == (2, 3, 0)
-    assert written["TXXX:MOOD"].text == VALUES["mood"]
-    assert written["TXXX:DANCEABILITY"].text == ["0.5000"]
-    assert written["TCON"].text == VALUES["genres"]
-    assert "TMOO" not in written
-    assert path.read_bytes().endswith(before[-128:])
-    assert restore_tags(str(path), undo, VALUES, id3v23=False)
-    assert frames_of(path) == frames
-    assert path.read_bytes().endswith(before[-20_000:])
-
-
-def test_id3v22_is_refused(tmp_path: Path):
-    path = tmp_path / "track.mp3"
-    MADE["mp3"](path)
-    body = b"TT2\0\0\x06\0title" + b"XYZ\0\0\x04data"
-    tag = b"ID3\2\0\0\0\0\0" + bytes([len(body)]) + body
-    path.write_bytes(tag + path.read_bytes())
-    before = path.read_bytes()
-    with pytest.raises(UnwritableTags, match="beet write -f"):
-        change(path)
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("ending", MADE)

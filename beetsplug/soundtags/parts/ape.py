@@ -45,12 +45,10 @@ def read(file: BinaryIO, size: int) -> Parts:
     start, stop = id3.tag_size(file, 0), size
     if start:
         parts.tags += id3.tags(read_at(file, 0, start))
-    if stop - start >= ID3V1:
-        last = read_at(file, stop - ID3V1, ID3V1)
-        before = read_at(file, max(stop - ID3V1 - len(APE), 0), len(APE))
-        if last.startswith(b"TAG") and before != APE:
-            parts.add("ID3v1", last)
-            stop -= ID3V1
+    last = id3v1(file, start, stop)
+    if last:
+        parts.add("ID3v1", last)
+        stop -= ID3V1
     footer = read_at(file, max(stop - FOOTER, 0), FOOTER)
     if footer.startswith(b"APETAGEX"):
         length, count, flags = unpack("<III", footer, 12)
@@ -63,6 +61,15 @@ def read(file: BinaryIO, size: int) -> Parts:
     parts.has_packets = read_at(file, start, 4).startswith(PACKETS)
     parts.add_range("audio", file, start, stop)
     return parts
+
+
+def id3v1(file: BinaryIO, start: int, stop: int) -> bytes:
+    """Return the ID3v1 tag at the end of a range, or nothing."""
+    if stop - start < ID3V1:
+        return b""
+    last = read_at(file, stop - ID3V1, ID3V1)
+    before = read_at(file, max(stop - ID3V1 - len(APE), 0), len(APE))
+    return last if last.startswith(b"TAG") and before != APE else b""
 
 
 def _items(data: bytes, count: int) -> Iterator[Tag]:

@@ -10,7 +10,6 @@ from beetsplug.soundtags.parts import (
     decoded,
     read_at,
     split,
-    unpack,
 )
 
 if TYPE_CHECKING:
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
 
 HEADER = 10  # bytes
 UNSYNCHRONISED, EXTENDED, FOOTER = 0x80, 0x40, 0x10  # flags of the header
+# Of each version, the width of a frame's id, and of its size.
+WIDTHS = {2: 3, 3: 4, 4: 4}
+HEADS = {2: 6, 3: 10, 4: 10}  # sizes of the headers of frames
+# Flags of frames of ID3v2.4.
+FRAME_UNSYNCHRONISED, FRAME_LENGTH = 0x02, 0x01
 # Encoding to its name, what ends a text, and the width of a character.
 ENCODINGS = {
     0: ("latin-1", b"\0", 1),
@@ -37,18 +41,30 @@ def tag_size(file: BinaryIO, start: int) -> int:
     if 0xFF in header[3:5] or max(header[6:]) > 0x7F:  # a tag for some readers
         raise UnknownStructure("an ID3v2 tag has an impossible header")
     footer = HEADER if header[5] & FOOTER else 0
-    return HEADER + _synchsafe(header[6:10]) + footer
+    return HEADER + _number(header[6:10]) + footer
 
 
 def tags(data: bytes) -> Iterator[Tag]:
-    """Yield the frames of a whole tag as tags, and its version as one."""
+    """Yield the frames of a whole tag as tags, and its version as one.
+
+    Raises
+    ------
+    UnknownStructure
+        If there is more in it than frames and padding, as that would be lost.
+    """
     yield Tag("ID3 version", data[3:4])
     version, body = _body(data)
-    yield from frames(version, body)
+    yield from frames(version, body, bool(data[5] & UNSYNCHRONISED))
 
 
-def frames(version: int, body: bytes) -> Iterator[Tag]:
+def frames(
+    version: int, body: bytes, unsynchronised: bool = False
+) -> Iterator[Tag]:
     """Yield frames as tags, up to the padding.
+
+    Contents are as they were before they were unsynchronised. Frames without
+    any content are left out, as the standards do not allow them and libraries
+    drop them.
 
     Parameters
     ----------
@@ -56,28 +72,74 @@ def frames(version: int, body: bytes) -> Iterator[Tag]:
         2, 3 or 4: the second number of the tag's version.
     body
         Frames with their headers.
+    unsynchronised
+        Whether the header of the tag says that frames are so.
     """
-    width = 3 if version == 2 else 4  # of the id, and of the size
-    head = 6 if version == 2 else 10
-    while len(body) > head and body[0]:
-        size = _size(version, body[width : 2 * width])
-        stop = head + size
-        if stop > len(body):
-            raise UnknownStructure("a frame is longer than its tag")
-        name = decoded(body[:width], "latin-1")
-        texts = tuple(_texts(name, body[head:stop]))
-        if name in DESCRIBED and texts:
-            name, texts = f"TXXX:{texts[0]}", texts[1:]
-        yield Tag(name, body[2 * width : stop], texts)
-        body = body[stop:]
+    start = 0
+    for stop in _find_stops(version, body):
+        if stop - start > HEADS[version]:
+            yield _tag(version, body[start:stop], unsynchronised)
+        start = stop
+
+
+def _find_stops(version: int, body: bytes) -> list[int]:
+    """Return where frames stop."""
+    # Old versions of iTunes used all bits of sizes, in ID3v2.4 too.
+    for bits in (7, 8) if version == 4 else (8,):
+        stops = _stops(version, body, bits)
+        if stops is not None:
+            return stops
+    raise UnknownStructure("its ID3v2 tag is not just frames and padding")
+
+
+def _stops(version: int, body: bytes, bits: int) -> list[int] | None:
+    """Return where frames stop, by sizes that use some bits of each byte.
+
+    Returns
+    -------
+    list of int or None
+        None if frames and padding do not fill the tag: what follows a long
+        frame whose size is misread is not the next one, nor zeros.
+    """
+    width, head = WIDTHS[version], HEADS[version]
+    stops, start = [], 0
+    while any(body[start : start + 1]):
+        size = body[start + width : start + 2 * width]
+        start += head + _number(size, bits)
+        if start > len(body) or max(size) >> bits:
+            return None
+        stops.append(start)
+    return None if any(body[start:]) else stops
+
+
+def _tag(version: int, frame: bytes, unsynchronised: bool) -> Tag:
+    """Return a frame as a tag."""
+    width, head = WIDTHS[version], HEADS[version]
+    name = decoded(frame[:width], "latin-1")
+    flags, content = frame[2 * width : head], frame[head:]
+    text = content
+    if version == 4:
+        if unsynchronised or flags[1] & FRAME_UNSYNCHRONISED:
+            content = content.replace(b"\xff\x00", b"\xff")
+        text = content[4:] if flags[1] & FRAME_LENGTH else content
+        flags = bytes([flags[0], flags[1] & ~FRAME_UNSYNCHRONISED])
+    texts = tuple(_texts(name, text))
+    if name in DESCRIBED and texts:
+        name, texts = f"TXXX:{texts[0]}", texts[1:]
+    return Tag(name, flags + content, texts)
 
 
 def _body(data: bytes) -> tuple[int, bytes]:
     """Return the version of a tag, and its frames."""
     version, flags = data[3], data[5]
-    if version not in (2, 3, 4):
+    if version not in WIDTHS:
         raise UnknownStructure(f"ID3v2.{version} is not known")
-    body = data[HEADER : HEADER + _synchsafe(data[6:10])]
+    stop = HEADER + _number(data[6:10])
+    if flags & FOOTER:
+        raise UnknownStructure("its ID3v2 tag has a footer")
+    if any(data[stop:]):
+        raise UnknownStructure("something follows its ID3v2 tag")
+    body = data[HEADER:stop]
     if version < 4 and flags & UNSYNCHRONISED:
         body = body.replace(b"\xff\x00", b"\xff")
     if version > 2 and flags & EXTENDED:
@@ -93,16 +155,14 @@ def _texts(name: str, content: bytes) -> Iterator[str]:
         yield decoded(text, encoding).removeprefix("\ufeff")
 
 
-def _size(version: int, data: bytes) -> int:
-    return _synchsafe(data) if version == 4 else int.from_bytes(data, "big")
-
-
-def _synchsafe(data: bytes) -> int:
-    (size,) = unpack(">I", data)
-    return sum((size >> 8 * n & 0x7F) << 7 * n for n in range(4))
+def _number(data: bytes, bits: int = 7) -> int:
+    """Return a number of which each byte has some bits."""
+    return sum(
+        byte << bits * place for place, byte in enumerate(reversed(data))
+    )
 
 
 def _extended_size(version: int, body: bytes) -> int:
     if version == 4:
-        return _synchsafe(body[:4])
-    return 4 + unpack(">I", body)[0]
+        return _number(body[:4])
+    return 4 + _number(body[:4], 8)
