@@ -67,9 +67,11 @@ def check_copy(before: Parts, after: Parts, expected: Expected) -> None:
         If anything of the file is missing or different in the copy, or our
         tags are not as they should be.
     """
-    if Counter(before.rest) != Counter(after.rest):
+    rest, then = Counter(before.rest), Counter(after.rest)
+    if damaged := [*(rest - then), *(then - rest)]:
         raise UnwritableTags(
-            "tags not written: the tag library would damage its audio"
+            "tags not written: the tag library would change its"
+            f" {damaged[0][0]}"
         )
     ours = frozenset().union(*expected)
     lost = _others(before.tags, ours) - _others(after.tags, ours)

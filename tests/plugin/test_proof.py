@@ -255,6 +255,12 @@ def test_our_tags_and_nothing_else_differ(ending: str, tmp_path: Path):
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "its audio"),
         (
             lambda path: path.write_bytes(
+                path.read_bytes().replace(b"SEEK", b"seek")
+            ),
+            "change its block 2",
+        ),
+        (
+            lambda path: path.write_bytes(
                 path.read_bytes().replace(b"title=there", b"title=THERE")
             ),
             "other tags: title",
@@ -272,6 +278,9 @@ def test_what_the_library_does_wrong_is_noticed(
 ):
     path = tmp_path / "track.flac"
     MADE["flac"](path)
+    content = path.read_bytes()
+    block = b"\2\0\0\x08SEEK1234"  # of an application
+    path.write_bytes(content[:42] + block + content[42:])
     file = mutagen.File(path)
     file["title"] = "there"
     file.save()
