@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Expected = Mapping[frozenset[str], Collection[str]]
 
 # What the library that writes tags may add.
-ADDED = {"VENDOR", "ID3 VERSION"}
+ADDED = {"VENDOR", "ID3 VERSION", "MP4 HANDLER"}
 
 
 def examine(path: str) -> Parts:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-# Boxes that have boxes in them, and how many bytes come before these.
-CONTAINERS = {
-    "moov": 0, "udta": 0, "meta": 4, "trak": 0, "mdia": 0, "minf": 0, "stbl": 0,
-}  # fmt: skip
+# Boxes that have boxes in them.
+CONTAINERS = {"moov", "udta", "trak", "mdia", "minf", "stbl"}
+TAGS = ".moov.udta.meta"  # has boxes in it, too
+# What says that a list of tags follows. The library that writes tags adds it
+# to a file without one, and no other.
+HANDLER = bytes(8) + b"mdirappl" + bytes(9)
 # Padding; and where in the file samples are, which moves with them.
 IGNORED = {"free", "skip", "stco", "co64"}
 FRAGMENTS = {"moof", "mvex", "mfra", "sidx"}
@@ -58,13 +60,27 @@ def _read(
         if name in FRAGMENTS:
             raise UnknownStructure("it is fragmented")
         where = f"{path}.{name}"
-        if where == ".moov.udta.meta.ilst":
+        if where == f"{TAGS}.ilst":
             for item, begin, end in _boxes(file, first, last):
                 parts.tags.append(_tag(item, read_at(file, begin, end - begin)))
+        elif where == f"{TAGS}.hdlr" and _is_handler(file, first, last):
+            parts.tags.append(Tag("MP4 handler", HANDLER))
+        elif where == TAGS:
+            _read(file, first + _version_size(file, first), last, where, parts)
         elif name in CONTAINERS:
-            _read(file, first + CONTAINERS[name], last, where, parts)
+            _read(file, first, last, where, parts)
         elif name not in IGNORED:
-            parts.add_range(where, file, first, last)
+            parts.add_range(where[1:], file, first, last)
+
+
+def _is_handler(file: BinaryIO, first: int, last: int) -> bool:
+    size = len(HANDLER)
+    return last - first == size and read_at(file, first, size) == HANDLER
+
+
+def _version_size(file: BinaryIO, first: int) -> int:
+    """Return how many bytes come before the boxes: none as in QuickTime."""
+    return 0 if read_at(file, first + 4, 4) == b"hdlr" else 4
 
 
 def _boxes(

@@ -1,0 +1,154 @@
+"""Boxes of MP4 files that are not as the library that writes tags has them."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import mutagen
+import pytest
+from support.audio import FREEFORM, MADE
+
+from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
+from soundtags.errors import UnwritableTags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+VALUES = {"mood": ["happy", "böse"], "danceability": 0.5}
+TRACK = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+HANDLER = bytes(8) + b"mdirappl" + bytes(9)
+
+
+def box(name: bytes, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    while len(content) >= 8:
+        size, name = struct.unpack(">I4s", content[:8])
+        yield name, content[8:size]
+        content = content[size:]
+
+
+def inside(content: bytes, *names: bytes) -> bytes:
+    """Return what is in a box in boxes; nothing without it."""
+    for name in names:
+        content = dict(boxes(content)).get(name, b"")
+    return content
+
+
+def samples(content: bytes) -> list[bytes]:
+    """Return the beginnings of chunks of audio, where the file has them."""
+    table = inside(content, *TRACK, b"stco")[8:]
+    return [
+        content[place : place + 50]
+        for (place,) in struct.iter_unpack(">I", table)
+    ]
+
+
+def moved(content: bytes, distance: int) -> bytes:
+    """Return boxes whose chunks of audio are somewhere else."""
+    parts = []
+    for name, inner in boxes(content):
+        if name in TRACK:
+            inner = moved(inner, distance)
+        elif name == b"stco":
+            places = struct.iter_unpack(">I", inner[8:])
+            inner = inner[:8] + b"".join(
+                struct.pack(">I", place + distance) for (place,) in places
+            )
+        parts.append(box(name, inner))
+    return b"".join(parts)
+
+
+def make(path: Path, *additions: bytes, front: bool = True) -> bytes:
+    """Make a file without tags, and add boxes to its ``moov``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    additions
+        The boxes.
+    front
+        Whether they are before the audio, which is moved by that.
+
+    Returns
+    -------
+    bytes
+        Its content.
+    """
+    MADE["m4a"](path)
+    parts = dict(boxes(path.read_bytes()))
+    first, audio = box(b"ftyp", parts[b"ftyp"]), box(b"mdat", parts[b"mdat"])
+    moov = b"".join(
+        box(name, content)
+        for name, content in boxes(parts[b"moov"])
+        if name != b"udta"
+    ) + b"".join(additions)
+    was = path.read_bytes().index(audio)
+    place = len(first) + front * len(box(b"moov", moov))
+    moov = box(b"moov", moved(moov, place - was))
+    content = b"".join([first, moov, audio] if front else [first, audio, moov])
+    path.write_bytes(content)
+    return content
+
+
+def tags(*items: bytes, handler: bytes = HANDLER) -> bytes:
+    """Return a box with items of tags."""
+    hdlr, ilst = box(b"hdlr", handler), box(b"ilst", *items)
+    return box(b"udta", box(b"meta", bytes(4), hdlr, ilst))
+
+
+UNTAGGED = {
+    "nothing": (),
+    "empty box": (box(b"udta"),),
+    "note": (box(b"udta", box(b"\xa9cmt", b"\0\3\0\0abc")),),
+    "two boxes": (box(b"udta", box(b"\xa9xyz", b"\0\3\0\0abc")), box(b"udta")),
+    "tags of QuickTime": (
+        box(
+            b"meta", box(b"hdlr", bytes(8) + b"mdta" + bytes(13)), box(b"keys")
+        ),
+    ),
+    "no list in QuickTime": (
+        box(
+            b"udta", box(b"meta", box(b"hdlr", bytes(8) + b"mdta" + bytes(13)))
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("front", [True, False])
+@pytest.mark.parametrize("name", UNTAGGED)
+def test_a_file_is_tagged_that_never_was(name, front, tmp_path: Path):
+    path = tmp_path / "track.m4a"
+    content = make(path, *UNTAGGED[name], front=front)
+    undo = read_tags(str(path), VALUES)
+    assert write_tags(str(path), VALUES, id3v23=False)
+    file = mutagen.File(path)
+    moods = [mood.decode() for mood in file[f"{FREEFORM}MOOD"]]
+    assert moods == VALUES["mood"]
+    assert samples(path.read_bytes()) == samples(content)
+    assert restore_tags(str(path), undo, VALUES, id3v23=False)
+    assert not mutagen.File(path).tags
+    assert samples(path.read_bytes()) == samples(content)
+
+
+def test_no_other_handler_is_added(tmp_path: Path, monkeypatch):
+    path = tmp_path / "track.m4a"
+    before = make(path)
+    save = mutagen.mp4.MP4.save
+
+    def save_badly(file, filething=None, **options):
+        save(file, filething, **options)
+        (copy,) = tmp_path.glob(".soundtags-*")
+        content = copy.read_bytes()
+        copy.write_bytes(content.replace(b"mdirappl", b"mdirabcd"))
+
+    monkeypatch.setattr(mutagen.mp4.MP4, "save", save_badly)
+    with pytest.raises(UnwritableTags, match=r"its moov\.udta\.meta\.hdlr"):
+        write_tags(str(path), VALUES, id3v23=False)
+    assert path.read_bytes() == before
