@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mediafile
+from mutagen.mp4 import MP4
 
-from beetsplug.soundtags import id3_frames
+from beetsplug.soundtags import id3_frames, mp4_items
 from beetsplug.soundtags.proof import check_copy, examine
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
@@ -18,15 +19,19 @@ from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
 
     from beetsplug.soundtags.proof import Expected
     from soundtags.types import Path
 
     # Field to the values of each tag that stores it.
     Tags = Mapping[str, list[list[str]]]
-
-GENRE = "\xa9gen"  # of MP4
 
 
 def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
@@ -53,10 +58,13 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     """
     texts = {name: _as_texts(value) for name, value in values.items()}
 
-    def expected(file: mediafile.MediaFile) -> Expected:
+    def expected(
+        file: mediafile.MediaFile, changed: Collection[str]
+    ) -> Expected:
         return {
             frozenset().union(*map(_names, _styles(file.mgfile, name))): each
             for name, each in texts.items()
+            if name in changed
         }
 
     return _rewrite(path, id3v23, partial(_set, values=values), expected)
@@ -119,10 +127,13 @@ def restore_tags(
             if _held(_value(file, name, written[name])) == _held(written[name])
         }
 
-    def expected(file: mediafile.MediaFile) -> Expected:
+    def expected(
+        file: mediafile.MediaFile, changed: Collection[str]
+    ) -> Expected:
         return {
             _names(style): texts
             for name, values in ours.items()
+            if name in changed
             for style, texts in _by_style(file, name, values)
         }
 
@@ -132,8 +143,8 @@ def restore_tags(
 def _rewrite(
     path: Path,
     id3v23: bool,
-    change: Callable[[mediafile.MediaFile], bool],
-    expected: Callable[[mediafile.MediaFile], Expected],
+    change: Callable[[mediafile.MediaFile], Collection[str]],
+    expected: Callable[[mediafile.MediaFile, Collection[str]], Expected],
 ) -> bool:
     """Change a file's tags, unless it turns out that nothing changes."""
     with _named():
@@ -143,12 +154,14 @@ def _rewrite(
         with replacing(path) as copy:
             file = mediafile.MediaFile(copy, id3v23=id3v23)
             frames = id3_frames.snapshot(file.mgfile.tags)
-            change(file)
-            if frames is None:
-                file.save()
-            else:
+            changed = change(file)
+            if frames is not None:
                 id3_frames.save(copy, file.mgfile, frames, id3v23)
-            check_copy(before, examine(copy), expected(file))
+            elif isinstance(file.mgfile, MP4):
+                mp4_items.save(copy, file.mgfile)
+            else:
+                file.save()
+            check_copy(before, examine(copy), expected(file, changed))
     return True
 
 
@@ -174,23 +187,23 @@ def _named() -> Iterator[None]:
         ) from exc
 
 
-def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> bool:
-    """Give fields their values; return whether any had another one."""
-    changed = False
+def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> set[str]:
+    """Give fields their values; return those that had another one."""
+    changed = set()
     for name, value in values.items():
         if _held(_value(file, name, value)) != _held(value):
             _descriptor(name, value).__set__(file, value)
-            changed = True
+            changed.add(name)
     return changed
 
 
-def _restore(file: mediafile.MediaFile, tags: Tags) -> bool:
-    changed = False
+def _restore(file: mediafile.MediaFile, tags: Tags) -> set[str]:
+    changed = set()
     for name, values in tags.items():
         for style, value in _by_style(file, name, values):
             if _texts(style, file.mgfile) != value:
                 style.set_list(file.mgfile, value or None)
-                changed = True
+                changed.add(name)
     return changed
 
 
@@ -231,10 +244,10 @@ def _names(style: Any) -> frozenset[str]:
     """Return what a tag may be called, in capitals."""
     description = getattr(style, "description", None)
     name = f"{style.key}:{description}" if description else style.key
-    # The library replaces numbers of genres by their names.
-    return frozenset(
-        {name.upper(), "GNRE"} if name == GENRE else {name.upper()}
-    )
+    names = {name.upper()}
+    if name == mp4_items.GENRE:  # which replaces numbers of genres
+        names.add(mp4_items.NUMBER.upper())
+    return frozenset(names)
 
 
 def _as_texts(value: Any) -> list[str]:

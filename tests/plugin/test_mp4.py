@@ -152,3 +152,88 @@ def test_no_other_handler_is_added(tmp_path: Path, monkeypatch):
     with pytest.raises(UnwritableTags, match=r"its moov\.udta\.meta\.hdlr"):
         write_tags(str(path), VALUES, id3v23=False)
     assert path.read_bytes() == before
+
+
+def data(kind: int, value: bytes, language: int = 0) -> bytes:
+    return box(b"data", struct.pack(">II", kind, language), value)
+
+
+def free_form(name: bytes, value: bytes) -> bytes:
+    mean = box(b"mean", bytes(4), b"com.apple.iTunes")
+    return box(b"----", mean, box(b"name", bytes(4), name), data(1, value))
+
+
+def items(path: Path) -> list[tuple[bytes, bytes]]:
+    """Return the items of the tags, as they are stored."""
+    udta = inside(path.read_bytes(), b"moov", b"udta", b"meta")
+    return [*boxes(inside(udta[4:], b"ilst"))]
+
+
+# Items that the library that writes tags would write in other bytes.
+ODD = {
+    "genre is a number": [box(b"gnre", data(0, b"\0\x09"))],
+    "genre is the number 0": [box(b"gnre", data(0, b"\0\0"))],
+    "genre is an unknown number": [box(b"gnre", data(0, b"\0\xf8"))],
+    "two genres": [
+        box(b"gnre", data(0, b"\0\x12")),
+        box(b"\xa9gen", data(1, b"")),
+    ],
+    "genre in UTF-16": [box(b"\xa9gen", data(2, b"\0J\0a\0z\0z"))],
+    "genre in Latin-1": [box(b"\xa9gen", data(1, b"\xe9lectro"))],
+    "two artists": [
+        box(b"\xa9ART", data(1, b"One")),
+        box(b"\xa9ART", data(1, b"Two")),
+    ],
+    "two of a name": [free_form(b"X", b"1"), free_form(b"X", b"2")],
+    "no type": [
+        box(b"\xa9nam", data(0, b"title")),
+        box(b"purl", data(0, b"http://x/")),
+        box(b"egid", data(0, b"abc")),
+    ],
+    "short number": [box(b"tmpo", data(21, b"\x80"))],
+    "long number": [box(b"stik", data(21, b"\0\0\0\1"))],
+    "language": [box(b"\xa9alb", data(1, b"album", 0x15C7))],
+    "cover with a name": [
+        box(b"covr", data(13, b"JPEG"), box(b"name", bytes(4), b"a.jpg"))
+    ],
+    "cover without a type": [box(b"covr", data(0, b"JPEG"))],
+    "no name": [box(b"----", box(b"mean", bytes(4), b"com.x"), data(1, b"v"))],
+    "long track": [box(b"trkn", data(0, b"\0\0\0\1\0\2\0\3"))],
+    "no text": [box(b"ABCD", data(0, b"anything"))],
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_items_of_others_stay_as_they_are(name: str, tmp_path: Path):
+    path = tmp_path / "track.m4a"
+    odd = [*boxes(b"".join(ODD[name]))]
+    make(path, tags(box(b"\xa9cmt", data(1, b"comment")), *ODD[name]))
+    before = items(path)
+    undo = read_tags(str(path), VALUES)
+    assert write_tags(str(path), VALUES, id3v23=False)
+    assert [item for item in items(path) if item in odd] == odd
+    moods = [mood.decode() for mood in mutagen.File(path)[f"{FREEFORM}MOOD"]]
+    assert moods == VALUES["mood"]
+    assert restore_tags(str(path), undo, VALUES, id3v23=False)
+    assert items(path) == before
+
+
+def test_a_genre_that_is_the_same_stays_a_number(tmp_path: Path):
+    path = tmp_path / "track.m4a"
+    make(path, tags(*ODD["genre is a number"]))
+    before = items(path)
+    values = {**VALUES, "genres": ["Jazz"]}
+    undo = read_tags(str(path), values)
+    assert write_tags(str(path), values, id3v23=False)
+    assert before[0] in items(path)
+    assert restore_tags(str(path), undo, values, id3v23=False)
+    assert items(path) == before
+
+
+def test_a_genre_that_is_written_is_the_only_one(tmp_path: Path):
+    path = tmp_path / "track.m4a"
+    make(path, tags(*ODD["genre is a number"]))
+    values = {"genres": ["Rock", "Trip Hop"]}
+    assert write_tags(str(path), values, id3v23=False)
+    assert mutagen.File(path)["\xa9gen"] == values["genres"]
+    assert [name for name, _ in items(path)] == [b"\xa9gen"]

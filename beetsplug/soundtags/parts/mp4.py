@@ -28,7 +28,6 @@ IGNORED = {"free", "skip", "stco", "co64"}
 FRAGMENTS = {"moof", "mvex", "mfra", "sidx"}
 LARGE = 1  # instead of a size: it follows the name, in eight bytes
 UTF_8, UTF_16 = 1, 2  # types of values
-NUMBERED = {"trkn", "disk"}  # of which only the first six bytes count
 
 
 def read(file: BinaryIO, size: int) -> Parts:
@@ -61,8 +60,8 @@ def _read(
             raise UnknownStructure("it is fragmented")
         where = f"{path}.{name}"
         if where == f"{TAGS}.ilst":
-            for item, begin, end in _boxes(file, first, last):
-                parts.tags.append(_tag(item, read_at(file, begin, end - begin)))
+            for box, begin, end in _boxes(file, first, last):
+                parts.tags.append(item(box, read_at(file, begin, end - begin)))
         elif where == f"{TAGS}.hdlr" and _is_handler(file, first, last):
             parts.tags.append(Tag("MP4 handler", HANDLER))
         elif where == TAGS:
@@ -100,8 +99,8 @@ def _boxes(
         start = end
 
 
-def _tag(item: str, content: bytes) -> Tag:
-    """Return an item of the list; values of text are decoded."""
+def item(box: str, content: bytes) -> Tag:
+    """Return an item of the list, which is a box; texts are decoded."""
     words: dict[str, str] = {}
     texts: list[str] = []
     place = 0
@@ -116,9 +115,7 @@ def _tag(item: str, content: bytes) -> Tag:
         else:
             words[kind] = decoded(inner[4:])
         place += max(size, 8)
-    name = item
-    if item == "----":
+    name = box
+    if box == "----":
         name = f"----:{words.get('mean', '')}:{words.get('name', '')}"
-    if item in NUMBERED:
-        content = content[:22]
     return Tag(name, content, tuple(texts))
