@@ -11,7 +11,7 @@ import mediafile
 from mutagen.mp4 import MP4
 
 from beetsplug.soundtags import id3_frames, mp4_items
-from beetsplug.soundtags.proof import check_copy, examine
+from beetsplug.soundtags.proof import check_copy, check_read, examine
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
 from soundtags.errors import ChangedMeanwhile, UnwritableTags
@@ -86,8 +86,7 @@ def read_tags(path: Path, names: Iterable[str]) -> Tags:
         If the file cannot be opened.
     """
     with _named():
-        file = mediafile.MediaFile(path).mgfile
-        file = id3_frames.without_id3v1(os.fsdecode(path), file)
+        file = _opened(path)
         return {
             name: [_texts(style, file) for style in _styles(file, name)]
             for name in names
@@ -148,9 +147,15 @@ def _rewrite(
 ) -> bool:
     """Change a file's tags, unless it turns out that nothing changes."""
     with _named():
-        if not change(mediafile.MediaFile(path, id3v23=id3v23)):
+        names = change(mediafile.MediaFile(path, id3v23=id3v23))
+        if not names:
             return False
         before = examine(os.fsdecode(path))
+        file = _opened(path)
+        styles = [style for name in names for style in _styles(file, name)]
+        check_read(
+            before, {_names(each): _texts(each, file) for each in styles}
+        )
         with replacing(path) as copy:
             file = mediafile.MediaFile(copy, id3v23=id3v23)
             frames = id3_frames.snapshot(file.mgfile.tags)
@@ -185,6 +190,12 @@ def _named() -> Iterator[None]:
         raise UnwritableTags(
             f"tags not written: unexpected {type(exc).__name__}: {exc}"
         ) from exc
+
+
+def _opened(path: Path) -> Any:
+    """Return a file as the library that writes tags has it."""
+    file = mediafile.MediaFile(path).mgfile
+    return id3_frames.without_id3v1(os.fsdecode(path), file)
 
 
 def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> set[str]:

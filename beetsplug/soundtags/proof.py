@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from beetsplug.soundtags.parts import Parts, Tag
 
-    # Names of tags, one of which is to have some texts.
+    # Names of tags to the texts that one of them has, or is to have.
     Expected = Mapping[frozenset[str], Collection[str]]
 
 # What the library that writes tags may add.
@@ -46,6 +46,31 @@ def examine(path: str) -> Parts:
             f"tags not written: it could damage the file, as {exc}"
         ) from exc
     return parts
+
+
+def check_read(parts: Parts, read: Expected) -> None:
+    """Check that the library that writes tags has read those it replaces.
+
+    Parameters
+    ----------
+    parts
+        What is in the file.
+    read
+        For the names of each tag, in capitals, the texts that it has read.
+
+    Raises
+    ------
+    UnwritableTags
+        If it has read no text of a tag that has some: undo would not restore
+        what nobody has read.
+    """
+    for tag in parts.tags:
+        for names, texts in read.items():
+            if tag.name.upper() in names and any(tag.texts) and not texts:
+                raise UnwritableTags(
+                    f"tags not written: its {tag.name} is there, but cannot be"
+                    " read"
+                )
 
 
 def check_copy(before: Parts, after: Parts, expected: Expected) -> None:

@@ -237,3 +237,27 @@ def test_a_genre_that_is_written_is_the_only_one(tmp_path: Path):
     assert write_tags(str(path), values, id3v23=False)
     assert mutagen.File(path)["\xa9gen"] == values["genres"]
     assert [name for name, _ in items(path)] == [b"\xa9gen"]
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("genre is an unknown number", "gnre"),
+        ("genre in UTF-16", "\xa9gen"),
+        ("genre in Latin-1", "\xa9gen"),
+    ],
+)
+def test_a_genre_that_cannot_be_read_stays(name, complaint, tmp_path: Path):
+    path = tmp_path / "track.m4a"
+    content = make(path, tags(*ODD[name]))
+    with pytest.raises(UnwritableTags, match=f"^[^\n]* {complaint} is there"):
+        write_tags(str(path), {**VALUES, "genres": ["Rock"]}, id3v23=False)
+    assert path.read_bytes() == content
+
+
+def test_a_mood_that_cannot_be_read_stays(tmp_path: Path):
+    path = tmp_path / "track.m4a"
+    content = make(path, tags(free_form(b"Mood", b"sad")))
+    with pytest.raises(UnwritableTags, match="Mood is there"):
+        write_tags(str(path), VALUES, id3v23=False)
+    assert path.read_bytes() == content

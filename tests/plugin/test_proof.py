@@ -236,6 +236,25 @@ def test_id3v22_is_refused(tmp_path: Path):
     assert path.read_bytes() == before
 
 
+def test_comments_that_the_library_does_not_read_stay(tmp_path: Path):
+    path = tmp_path / "track.flac"
+    MADE["flac"](path)
+    content = path.read_bytes()
+    empty = b"\4\0\0\x08" + bytes(8)
+    block = b"\4\0\0\x16" + struct.pack("<III", 0, 1, 10) + b"GENRE=Jazz"
+    content = content[:42] + empty + block + content[42:]
+    path.write_bytes(content)
+    with pytest.raises(UnwritableTags, match="its GENRE is there"):
+        change(path)
+    assert path.read_bytes() == content
+    undo = read_tags(str(path), ["mood"])
+    mood = {"mood": VALUES["mood"]}
+    assert write_tags(str(path), mood, id3v23=False)
+    assert block in path.read_bytes()
+    assert restore_tags(str(path), undo, mood, id3v23=False)
+    assert block in path.read_bytes()
+
+
 @pytest.mark.parametrize("ending", MADE)
 def test_our_tags_and_nothing_else_differ(ending: str, tmp_path: Path):
     path = tmp_path / f"track.{ending}"
