@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from beetsplug.soundtags.proof import Expected
     from soundtags.types import Path
 
-    # Field to the values of each tag that stores it.
+    # Field to the values of each tag that stores it. Genres of MP4 that are
+    # numbers have one more list: the items, to be restored as they are.
     Tags = Mapping[str, list[list[str]]]
 
 
@@ -58,14 +59,9 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     """
     texts = {name: _as_texts(value) for name, value in values.items()}
 
-    def expected(
-        file: mediafile.MediaFile, changed: Collection[str]
-    ) -> Expected:
-        return {
-            frozenset().union(*map(_names, _styles(file.mgfile, name))): each
-            for name, each in texts.items()
-            if name in changed
-        }
+    def expected(file: mediafile.MediaFile, name: str) -> Expected:
+        names = map(_names, _styles(file.mgfile, name))
+        return {frozenset().union(*names): texts[name]}
 
     return _rewrite(path, id3v23, partial(_set, values=values), expected)
 
@@ -87,10 +83,13 @@ def read_tags(path: Path, names: Iterable[str]) -> Tags:
     """
     with _named():
         file = _opened(path)
-        return {
+        tags = {
             name: [_texts(style, file) for style in _styles(file, name)]
             for name in names
         }
+        if GENRES in tags and isinstance(file, MP4):
+            tags[GENRES] += filter(None, [mp4_items.numbered_genre(file)])
+    return tags
 
 
 def restore_tags(
@@ -125,25 +124,21 @@ def restore_tags(
             for name in tags
             if _held(_value(file, name, written[name])) == _held(written[name])
         }
-
-    def expected(
-        file: mediafile.MediaFile, changed: Collection[str]
-    ) -> Expected:
-        return {
-            _names(style): texts
-            for name, values in ours.items()
-            if name in changed
-            for style, texts in _by_style(file, name, values)
-        }
-
-    return _rewrite(path, id3v23, partial(_restore, tags=ours), expected)
+    return _rewrite(
+        path,
+        id3v23,
+        partial(_restore, tags=ours),
+        partial(_restored, tags=ours),
+        _numbered_genre(ours),
+    )
 
 
 def _rewrite(
     path: Path,
     id3v23: bool,
     change: Callable[[mediafile.MediaFile], Collection[str]],
-    expected: Callable[[mediafile.MediaFile, Collection[str]], Expected],
+    expected: Callable[[mediafile.MediaFile, str], Expected],
+    genre: Collection[str] = (),
 ) -> bool:
     """Change a file's tags, unless it turns out that nothing changes."""
     with _named():
@@ -163,10 +158,15 @@ def _rewrite(
             if frames is not None:
                 id3_frames.save(copy, file.mgfile, frames, id3v23)
             elif isinstance(file.mgfile, MP4):
-                mp4_items.save(copy, file.mgfile)
+                mp4_items.save(copy, file.mgfile, genre)
             else:
                 file.save()
-            check_copy(before, examine(copy), expected(file, changed))
+            written = {
+                names: texts
+                for name in changed
+                for names, texts in expected(file, name).items()
+            }
+            check_copy(before, examine(copy), written)
     return True
 
 
@@ -190,6 +190,13 @@ def _named() -> Iterator[None]:
         raise UnwritableTags(
             f"tags not written: unexpected {type(exc).__name__}: {exc}"
         ) from exc
+
+
+def _read(path: Path, names: Iterable[str]) -> Expected:
+    """Return the tags that store some fields, and what they have."""
+    file = _opened(path)
+    styles = [style for name in names for style in _styles(file, name)]
+    return {_names(style): _texts(style, file) for style in styles}
 
 
 def _opened(path: Path) -> Any:
@@ -216,6 +223,22 @@ def _restore(file: mediafile.MediaFile, tags: Tags) -> set[str]:
                 style.set_list(file.mgfile, value or None)
                 changed.add(name)
     return changed
+
+
+def _restored(file: mediafile.MediaFile, name: str, tags: Tags) -> Expected:
+    """Return the tags that store a field, and what they have if restored."""
+    numbers = []
+    if name == GENRES and isinstance(file.mgfile, MP4):
+        numbers = mp4_items.numbers(_numbered_genre(tags))
+    return {
+        _names(style): numbers or texts
+        for style, texts in _by_style(file, name, tags[name])
+    }
+
+
+def _numbered_genre(tags: Tags) -> list[str]:
+    """Return the items of a genre of MP4 that is a number."""
+    return next(iter(tags.get(GENRES, [])[1:]), [])
 
 
 def _by_style(

@@ -100,7 +100,11 @@ def _boxes(
 
 
 def item(box: str, content: bytes) -> Tag:
-    """Return an item of the list, which is a box; texts are decoded."""
+    """Return an item of the list, which is a box.
+
+    Values that are texts are decoded. The number of a genre is none: there,
+    all of the item is the text, in hexadecimal.
+    """
     words: dict[str, str] = {}
     texts: list[str] = []
     place = 0
@@ -118,4 +122,6 @@ def item(box: str, content: bytes) -> Tag:
     name = box
     if box == "----":
         name = f"----:{words.get('mean', '')}:{words.get('name', '')}"
+    if box == "gnre":
+        texts = [(box.encode() + content).hex()]
     return Tag(name, content, tuple(texts))
