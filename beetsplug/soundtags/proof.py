@@ -96,7 +96,7 @@ def check_copy(before: Parts, after: Parts, expected: Expected) -> None:
     if damaged := [*(rest - then), *(then - rest)]:
         raise UnwritableTags(
             "tags not written: the tag library would change its"
-            f" {damaged[0][0]}"
+            f" {damaged[0][0].strip()}"
         )
     ours = frozenset().union(*expected)
     lost = _others(before.tags, ours) - _others(after.tags, ours)
