@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mediafile
+from mutagen.mp4 import MP4
 
-from beetsplug.soundtags import id3_frames, id3v1
-from beetsplug.soundtags.proof import check_copy, examine
+from beetsplug.soundtags import id3_frames, id3v1, mp4_items
+from beetsplug.soundtags.proof import check_copy, check_read, examine
 from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
 from soundtags.errors import ChangedMeanwhile, UnwritableTags
@@ -18,15 +19,20 @@ from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
 
     from beetsplug.soundtags.proof import Expected
     from soundtags.types import Path
 
-    # Field to the values of each tag that stores it.
+    # Field to the values of each tag that stores it. Genres of MP4 that are
+    # numbers have one more list: the items, to be restored as they are.
     Tags = Mapping[str, list[list[str]]]
-
-GENRE = "\xa9gen"  # of MP4
 
 
 def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
@@ -53,11 +59,9 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     """
     texts = {name: _as_texts(value) for name, value in values.items()}
 
-    def expected(file: mediafile.MediaFile) -> Expected:
-        return {
-            frozenset().union(*map(_names, _styles(file.mgfile, name))): each
-            for name, each in texts.items()
-        }
+    def expected(file: mediafile.MediaFile, name: str) -> Expected:
+        names = map(_names, _styles(file.mgfile, name))
+        return {frozenset().union(*names): texts[name]}
 
     return _rewrite(path, id3v23, partial(_set, values=values), expected)
 
@@ -78,12 +82,14 @@ def read_tags(path: Path, names: Iterable[str]) -> Tags:
         If the file cannot be opened.
     """
     with _named():
-        file = mediafile.MediaFile(path).mgfile
-        file = id3_frames.without_id3v1(os.fsdecode(path), file)
-        return {
+        file = _opened(path)
+        tags = {
             name: [_texts(style, file) for style in _styles(file, name)]
             for name in names
         }
+        if GENRES in tags and isinstance(file, MP4):
+            tags[GENRES] += filter(None, [mp4_items.numbered_genre(file)])
+    return tags
 
 
 def restore_tags(
@@ -118,38 +124,46 @@ def restore_tags(
             for name in tags
             if _held(_value(file, name, written[name])) == _held(written[name])
         }
-
-    def expected(file: mediafile.MediaFile) -> Expected:
-        return {
-            _names(style): texts
-            for name, values in ours.items()
-            for style, texts in _by_style(file, name, values)
-        }
-
-    return _rewrite(path, id3v23, partial(_restore, tags=ours), expected)
+    return _rewrite(
+        path,
+        id3v23,
+        partial(_restore, tags=ours),
+        partial(_restored, tags=ours),
+        _numbered_genre(ours),
+    )
 
 
 def _rewrite(
     path: Path,
     id3v23: bool,
-    change: Callable[[mediafile.MediaFile], bool],
-    expected: Callable[[mediafile.MediaFile], Expected],
+    change: Callable[[mediafile.MediaFile], Collection[str]],
+    expected: Callable[[mediafile.MediaFile, str], Expected],
+    genre: Collection[str] = (),
 ) -> bool:
     """Change a file's tags, unless it turns out that nothing changes."""
     with _named():
-        if not change(mediafile.MediaFile(path, id3v23=id3v23)):
+        names = change(mediafile.MediaFile(path, id3v23=id3v23))
+        if not names:
             return False
         before = examine(os.fsdecode(path))
+        check_read(before, _read(path, names))
         with replacing(path) as copy:
             file = mediafile.MediaFile(copy, id3v23=id3v23)
             frames = id3_frames.snapshot(file.mgfile.tags)
-            change(file)
-            if frames is None:
+            changed = change(file)
+            if frames is not None:
+                id3_frames.save(copy, file.mgfile, frames, id3v23)
+            elif isinstance(file.mgfile, MP4):
+                mp4_items.save(copy, file.mgfile, genre)
+            else:
                 with id3v1.set_aside(copy, file.mgfile):
                     file.save()
-            else:
-                id3_frames.save(copy, file.mgfile, frames, id3v23)
-            check_copy(before, examine(copy), expected(file))
+            written = {
+                tag: texts
+                for name in changed
+                for tag, texts in expected(file, name).items()
+            }
+            check_copy(before, examine(copy), written)
     return True
 
 
@@ -175,24 +189,53 @@ def _named() -> Iterator[None]:
         ) from exc
 
 
-def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> bool:
-    """Give fields their values; return whether any had another one."""
-    changed = False
+def _read(path: Path, names: Iterable[str]) -> Expected:
+    """Return the tags that store some fields, and what they have."""
+    file = _opened(path)
+    styles = [style for name in names for style in _styles(file, name)]
+    return {_names(style): _texts(style, file) for style in styles}
+
+
+def _opened(path: Path) -> Any:
+    """Return a file as the library that writes tags has it."""
+    file = mediafile.MediaFile(path).mgfile
+    return id3_frames.without_id3v1(os.fsdecode(path), file)
+
+
+def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> set[str]:
+    """Give fields their values; return those that had another one."""
+    changed = set()
     for name, value in values.items():
         if _held(_value(file, name, value)) != _held(value):
             _descriptor(name, value).__set__(file, value)
-            changed = True
+            changed.add(name)
     return changed
 
 
-def _restore(file: mediafile.MediaFile, tags: Tags) -> bool:
-    changed = False
+def _restore(file: mediafile.MediaFile, tags: Tags) -> set[str]:
+    changed = set()
     for name, values in tags.items():
         for style, value in _by_style(file, name, values):
             if _texts(style, file.mgfile) != value:
                 style.set_list(file.mgfile, value or None)
-                changed = True
+                changed.add(name)
     return changed
+
+
+def _restored(file: mediafile.MediaFile, name: str, tags: Tags) -> Expected:
+    """Return the tags that store a field, and what they have if restored."""
+    numbers = []
+    if name == GENRES and isinstance(file.mgfile, MP4):
+        numbers = mp4_items.numbers(_numbered_genre(tags))
+    return {
+        _names(style): numbers or texts
+        for style, texts in _by_style(file, name, tags[name])
+    }
+
+
+def _numbered_genre(tags: Tags) -> list[str]:
+    """Return the items of a genre of MP4 that is a number."""
+    return next(iter(tags.get(GENRES, [])[1:]), [])
 
 
 def _by_style(
@@ -232,10 +275,10 @@ def _names(style: Any) -> frozenset[str]:
     """Return what a tag may be called, in capitals."""
     description = getattr(style, "description", None)
     name = f"{style.key}:{description}" if description else style.key
-    # The library replaces numbers of genres by their names.
-    return frozenset(
-        {name.upper(), "GNRE"} if name == GENRE else {name.upper()}
-    )
+    names = {name.upper()}
+    if name == mp4_items.GENRE:  # which replaces numbers of genres
+        names.add(mp4_items.NUMBER.upper())
+    return frozenset(names)
 
 
 def _as_texts(value: Any) -> list[str]:

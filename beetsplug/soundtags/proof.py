@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from beetsplug.soundtags.parts import Parts, Tag
 
-    # Names of tags, one of which is to have some texts.
+    # Names of tags to the texts that one of them has, or is to have.
     Expected = Mapping[frozenset[str], Collection[str]]
 
 # What the library that writes tags may add.
-ADDED = {"VENDOR", "ID3 VERSION"}
+ADDED = {"VENDOR", "ID3 VERSION", "MP4 HANDLER", "MP4 LIST"}
 
 
 def examine(path: str) -> Parts:
@@ -48,6 +48,31 @@ def examine(path: str) -> Parts:
     return parts
 
 
+def check_read(parts: Parts, read: Expected) -> None:
+    """Check that the library that writes tags has read those it replaces.
+
+    Parameters
+    ----------
+    parts
+        What is in the file.
+    read
+        For the names of each tag, in capitals, the texts that it has read.
+
+    Raises
+    ------
+    UnwritableTags
+        If it has read no text of a tag that has some: undo would not restore
+        what nobody has read.
+    """
+    for tag in parts.tags:
+        for names, texts in read.items():
+            if tag.name.upper() in names and any(tag.texts) and not texts:
+                raise UnwritableTags(
+                    f"tags not written: its {tag.name} is there, but cannot be"
+                    " read"
+                )
+
+
 def check_copy(before: Parts, after: Parts, expected: Expected) -> None:
     """Check a copy of a file whose tags have been written.
 
@@ -67,9 +92,11 @@ def check_copy(before: Parts, after: Parts, expected: Expected) -> None:
         If anything of the file is missing or different in the copy, or our
         tags are not as they should be.
     """
-    if Counter(before.rest) != Counter(after.rest):
+    rest, then = Counter(before.rest), Counter(after.rest)
+    if damaged := [*(rest - then), *(then - rest)]:
         raise UnwritableTags(
-            "tags not written: the tag library would damage its audio"
+            "tags not written: the tag library would change its"
+            f" {damaged[0][0].strip()}"
         )
     ours = frozenset().union(*expected)
     lost = _others(before.tags, ours) - _others(after.tags, ours)

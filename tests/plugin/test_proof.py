@@ -187,6 +187,25 @@ def test_tags_never_pass_for_the_end_of_the_audio(
         assert [*mutagen.File(path)["Mood"]] == VALUES["mood"]
 
 
+def test_comments_that_the_library_does_not_read_stay(tmp_path: Path):
+    path = tmp_path / "track.flac"
+    MADE["flac"](path)
+    content = path.read_bytes()
+    empty = b"\4\0\0\x08" + bytes(8)
+    block = b"\4\0\0\x16" + struct.pack("<III", 0, 1, 10) + b"GENRE=Jazz"
+    content = content[:42] + empty + block + content[42:]
+    path.write_bytes(content)
+    with pytest.raises(UnwritableTags, match="its GENRE is there"):
+        change(path)
+    assert path.read_bytes() == content
+    undo = read_tags(str(path), ["mood"])
+    mood = {"mood": VALUES["mood"]}
+    assert write_tags(str(path), mood, id3v23=False)
+    assert block in path.read_bytes()
+    assert restore_tags(str(path), undo, mood, id3v23=False)
+    assert block in path.read_bytes()
+
+
 @pytest.mark.parametrize("ending", MADE)
 def test_our_tags_and_nothing_else_differ(ending: str, tmp_path: Path):
     path = tmp_path / f"track.{ending}"
@@ -206,6 +225,12 @@ def test_our_tags_and_nothing_else_differ(ending: str, tmp_path: Path):
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "its audio"),
         (
             lambda path: path.write_bytes(
+                path.read_bytes().replace(b"SEEK", b"seek")
+            ),
+            "change its block 2",
+        ),
+        (
+            lambda path: path.write_bytes(
                 path.read_bytes().replace(b"title=there", b"title=THERE")
             ),
             "other tags: title",
@@ -223,6 +248,9 @@ def test_what_the_library_does_wrong_is_noticed(
 ):
     path = tmp_path / "track.flac"
     MADE["flac"](path)
+    content = path.read_bytes()
+    block = b"\2\0\0\x08SEEK1234"  # of an application
+    path.write_bytes(content[:42] + block + content[42:])
     file = mutagen.File(path)
     file["title"] = "there"
     file.save()

@@ -70,7 +70,7 @@ def _read(data: bytes, parts: Parts) -> None:
         elif kind == EXTENSION:
             _read(content[22:], parts)
         elif kind == FILE:  # it has the size of the file
-            parts.add("file", content[:16] + content[24:])
+            parts.add("properties", content[:16] + content[24:])
         elif kind != PADDING:
             parts.add(str(UUID(bytes_le=kind)), content)
 

@@ -56,7 +56,7 @@ def read_iff(file: BinaryIO, size: int) -> Parts:
             raise UnknownStructure("the audio has no size")
         else:
             parts.add_range(name, file, first, last)
-    parts.add_range("trailing", file, stop, size)
+    parts.add_range("last byte", file, stop, size)
     return parts
 
 

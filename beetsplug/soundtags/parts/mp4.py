@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-# Boxes that have boxes in them, and how many bytes come before these.
-CONTAINERS = {
-    "moov": 0, "udta": 0, "meta": 4, "trak": 0, "mdia": 0, "minf": 0, "stbl": 0,
-}  # fmt: skip
+# Boxes that have boxes in them.
+CONTAINERS = {"moov", "udta", "trak", "mdia", "minf", "stbl"}
+TAGS = ".moov.udta.meta"  # has boxes in it, too
+# What says that a list of tags follows. The library that writes tags adds it
+# to a file without one, and no other.
+HANDLER = bytes(8) + b"mdirappl" + bytes(9)
+LIST = Tag("MP4 list", b"")  # says that there is one
 # Padding; and where in the file samples are, which moves with them.
 IGNORED = {"free", "skip", "stco", "co64"}
 FRAGMENTS = {"moof", "mvex", "mfra", "sidx"}
 LARGE = 1  # instead of a size: it follows the name, in eight bytes
 UTF_8, UTF_16 = 1, 2  # types of values
-NUMBERED = {"trkn", "disk"}  # of which only the first six bytes count
 
 
 def read(file: BinaryIO, size: int) -> Parts:
@@ -47,6 +49,8 @@ def read(file: BinaryIO, size: int) -> Parts:
     """
     parts = Parts(has_packets=True)
     _read(file, 0, size, "", parts)
+    if parts.tags.count(LIST) > 1:  # many readers know only the first
+        raise UnknownStructure("it has several lists of tags")
     return parts
 
 
@@ -58,13 +62,28 @@ def _read(
         if name in FRAGMENTS:
             raise UnknownStructure("it is fragmented")
         where = f"{path}.{name}"
-        if where == ".moov.udta.meta.ilst":
-            for item, begin, end in _boxes(file, first, last):
-                parts.tags.append(_tag(item, read_at(file, begin, end - begin)))
+        if where == f"{TAGS}.ilst":
+            parts.tags.append(LIST)
+            for box, begin, end in _boxes(file, first, last):
+                parts.tags.append(item(box, read_at(file, begin, end - begin)))
+        elif where == f"{TAGS}.hdlr" and _is_handler(file, first, last):
+            parts.tags.append(Tag("MP4 handler", HANDLER))
+        elif where == TAGS:
+            _read(file, first + _version_size(file, first), last, where, parts)
         elif name in CONTAINERS:
-            _read(file, first + CONTAINERS[name], last, where, parts)
+            _read(file, first, last, where, parts)
         elif name not in IGNORED:
-            parts.add_range(where, file, first, last)
+            parts.add_range(where[1:], file, first, last)
+
+
+def _is_handler(file: BinaryIO, first: int, last: int) -> bool:
+    size = len(HANDLER)
+    return last - first == size and read_at(file, first, size) == HANDLER
+
+
+def _version_size(file: BinaryIO, first: int) -> int:
+    """Return how many bytes come before the boxes: none as in QuickTime."""
+    return 0 if read_at(file, first + 4, 4) == b"hdlr" else 4
 
 
 def _boxes(
@@ -84,8 +103,12 @@ def _boxes(
         start = end
 
 
-def _tag(item: str, content: bytes) -> Tag:
-    """Return an item of the list; values of text are decoded."""
+def item(box: str, content: bytes) -> Tag:
+    """Return an item of the list, which is a box.
+
+    Values that are texts are decoded. The number of a genre is none: there,
+    all of the item is the text, in hexadecimal.
+    """
     words: dict[str, str] = {}
     texts: list[str] = []
     place = 0
@@ -100,9 +123,9 @@ def _tag(item: str, content: bytes) -> Tag:
         else:
             words[kind] = decoded(inner[4:])
         place += max(size, 8)
-    name = item
-    if item == "----":
+    name = box
+    if box == "----":
         name = f"----:{words.get('mean', '')}:{words.get('name', '')}"
-    if item in NUMBERED:
-        content = content[:22]
+    if box == "gnre":
+        texts = [(box.encode() + content).hex()]
     return Tag(name, content, tuple(texts))
