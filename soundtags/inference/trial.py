@@ -32,6 +32,7 @@ from soundtags.errors import (
 from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.predict import HEAD_BATCH, predict
 from soundtags.inference.sessions import SessionPool
+from soundtags.inference.tensorflow_backend import TensorFlow
 from soundtags.text import cut
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class _Process:
     """A process that tries models, seen from here."""
 
     def __init__(self, candidates: list[Candidate], engine: str) -> None:
+        self._engine = engine
         context = get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(
@@ -171,11 +173,19 @@ class _Process:
         ------
         NoTensorFlow
             If it is TensorFlow, and does not load.
+        OSError
+            If it is not, and somebody else has stopped the process.
         """
         try:
             error = self.answer(STARTING)
         except _Ended as exc:
             raise NoTensorFlow(f"TensorFlow {exc} when it is loaded") from exc
+        except InterruptedError as exc:
+            if self._engine != TensorFlow.name:
+                raise
+            raise NoTensorFlow(
+                f"TensorFlow is {exc} when it is loaded"
+            ) from exc
         if error is not None:
             raise error
 
