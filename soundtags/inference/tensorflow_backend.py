@@ -76,6 +76,18 @@ def is_likely() -> bool:
     return find_spec(PACKAGE) is not None and _has_avx()
 
 
+def identity() -> list[str]:
+    """Return what tells the TensorFlow that would be loaded from others."""
+    spec = find_spec(PACKAGE)
+    return [TensorFlow().version, str(spec and spec.origin)]
+
+
+def processor() -> str:
+    """Return what tells this processor from others it may not run on."""
+    features = sorted(name for name, has in _cpu_features().items() if has)
+    return " ".join([platform.machine(), *features])
+
+
 @cache
 def tensorflow() -> Any:
     """Return ``tensorflow.compat.v1``, imported at the first call.
@@ -136,8 +148,13 @@ def _has_avx() -> bool:
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
+    return _cpu_features().get("AVX", True)
+
+
+def _cpu_features() -> dict[str, bool]:
     numpy = import_module("numpy._core._multiarray_umath")
-    return bool(getattr(numpy, "__cpu_features__", {}).get("AVX", True))
+    features: dict[str, bool] = getattr(numpy, "__cpu_features__", {})
+    return features
 
 
 class _Session:

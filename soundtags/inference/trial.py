@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from soundtags.models.installed import Model
 
 STARTING = 300.0  # seconds until a backend has loaded, from a slow disk
+AT_LOADING = "TensorFlow {} when it is loaded"
 REASON = 200  # columns
 
 # What one call may take: several times what any of upstream's models takes.
@@ -149,6 +150,22 @@ def try_all(
                 yield waiting.pop(0), str(exc)
 
 
+def crash_at_loading() -> str | None:
+    """Return how a process ends that loads TensorFlow; None if it goes on.
+
+    Raises
+    ------
+    OSError
+        If no process can be started, or somebody else has stopped it.
+    """
+    with closing(_Process([], TensorFlow.name)) as process:
+        try:
+            process.answer(STARTING)
+        except _Ended as exc:
+            return AT_LOADING.format(exc)
+    return None
+
+
 class _Ended(Exception):
     """The process has ended, or had to be stopped."""
 
@@ -179,13 +196,11 @@ class _Process:
         try:
             error = self.answer(STARTING)
         except _Ended as exc:
-            raise NoTensorFlow(f"TensorFlow {exc} when it is loaded") from exc
+            raise NoTensorFlow(AT_LOADING.format(exc)) from exc
         except InterruptedError as exc:
             if self._engine != TensorFlow.name:
                 raise
-            raise NoTensorFlow(
-                f"TensorFlow is {exc} when it is loaded"
-            ) from exc
+            raise NoTensorFlow(AT_LOADING.format(f"is {exc}")) from exc
         if error is not None:
             raise error
 

@@ -163,9 +163,10 @@ numpy.__cpu_features__["AVX"] = False
     [
         ("tensorflow", "raise TypeError('descriptors cannot be created')"),
         ("tensorflow", "raise MemoryError"),
+        ("tensorflow", "import os; os.abort()"),
         ("sitecustomize", NO_AVX),
     ],
-    ids=["type", "memory", "avx"],
+    ids=["type", "memory", "abort", "avx"],
 )
 def test_imports_go_on_where_tensorflow_cannot_run(
     beet: Beet, track: Path, tmp_path: Path, module: str, content: str
