@@ -258,6 +258,22 @@ def test_a_path_to_nothing_is_refused(tmp_path):
         soundtags.Model(tmp_path / "nothing.pb")
 
 
+@pytest.mark.parametrize("ending", [".pb", ".json"])
+def test_pipes_are_not_waited_for(ending, tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs on this system")
+    for each in (".pb", ".json"):
+        shutil.copy(
+            ROOT / "models" / f"{BACKBONE}{each}", tmp_path / f"x{each}"
+        )
+    (tmp_path / f"x{ending}").unlink()
+    os.mkfifo(tmp_path / f"x{ending}")
+    with pytest.raises(
+        errors.UnusableModel, match=rf"x\{ending}: not a regular file"
+    ):
+        soundtags.Model(tmp_path / "x.pb")
+
+
 def test_top_classes_are_ranked_by_their_means(model):
     activations = np.zeros((2, 50), np.float32)
     activations[:, 3] = 0.25, 0.75
