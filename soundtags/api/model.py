@@ -133,7 +133,8 @@ class Model:
             If the audio is not such an array, contains NaN or infinity, or is
             shorter than a patch, or if the model has no such output.
         UnusableModel
-            If the graph cannot be run.
+            If the graph cannot be run, or has more or fewer predictions than
+            there are classes.
 
         Examples
         --------
@@ -159,6 +160,8 @@ class Model:
                 if node in self.layers:
                     raise
                 raise ParameterError(f"{exc}; {self._outputs()}") from exc
+        if node == self._model.metadata.predictions:
+            return outputs.activations(self._model)
         return outputs.values[self.id][node]
 
     def top(

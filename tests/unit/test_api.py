@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import shutil
 import subprocess
@@ -64,6 +65,13 @@ def noise(seconds: float) -> np.ndarray:
     rng = np.random.default_rng(0)
     samples = 0.1 * rng.standard_normal(round(seconds * 16000))
     return samples.astype(np.float32)
+
+
+def copy_backbone(path: Path) -> Path:
+    """Copy the embedded model, and return the file with its metadata."""
+    embedded = ROOT / "models" / f"{BACKBONE}.pb"
+    shutil.copy(embedded, path)
+    return shutil.copy(embedded.with_suffix(".json"), path.with_suffix(".json"))
 
 
 def run_examples(text: str, name: str) -> doctest.TestResults:
@@ -238,6 +246,18 @@ def test_any_node_can_be_asked_for(model):
     assert np.allclose(predictions, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
+def test_predictions_are_one_for_each_class(tmp_path):
+    metadata = copy_backbone(tmp_path / "x.pb")
+    content = json.loads(metadata.read_text())
+    content["classes"].pop()
+    metadata.write_text(json.dumps(content))
+    model = soundtags.Model(tmp_path / "x.pb")
+    for output in ("predictions", "model/Sigmoid"):
+        with pytest.raises(errors.UnusableModel, match="for 49 classes"):
+            model.predict(noise(3), output)
+    assert model.predict(noise(3), "embedding").shape == (1, 200)
+
+
 def test_outputs_that_a_model_lacks_are_named(model):
     with pytest.raises(errors.ParameterError, match="model/dense_1/BiasAdd"):
         model.predict(noise(3), output="model/dense_9/BiasAdd")
@@ -262,10 +282,7 @@ def test_a_path_to_nothing_is_refused(tmp_path):
 def test_pipes_are_not_waited_for(ending, tmp_path):
     if not hasattr(os, "mkfifo"):
         pytest.skip("no FIFOs on this system")
-    for each in (".pb", ".json"):
-        shutil.copy(
-            ROOT / "models" / f"{BACKBONE}{each}", tmp_path / f"x{each}"
-        )
+    copy_backbone(tmp_path / "x.pb")
     (tmp_path / f"x{ending}").unlink()
     os.mkfifo(tmp_path / f"x{ending}")
     with pytest.raises(
