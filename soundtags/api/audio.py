@@ -9,7 +9,7 @@ import numpy as np
 
 from soundtags.api.common import naming, warn
 from soundtags.audio import mel
-from soundtags.audio.decoding import decode
+from soundtags.audio.decoding import PEAK, decode
 from soundtags.audio.patches import FRONT_ENDS
 from soundtags.audio.resampling import RESAMPLERS, check_installed, resample
 from soundtags.errors import ParameterError
@@ -26,6 +26,9 @@ KINDS = {
     "vggish": "TensorflowPredictVGGish",
     "effnet": "TensorflowPredictEffnetDiscogs",
 }
+
+# Resampling may go somewhat beyond what files are cut off at.
+LOUDEST = 10 * PEAK
 
 
 def load(path: AnyPath, resampler: str = "sinc") -> np.ndarray:
@@ -105,7 +108,7 @@ def mel_bands(audio: np.ndarray, kind: str) -> np.ndarray:
     ------
     ParameterError
         If there is no such kind, or if the audio is not such an array, is
-        empty, or contains NaN or infinity.
+        empty, contains NaN or infinity, or is far beyond full scale.
 
     References
     ----------
@@ -161,6 +164,11 @@ def _check_audio(audio: np.ndarray) -> None:
         raise ParameterError("audio is empty")
     if not np.isfinite(audio).all():
         raise ParameterError("audio contains NaN or infinity")
+    if np.abs(audio).max() > LOUDEST:
+        raise ParameterError(
+            f"audio must have full scale at 1.0; a sample beyond {LOUDEST:g} is"
+            " no music"
+        )
 
 
 def _listed(names: Iterable[str]) -> str:

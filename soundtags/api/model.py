@@ -130,8 +130,9 @@ class Model:
         Raises
         ------
         ParameterError
-            If the audio is not such an array, contains NaN or infinity, or is
-            shorter than a patch, or if the model has no such output.
+            If the audio is not such an array, contains NaN or infinity, is far
+            beyond full scale or shorter than a patch, or if the model has no
+            such output.
         UnusableModel
             If the graph cannot be run, or has more or fewer predictions than
             there are classes.

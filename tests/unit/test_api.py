@@ -174,6 +174,16 @@ def test_a_file_that_is_shorter_than_the_filter_is_loaded(tmp_path):
     assert len(soundtags.load(path)) == 36
 
 
+def test_whatever_was_loaded_is_not_too_loud(tmp_path):
+    path = tmp_path / "loud.wav"
+    # The filter overshoots the most where each of its taps adds to the sum.
+    signs = np.sign(np.sinc((np.arange(44100) - 22050) * 16000 / 44100))
+    soundfile.write(path, 1e9 * signs, 44100, "FLOAT")
+    audio = soundtags.load(path)
+    assert np.abs(audio).max() > 100
+    assert np.isfinite(soundtags.mel_bands(audio, "musicnn")).all()
+
+
 @pytest.mark.parametrize("call", [soundtags.load, soundtags.analyse])
 def test_files_that_cannot_be_read_are_named(call, tmp_path):
     with pytest.raises(errors.UnreadableAudio, match=r"nowhere\.wav: cannot"):
@@ -203,6 +213,7 @@ def test_mel_bands_have_a_frame_per_hop(kind, shape):
         (np.zeros(16000, np.int16), "not int16"),
         (np.zeros(0, np.float32), "empty"),
         (np.full(16000, np.nan, np.float32), "NaN"),
+        (np.full(16000, -1e30, np.float32), "a sample beyond 1000 is no music"),
     ],
 )
 def test_audio_of_another_kind_is_refused(audio, message, model):
