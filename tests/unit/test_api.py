@@ -190,9 +190,10 @@ def test_files_that_cannot_be_read_are_named(call, tmp_path):
         call(tmp_path / "nowhere.wav")
 
 
-def test_an_unknown_resampler_is_refused(song):
-    with pytest.raises(ValueError, match="'sinc', 'resampy'"):
-        soundtags.load(song, resampler="linear")
+@pytest.mark.parametrize("name", ["linear", ["sinc"], np.array(["sinc"])])
+def test_an_unknown_resampler_is_refused(song, name):
+    with pytest.raises(errors.ParameterError, match="'sinc', 'resampy'"):
+        soundtags.load(song, resampler=name)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,12 @@ def test_audio_of_another_kind_is_refused(audio, message, model):
         soundtags.mel_bands(audio, "musicnn")
     with pytest.raises(errors.ParameterError, match=message):
         model.predict(audio)
+
+
+@pytest.mark.parametrize("kind", [["musicnn"], {}, b"musicnn", None])
+def test_an_unknown_kind_is_refused(kind):
+    with pytest.raises(errors.ParameterError, match="unknown kind of mel"):
+        soundtags.mel_bands(noise(1), kind)
 
 
 def test_misuse_is_one_of_our_errors_and_a_value_error():
@@ -272,6 +279,9 @@ def test_predictions_are_one_for_each_class(tmp_path):
 def test_outputs_that_a_model_lacks_are_named(model):
     with pytest.raises(errors.ParameterError, match="model/dense_1/BiasAdd"):
         model.predict(noise(3), output="model/dense_9/BiasAdd")
+    for odd in (5, ["embedding"], b"embedding", None):
+        with pytest.raises(errors.ParameterError, match="name of a node"):
+            model.predict(noise(3), output=odd)
     vgg = soundtags.Model("msd-vgg-1")
     with pytest.raises(errors.ParameterError, match="has no embedding"):
         vgg.predict(noise(3), output="embedding")
@@ -315,6 +325,21 @@ def test_top_classes_are_ranked_by_their_means(model):
 def test_top_refuses_other_shapes(shape, model):
     with pytest.raises(errors.ParameterError, match=r"\(patches, 50\)"):
         model.top(np.zeros(shape))
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "3", [1]])
+def test_top_refuses_other_counts(n, model):
+    with pytest.raises(errors.ParameterError, match="whole number from 1"):
+        model.top(np.zeros((2, 50)), n)
+    assert len(model.top(np.zeros((2, 50)), np.int64(3))) == 3
+
+
+@pytest.mark.parametrize(
+    "activations", [np.full((2, 50), "x"), [[1.0], [1.0, 2.0]], "abc", {}]
+)
+def test_top_refuses_what_are_no_numbers(activations, model):
+    with pytest.raises(errors.ParameterError, match="are numbers"):
+        model.top(activations)
 
 
 def test_analysis_is_that_of_the_same_patches(song, audio, model):
