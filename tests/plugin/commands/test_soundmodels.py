@@ -127,6 +127,16 @@ def test_lists_all_models_with_their_state(beet: Beet):
     assert len(lines) == 1 + 6 + 1
 
 
+def test_a_model_folder_that_is_none_is_named(beet: Beet):
+    (beet.folder / "models").touch()
+    configure(beet, model_dir="models")
+    done = beet("soundmodels", "-i")
+    told = f"model_dir: {beet.folder / 'models'} is not a folder"
+    assert done.stderr.count(told) == 1
+    assert len(done.stdout.splitlines()) == 1 + 4 + 1
+    assert told in beet("soundmodels", "verify").stdout
+
+
 def test_lists_everything_as_json(client: Beet, upstream: Upstream):
     entries = json.loads(client("soundmodels", "--json").stdout)
     assert len(entries) == len(catalogue.published())
