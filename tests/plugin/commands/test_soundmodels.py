@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -239,6 +240,15 @@ def test_known_digests_are_checked(
     expected = catalogue.published()[HEAD].files[0].sha256
     assert f"{HEAD}.pb: has " in done.stdout
     assert str(expected) in done.stdout
+
+
+def test_pipes_are_not_waited_for(beet: Beet):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs on this system")
+    folder(beet).mkdir()
+    os.mkfifo(folder(beet) / "x.pb")
+    done = beet("soundmodels", "verify", status=1)
+    assert "x.pb: not a regular file" in done.stderr
 
 
 def test_originals_are_fetched_and_verified(
