@@ -2,8 +2,9 @@
 
     python benchmarks/one_import.py TRACK [--rounds 3]
 
-Each import goes into an empty library of its own, by `beet import -A -s`. The
-library is there before, as making one takes beets half a second.
+Each import goes into an empty library of its own, by `beet import -A -s`. What
+is done once is done before: making a library takes beets half a second, and
+finding out whether TensorFlow can be loaded takes as long as loading it.
 Prints medians of seconds, with the least and the most, and the ratio of the
 engines.
 """
@@ -23,6 +24,8 @@ from pathlib import Path
 import processor
 import yaml
 
+from soundtags.inference.loading import LoadingCheck
+
 ENGINES = ("tensorflow", "numpy")
 
 
@@ -41,6 +44,8 @@ def seconds(track: Path, engine: str) -> float:
         }
         (home / "config.yaml").write_text(yaml.safe_dump(config))
         beet(home, "ls")
+        if engine == "tensorflow":
+            LoadingCheck(home / "soundtags-trials.json")()
         started = time.perf_counter()
         beet(home, "import", "-A", "-s", str(home / "in"))
         return time.perf_counter() - started

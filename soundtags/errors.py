@@ -249,7 +249,14 @@ class UnexpectedFailure(SoundtagsError):
 
 def first_line(exc: BaseException) -> str:
     """Return the first line of an error's message, or the error's type."""
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0]
+    return (_message(exc).strip() or type(exc).__name__).splitlines()[0]
+
+
+def _message(exc: BaseException) -> str:
+    try:
+        return str(exc)
+    except Exception:  # whatever other packages' errors are made of
+        return ""
 
 
 def capture_errors(
@@ -261,6 +268,7 @@ def capture_errors(
     except SoundtagsError as exc:
         return exc
     except Exception as exc:  # one track must not end the run
-        failure = UnexpectedFailure(f"unexpected {type(exc).__name__}: {exc}")
+        kind = type(exc).__name__
+        failure = UnexpectedFailure(f"unexpected {kind}: {_message(exc)}")
         failure.trace = traceback.format_exc()
         return failure

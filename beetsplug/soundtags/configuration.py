@@ -160,8 +160,11 @@ def verdicts(config: ConfigView, logger: Logger) -> Verdicts:
         new = "1 new model" if count == 1 else f"{count} new models"
         logger.info("trying {} before the first use", new)
 
-    path = store(config).parent / TRIALS
-    return Verdicts(path, announce, backend_choice(config, logger))
+    return Verdicts(_trials(config), announce, backend_choice(config, logger))
+
+
+def _trials(config: ConfigView) -> Path:
+    return store(config).parent / TRIALS
 
 
 def engine(config: ConfigView) -> str:
@@ -173,17 +176,18 @@ def engine(config: ConfigView) -> str:
 
 def backend_choice(config: ConfigView, logger: Logger) -> BackendChoice:
     """Return the backend that runs models; the same one for all of a run."""
-    return _backend_choice(engine(config), logger)
+    return _backend_choice(engine(config), logger, _trials(config))
 
 
 @cache
-def _backend_choice(engine: str, logger: Logger) -> BackendChoice:
+def _backend_choice(engine: str, logger: Logger, trials: Path) -> BackendChoice:
     from soundtags.inference.backend_choice import BackendChoice
+    from soundtags.inference.loading import LoadingCheck
     from soundtags.version import is_lite
 
     # Who has installed the distribution without TensorFlow knows.
     say = logger.info if is_lite() else logger.warning
-    return BackendChoice(engine, partial(say, "{}"))
+    return BackendChoice(engine, partial(say, "{}"), LoadingCheck(trials))
 
 
 def settings(config: ConfigView) -> Settings:

@@ -9,13 +9,13 @@ import numpy as np
 
 from soundtags.api.common import naming, warn
 from soundtags.audio import mel
-from soundtags.audio.decoding import decode
+from soundtags.audio.decoding import PEAK, decode
 from soundtags.audio.patches import FRONT_ENDS
 from soundtags.audio.resampling import RESAMPLERS, check_installed, resample
 from soundtags.errors import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from soundtags.api.common import AnyPath
     from soundtags.audio.patches import FrontEnd
@@ -26,6 +26,9 @@ KINDS = {
     "vggish": "TensorflowPredictVGGish",
     "effnet": "TensorflowPredictEffnetDiscogs",
 }
+
+# Resampling may go somewhat beyond what files are cut off at.
+LOUDEST = 10 * PEAK
 
 
 def load(path: AnyPath, resampler: str = "sinc") -> np.ndarray:
@@ -65,10 +68,7 @@ def load(path: AnyPath, resampler: str = "sinc") -> np.ndarray:
     >>> audio.shape, audio.dtype
     ((386462,), dtype('float32'))
     """
-    if resampler not in RESAMPLERS:
-        raise ParameterError(
-            f"unknown resampler {resampler!r}; use one of {_listed(RESAMPLERS)}"
-        )
+    _check_name(resampler, RESAMPLERS, "resampler")
     check_installed(resampler)
     with naming(path):
         audio = decode(os.fspath(path))
@@ -105,7 +105,7 @@ def mel_bands(audio: np.ndarray, kind: str) -> np.ndarray:
     ------
     ParameterError
         If there is no such kind, or if the audio is not such an array, is
-        empty, or contains NaN or infinity.
+        empty, contains NaN or infinity, or is far beyond full scale.
 
     References
     ----------
@@ -128,10 +128,7 @@ def mel_bands(audio: np.ndarray, kind: str) -> np.ndarray:
     >>> soundtags.mel_bands(tone, "vggish").shape
     (101, 64)
     """
-    if kind not in KINDS:
-        raise ParameterError(
-            f"unknown kind of mel bands {kind!r}; use one of {_listed(KINDS)}"
-        )
+    _check_name(kind, KINDS, "kind of mel bands")
     front_end = FRONT_ENDS[KINDS[kind]]
     bands = all_mel_bands(audio, front_end)
     return bands[: len(bands) - front_end.spare]
@@ -161,7 +158,14 @@ def _check_audio(audio: np.ndarray) -> None:
         raise ParameterError("audio is empty")
     if not np.isfinite(audio).all():
         raise ParameterError("audio contains NaN or infinity")
+    if np.abs(audio).max() > LOUDEST:
+        raise ParameterError(
+            f"audio must have full scale at 1.0; a sample beyond {LOUDEST:g} is"
+            " no music"
+        )
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))
+def _check_name(name: object, known: Collection[str], what: str) -> None:
+    if not isinstance(name, str) or name not in known:
+        listed = ", ".join(map(repr, known))
+        raise ParameterError(f"unknown {what} {name!r}; use one of {listed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,10 +131,12 @@ class Model:
         Raises
         ------
         ParameterError
-            If the audio is not such an array, contains NaN or infinity, or is
-            shorter than a patch, or if the model has no such output.
+            If the audio is not such an array, contains NaN or infinity, is far
+            beyond full scale or shorter than a patch, or if the model has no
+            such output.
         UnusableModel
-            If the graph cannot be run.
+            If the graph cannot be run, or has more or fewer predictions than
+            there are classes.
 
         Examples
         --------
@@ -159,6 +162,8 @@ class Model:
                 if node in self.layers:
                     raise
                 raise ParameterError(f"{exc}; {self._outputs()}") from exc
+        if node == self._model.metadata.predictions:
+            return outputs.activations(self._model)
         return outputs.values[self.id][node]
 
     def top(
@@ -181,7 +186,8 @@ class Model:
         Raises
         ------
         ParameterError
-            If the activations have another shape, or no row.
+            If the activations have another shape, no row, or are no numbers,
+            or if `n` is not a whole number from 1.
 
         Examples
         --------
@@ -191,17 +197,33 @@ class Model:
         >>> [name for name, mean in model.top(activations, 3)]
         ['electronic', 'dance', 'House']
         """
-        shape = np.shape(activations)
+        if n is not None and not (isinstance(n, Integral) and n >= 1):
+            raise ParameterError(f"n is a whole number from 1, not {n!r}")
+        means = self._checked(activations).mean(axis=0)
+        order = np.argsort(-means, kind="stable")[:n]
+        return [(self.classes[i], float(means[i])) for i in order]
+
+    def _checked(self, activations: np.ndarray) -> np.ndarray:
+        try:
+            values = np.asarray(activations, float)
+        except (TypeError, ValueError) as exc:
+            raise ParameterError(
+                f"activations of {self.id} are numbers: {exc}"
+            ) from exc
+        shape = values.shape
         if len(shape) != 2 or not shape[0] or shape[1] != len(self.classes):
             raise ParameterError(
                 f"activations of {self.id} have the shape (patches,"
                 f" {len(self.classes)}), not {shape}"
             )
-        means = np.mean(activations, axis=0, dtype=float)
-        order = np.argsort(-means, kind="stable")[:n]
-        return [(self.classes[i], float(means[i])) for i in order]
+        return values
 
     def _node(self, output: str) -> str:
+        if not isinstance(output, str):
+            raise ParameterError(
+                f"output is the name of a node, not {output!r};"
+                f" {self._outputs()}"
+            )
         metadata = self._model.metadata
         purposes = {
             "predictions": metadata.predictions,

@@ -29,15 +29,19 @@ class BackendChoice:
         for NumPy elsewhere.
     announce : callable
         Told, in one line, that NumPy has to do, and why.
+    check : callable
+        Raises NoTensorFlow where loading TensorFlow would end the process.
     """
 
     def __init__(
         self,
         engine: str = AUTO,
         announce: Callable[[str], object] = lambda _: None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._announce = announce
+        self._check = check
         self._lock = threading.Lock()
         self._backend: Backend = (
             NumPy() if engine == NumPy.name else TensorFlow()
@@ -63,10 +67,22 @@ class BackendChoice:
             If it has to be TensorFlow, and that does not load.
         """
         try:
+            self.check()
             self._backend.load()
         except NoTensorFlow as exc:
             self.give_up(exc)
         return self._backend
+
+    def check(self) -> None:
+        """Find out whether TensorFlow, if it is expected, can be loaded here.
+
+        Raises
+        ------
+        NoTensorFlow
+            If that would end the process.
+        """
+        if self._backend.name == TensorFlow.name:
+            self._check()
 
     def give_up(self, reason: NoTensorFlow) -> None:
         """Do without TensorFlow from now on.

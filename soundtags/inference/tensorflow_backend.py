@@ -16,6 +16,7 @@ import sys
 from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from soundtags.errors import NoTensorFlow, UnusableModel, first_line
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from soundtags.inference.backend import Program, Session
 
 PACKAGE = "tensorflow"
+# Names that a package which is not whole, or far too old, may lack.
+NEEDED = [
+    *("ConfigProto", "Graph", "GraphDef", "RunOptions", "Session"),
+    *("convert_to_tensor", "get_variable", "import_graph_def", "placeholder"),
+    "errors.OpError",
+]
 # By glibc's numbers: from where on memory is mapped apart, how much may lie
 # idle, and how much is taken at a time; in bytes.
 MALLOC_OPTIONS = {-3: 2**30, -1: 2**31 - 1, -2: 2**26}
@@ -69,6 +76,18 @@ def is_likely() -> bool:
     return find_spec(PACKAGE) is not None and _has_avx()
 
 
+def identity() -> list[str]:
+    """Return what tells the TensorFlow that would be loaded from others."""
+    spec = find_spec(PACKAGE)
+    return [TensorFlow().version, str(spec and spec.origin)]
+
+
+def processor() -> str:
+    """Return what tells this processor from others it may not run on."""
+    features = sorted(name for name, has in _cpu_features().items() if has)
+    return " ".join([platform.machine(), *features])
+
+
 @cache
 def tensorflow() -> Any:
     """Return ``tensorflow.compat.v1``, imported at the first call.
@@ -88,15 +107,24 @@ def tensorflow() -> Any:
     # Log fatal errors only, unless the user has set a level.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import tensorflow
-    except Exception as exc:  # there are as many kinds as broken installations
+        return _import_tensorflow()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # as many kinds as broken installations
         raise NoTensorFlow(
             f"TensorFlow does not load: {first_line(exc)}; try: pip install"
             " --upgrade tensorflow"
         ) from exc
 
+
+def _import_tensorflow() -> Any:
+    """Import TensorFlow, and see whether what we need of it is there."""
+    import tensorflow
+
     tensorflow.get_logger().setLevel("ERROR")
-    return tensorflow.compat.v1
+    tf = tensorflow.compat.v1
+    attrgetter(*NEEDED)(tf)
+    return tf
 
 
 def _keep_freed_memory() -> None:
@@ -120,8 +148,13 @@ def _has_avx() -> bool:
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
+    return _cpu_features().get("AVX", True)
+
+
+def _cpu_features() -> dict[str, bool]:
     numpy = import_module("numpy._core._multiarray_umath")
-    return bool(getattr(numpy, "__cpu_features__", {}).get("AVX", True))
+    features: dict[str, bool] = getattr(numpy, "__cpu_features__", {})
+    return features
 
 
 class _Session:

@@ -32,6 +32,7 @@ from soundtags.errors import (
 from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.predict import HEAD_BATCH, predict
 from soundtags.inference.sessions import SessionPool
+from soundtags.inference.tensorflow_backend import TensorFlow
 from soundtags.text import cut
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from soundtags.models.installed import Model
 
 STARTING = 300.0  # seconds until a backend has loaded, from a slow disk
+AT_LOADING = "TensorFlow {} when it is loaded"
 REASON = 200  # columns
 
 # What one call may take: several times what any of upstream's models takes.
@@ -148,6 +150,22 @@ def try_all(
                 yield waiting.pop(0), str(exc)
 
 
+def crash_at_loading() -> str | None:
+    """Return how a process ends that loads TensorFlow; None if it goes on.
+
+    Raises
+    ------
+    OSError
+        If no process can be started, or somebody else has stopped it.
+    """
+    with closing(_Process([], TensorFlow.name)) as process:
+        try:
+            process.answer(STARTING)
+        except _Ended as exc:
+            return AT_LOADING.format(exc)
+    return None
+
+
 class _Ended(Exception):
     """The process has ended, or had to be stopped."""
 
@@ -156,6 +174,7 @@ class _Process:
     """A process that tries models, seen from here."""
 
     def __init__(self, candidates: list[Candidate], engine: str) -> None:
+        self._engine = engine
         context = get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(
@@ -171,11 +190,17 @@ class _Process:
         ------
         NoTensorFlow
             If it is TensorFlow, and does not load.
+        OSError
+            If it is not, and somebody else has stopped the process.
         """
         try:
             error = self.answer(STARTING)
         except _Ended as exc:
-            raise NoTensorFlow(f"TensorFlow {exc} when it is loaded") from exc
+            raise NoTensorFlow(AT_LOADING.format(exc)) from exc
+        except InterruptedError as exc:
+            if self._engine != TensorFlow.name:
+                raise
+            raise NoTensorFlow(AT_LOADING.format(f"is {exc}")) from exc
         if error is not None:
             raise error
 

@@ -5,14 +5,12 @@ What came of a trial is kept, so that it is made once for each model.
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from soundtags.atomic import writing
 from soundtags.errors import NoTensorFlow, UnusableModel
 from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.trial import Candidate, try_all
+from soundtags.inference.verdict_file import load_reasons, save_reasons
 from soundtags.models import installed
 from soundtags.version import package_version
 
@@ -21,14 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundtags.inference.backend import Backend
+    from soundtags.inference.verdict_file import Reasons
     from soundtags.models.installed import Model
 
-    # Key of a candidate to what is wrong with it; None for nothing.
-    Reasons = dict[str, str | None]
-
-
-# What reading something else than what was kept leads to.
-MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+PART = "models"  # of the file
 
 
 class Verdicts:
@@ -121,9 +115,10 @@ class Verdicts:
         candidates : mapping of str to Candidate
             The candidates, by key.
         """
-        known = self._load()
+        known = load_reasons(self._path, PART, self._versions())
         new = [each for key, each in candidates.items() if key not in known]
         if new:
+            self._choice.check()
             self._announce(len(new))
             known |= self._try(new, known)
         return known
@@ -138,30 +133,9 @@ class Verdicts:
             reason = f"cannot be tried: {exc.strerror or exc}"
             return {each.key: reason for each in new} | found
         finally:
-            self._save({**known, **found})
+            reasons = {**known, **found}
+            save_reasons(self._path, PART, self._versions(), reasons)
         return found
-
-    def _load(self) -> Reasons:
-        """Return what was found with these versions."""
-        try:
-            content = json.loads(self._path.read_bytes())
-            reasons = (
-                content["reasons"]
-                if content["versions"] == self._versions()
-                else {}
-            )
-            return {
-                key: reason
-                for key, reason in reasons.items()
-                if reason is None or isinstance(reason, str)
-            }
-        except (OSError, *MALFORMED):
-            return {}
-
-    def _save(self, reasons: Reasons) -> None:
-        content = {"versions": self._versions(), "reasons": reasons}
-        with suppress(OSError), writing(self._path) as file:
-            file.write(json.dumps(content, indent=1).encode())
 
     def _versions(self) -> list[str]:
         """Return the versions that the outcome of a trial depends on."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from soundtags.atomic import writing
@@ -25,9 +27,16 @@ def file_sha256(path: Path) -> str:
     ----------
     path
         The file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is no regular file.
     """
     import hashlib  # costs more than all else that beets would load for us
 
+    if not S_ISREG(path.stat().st_mode):  # a pipe would never end
+        raise OSError(errno.EINVAL, "not a regular file")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):

@@ -83,6 +83,14 @@ def all_graphs(folder: Path) -> list[Path]:
     return [g for g in found if os.path.isfile(g) and _has_metadata(g)]
 
 
+def folder_fault(folder: Path) -> str:
+    """Return what is wrong with a model folder; nothing if it may come yet."""
+    is_there = os.path.lexists(folder) and not os.path.isdir(folder)
+    if is_there or "\0" in str(folder):
+        return f"model_dir: {printable(str(folder))} is not a folder"
+    return ""
+
+
 def is_embedded(graph: Path) -> bool:
     """Return whether a graph comes with the package."""
     return graph.parent == catalogue.data_folder()
@@ -246,6 +254,8 @@ def _has_metadata(graph: Path) -> bool:
 
 
 def _unknown(name: str, known: str, here: Iterable[str], folder: Path) -> str:
+    if fault := folder_fault(folder):
+        return f"{known} is not here; {fault}"
     if known in catalogue.names():
         return f"{known} is not here; get it: beet soundmodels fetch {known}"
     return (

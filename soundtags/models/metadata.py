@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from reprlib import repr as shortened
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundtags.errors import UnusableModel
@@ -136,6 +137,8 @@ def read_json(path: Path) -> dict[str, Any]:
         If it cannot be read, or is not such a file.
     """
     try:
+        if not S_ISREG(path.stat().st_mode):
+            raise UnusableModel("not a regular file")  # a pipe never ends
         with path.open("rb") as file:
             read = file.read(MAX_BYTES + 1)
         if len(read) > MAX_BYTES:

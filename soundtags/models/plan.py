@@ -153,7 +153,8 @@ def make_plan(
     settings
         The rest of the plan.
     warn
-        Told of each installed model that had to be left out.
+        Told of each installed model that had to be left out, and of a model
+        folder that is none.
     without
         Ids of models that are to be left out without another word.
     find_faults
@@ -167,6 +168,8 @@ def make_plan(
     UnusableModel
         If a named model cannot be run.
     """
+    if no_folder := installed.folder_fault(folder):
+        warn(no_folder)
     targets = installed.targets(folder)
     if names is None:
         read = _readable(folder, without, warn)

@@ -163,9 +163,10 @@ numpy.__cpu_features__["AVX"] = False
     [
         ("tensorflow", "raise TypeError('descriptors cannot be created')"),
         ("tensorflow", "raise MemoryError"),
+        ("tensorflow", "import os; os.abort()"),
         ("sitecustomize", NO_AVX),
     ],
-    ids=["type", "memory", "avx"],
+    ids=["type", "memory", "abort", "avx"],
 )
 def test_imports_go_on_where_tensorflow_cannot_run(
     beet: Beet, track: Path, tmp_path: Path, module: str, content: str
@@ -189,21 +190,32 @@ def test_imports_go_on_where_tensorflow_cannot_run(
     assert {digest_of(item["path"]) for item in items} == before
 
 
+KILLED = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("raise TypeError('mixed')", "does not load: mixed"),
+        (KILLED, "is stopped from outside (SIGKILL) when it is loaded"),
+    ],
+    ids=["type", "killed"],
+)
 def test_numpy_tries_and_runs_models_where_tensorflow_is_broken(
-    beet: Beet, track: Path, tmp_path: Path
+    beet: Beet, track: Path, tmp_path: Path, content: str, reason: str
 ):
     write_model(models(beet), "good-1", ["red", "green"], [0, 1])
     build, _ = hostile.GRAPHS["odd-nan"]
     hostile.write_graph(models(beet), "odd-1", build)
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "tensorflow.py").write_text("raise TypeError('mixed')")
+    (broken / "tensorflow.py").write_text(content)
     environment = beet.environment()
     paths = [str(broken), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     done = beet.fresh("-v", "import", "-A", track.parent, env=environment)
-    told = "models run on NumPy: TensorFlow does not load: mixed"
+    told = f"models run on NumPy: TensorFlow {reason}"
     assert done.stderr.count(told) == 1
     assert done.stderr.count("left out: odd-1: model/Sigmoid gives") == 1
     (item,) = beet.items()

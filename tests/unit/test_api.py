@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import shutil
 import subprocess
@@ -64,6 +65,13 @@ def noise(seconds: float) -> np.ndarray:
     rng = np.random.default_rng(0)
     samples = 0.1 * rng.standard_normal(round(seconds * 16000))
     return samples.astype(np.float32)
+
+
+def copy_backbone(path: Path) -> Path:
+    """Copy the embedded model, and return the file with its metadata."""
+    embedded = ROOT / "models" / f"{BACKBONE}.pb"
+    shutil.copy(embedded, path)
+    return shutil.copy(embedded.with_suffix(".json"), path.with_suffix(".json"))
 
 
 def run_examples(text: str, name: str) -> doctest.TestResults:
@@ -166,15 +174,26 @@ def test_a_file_that_is_shorter_than_the_filter_is_loaded(tmp_path):
     assert len(soundtags.load(path)) == 36
 
 
+def test_whatever_was_loaded_is_not_too_loud(tmp_path):
+    path = tmp_path / "loud.wav"
+    # The filter overshoots the most where each of its taps adds to the sum.
+    signs = np.sign(np.sinc((np.arange(44100) - 22050) * 16000 / 44100))
+    soundfile.write(path, 1e9 * signs, 44100, "FLOAT")
+    audio = soundtags.load(path)
+    assert np.abs(audio).max() > 100
+    assert np.isfinite(soundtags.mel_bands(audio, "musicnn")).all()
+
+
 @pytest.mark.parametrize("call", [soundtags.load, soundtags.analyse])
 def test_files_that_cannot_be_read_are_named(call, tmp_path):
     with pytest.raises(errors.UnreadableAudio, match=r"nowhere\.wav: cannot"):
         call(tmp_path / "nowhere.wav")
 
 
-def test_an_unknown_resampler_is_refused(song):
-    with pytest.raises(ValueError, match="'sinc', 'resampy'"):
-        soundtags.load(song, resampler="linear")
+@pytest.mark.parametrize("name", ["linear", ["sinc"], np.array(["sinc"])])
+def test_an_unknown_resampler_is_refused(song, name):
+    with pytest.raises(errors.ParameterError, match="'sinc', 'resampy'"):
+        soundtags.load(song, resampler=name)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +214,7 @@ def test_mel_bands_have_a_frame_per_hop(kind, shape):
         (np.zeros(16000, np.int16), "not int16"),
         (np.zeros(0, np.float32), "empty"),
         (np.full(16000, np.nan, np.float32), "NaN"),
+        (np.full(16000, -1e30, np.float32), "a sample beyond 1000 is no music"),
     ],
 )
 def test_audio_of_another_kind_is_refused(audio, message, model):
@@ -202,6 +222,12 @@ def test_audio_of_another_kind_is_refused(audio, message, model):
         soundtags.mel_bands(audio, "musicnn")
     with pytest.raises(errors.ParameterError, match=message):
         model.predict(audio)
+
+
+@pytest.mark.parametrize("kind", [["musicnn"], {}, b"musicnn", None])
+def test_an_unknown_kind_is_refused(kind):
+    with pytest.raises(errors.ParameterError, match="unknown kind of mel"):
+        soundtags.mel_bands(noise(1), kind)
 
 
 def test_misuse_is_one_of_our_errors_and_a_value_error():
@@ -238,9 +264,24 @@ def test_any_node_can_be_asked_for(model):
     assert np.allclose(predictions, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
+def test_predictions_are_one_for_each_class(tmp_path):
+    metadata = copy_backbone(tmp_path / "x.pb")
+    content = json.loads(metadata.read_text())
+    content["classes"].pop()
+    metadata.write_text(json.dumps(content))
+    model = soundtags.Model(tmp_path / "x.pb")
+    for output in ("predictions", "model/Sigmoid"):
+        with pytest.raises(errors.UnusableModel, match="for 49 classes"):
+            model.predict(noise(3), output)
+    assert model.predict(noise(3), "embedding").shape == (1, 200)
+
+
 def test_outputs_that_a_model_lacks_are_named(model):
     with pytest.raises(errors.ParameterError, match="model/dense_1/BiasAdd"):
         model.predict(noise(3), output="model/dense_9/BiasAdd")
+    for odd in (5, ["embedding"], b"embedding", None):
+        with pytest.raises(errors.ParameterError, match="name of a node"):
+            model.predict(noise(3), output=odd)
     vgg = soundtags.Model("msd-vgg-1")
     with pytest.raises(errors.ParameterError, match="has no embedding"):
         vgg.predict(noise(3), output="embedding")
@@ -258,6 +299,19 @@ def test_a_path_to_nothing_is_refused(tmp_path):
         soundtags.Model(tmp_path / "nothing.pb")
 
 
+@pytest.mark.parametrize("ending", [".pb", ".json"])
+def test_pipes_are_not_waited_for(ending, tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs on this system")
+    copy_backbone(tmp_path / "x.pb")
+    (tmp_path / f"x{ending}").unlink()
+    os.mkfifo(tmp_path / f"x{ending}")
+    with pytest.raises(
+        errors.UnusableModel, match=rf"x\{ending}: not a regular file"
+    ):
+        soundtags.Model(tmp_path / "x.pb")
+
+
 def test_top_classes_are_ranked_by_their_means(model):
     activations = np.zeros((2, 50), np.float32)
     activations[:, 3] = 0.25, 0.75
@@ -271,6 +325,21 @@ def test_top_classes_are_ranked_by_their_means(model):
 def test_top_refuses_other_shapes(shape, model):
     with pytest.raises(errors.ParameterError, match=r"\(patches, 50\)"):
         model.top(np.zeros(shape))
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "3", [1]])
+def test_top_refuses_other_counts(n, model):
+    with pytest.raises(errors.ParameterError, match="whole number from 1"):
+        model.top(np.zeros((2, 50)), n)
+    assert len(model.top(np.zeros((2, 50)), np.int64(3))) == 3
+
+
+@pytest.mark.parametrize(
+    "activations", [np.full((2, 50), "x"), [[1.0], [1.0, 2.0]], "abc", {}]
+)
+def test_top_refuses_what_are_no_numbers(activations, model):
+    with pytest.raises(errors.ParameterError, match="are numbers"):
+        model.top(activations)
 
 
 def test_analysis_is_that_of_the_same_patches(song, audio, model):

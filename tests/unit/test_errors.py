@@ -44,3 +44,18 @@ def test_broken_models_keep_their_faults():
     error = errors.BrokenModels({"x": errors.UnusableModel("y")})
     again = pickle.loads(pickle.dumps(error))
     assert str(again.faults["x"]) == "y"
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def fail() -> None:
+    raise Unspeakable
+
+
+def test_errors_that_cannot_be_printed_are_named():
+    assert errors.first_line(Unspeakable()) == "Unspeakable"
+    failure = errors.capture_errors(fail)
+    assert str(failure) == "unexpected Unspeakable: "

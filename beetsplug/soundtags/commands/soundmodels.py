@@ -130,7 +130,8 @@ class ModelsCommand:
         changed = 0
         graphs = self._chosen(names)
         if not graphs:
-            say(f"no models in {self.folder}")
+            none = f"no models in {self.folder}"
+            say(installed.folder_fault(self.folder) or none)
         for graph in graphs:
             try:
                 sha256 = checksums.file_sha256(graph)
@@ -233,6 +234,8 @@ class ModelsCommand:
         return graph
 
     def _all_facts(self) -> list[dict[str, Any]]:
+        if fault := installed.folder_fault(self.folder):
+            self.log.warning("{}", fault)
         here = installed.graphs(self.folder)
         known = [
             self._facts(model, self._here(model))

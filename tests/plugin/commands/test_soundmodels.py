@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -127,6 +128,16 @@ def test_lists_all_models_with_their_state(beet: Beet):
     assert len(lines) == 1 + 6 + 1
 
 
+def test_a_model_folder_that_is_none_is_named(beet: Beet):
+    (beet.folder / "models").touch()
+    configure(beet, model_dir="models")
+    done = beet("soundmodels", "-i")
+    told = f"model_dir: {beet.folder / 'models'} is not a folder"
+    assert done.stderr.count(told) == 1
+    assert len(done.stdout.splitlines()) == 1 + 4 + 1
+    assert told in beet("soundmodels", "verify").stdout
+
+
 def test_lists_everything_as_json(client: Beet, upstream: Upstream):
     entries = json.loads(client("soundmodels", "--json").stdout)
     assert len(entries) == len(catalogue.published())
@@ -229,6 +240,15 @@ def test_known_digests_are_checked(
     expected = catalogue.published()[HEAD].files[0].sha256
     assert f"{HEAD}.pb: has " in done.stdout
     assert str(expected) in done.stdout
+
+
+def test_pipes_are_not_waited_for(beet: Beet):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs on this system")
+    folder(beet).mkdir()
+    os.mkfifo(folder(beet) / "x.pb")
+    done = beet("soundmodels", "verify", status=1)
+    assert "x.pb: not a regular file" in done.stderr
 
 
 def test_originals_are_fetched_and_verified(

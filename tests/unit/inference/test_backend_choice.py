@@ -53,6 +53,18 @@ NO_AVX = """
 import numpy._core._multiarray_umath as numpy
 numpy.__cpu_features__["AVX"] = False
 """
+OLD = """
+import logging
+from types import SimpleNamespace
+get_logger = logging.getLogger
+compat = SimpleNamespace(v1=SimpleNamespace())
+"""
+UNSPEAKABLE = """
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError
+raise Unspeakable
+"""
 # What is wrong with TensorFlow: a module that says so, and what is said of it.
 BROKEN = {
     "missing": ("sitecustomize", MISSING, "TensorFlow is not installed"),
@@ -61,6 +73,10 @@ BROKEN = {
         "raise TypeError('mixed')",
         "does not load: mixed",
     ),
+    "empty": ("tensorflow", "", "has no attribute 'get_logger'"),
+    "old": ("tensorflow", OLD, "does not load: 'types.SimpleNamespace' object"),
+    "exiting": ("tensorflow", "raise SystemExit(7)", "does not load: 7"),
+    "unspeakable": ("tensorflow", UNSPEAKABLE, "does not load: Unspeakable"),
     "without AVX": ("sitecustomize", NO_AVX, "a processor with AVX"),
 }
 

@@ -22,6 +22,7 @@ from soundtags.labelling.labels import label
 from soundtags.labelling.scores import model_means, target_means
 from soundtags.models import catalogue, installed, plan
 from soundtags.models.settings import Settings
+from soundtags.text import printable
 
 EMBEDDED = ["msd-musicnn-1", "msd-vgg-1", "mtt-musicnn-1", "mtt-vgg-1"]
 MUSICNN = "TensorflowPredictMusiCNN"
@@ -157,6 +158,26 @@ def test_unusable_models_are_left_out_with_a_warning(tmp_path):
         assert any(re.fullmatch(f"left out: {pattern}", s) for s in warnings), (
             warnings
         )
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "loop", "a\0b"])
+def test_a_model_folder_that_is_none_is_named(tmp_path, kind):
+    folder = tmp_path / kind
+    if kind == "file":
+        folder.touch()
+    elif kind == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("no FIFOs on this system")
+        os.mkfifo(folder)
+    elif kind == "loop":
+        folder.symlink_to(folder)
+    said: list[str] = []
+    made = plan.make_plan(None, folder, Settings(), said.append)
+    assert len(made.models) == 2
+    (line,) = said
+    assert line.endswith(f"{printable(kind)} is not a folder")
+    with pytest.raises(UnknownModel, match="openl3 is not here; model_dir: "):
+        installed.find(["openl3"], folder)
 
 
 def test_unknown_and_unusable_models_are_named(tmp_path):

@@ -1,0 +1,74 @@
+"""Whether TensorFlow, loaded here, would take the whole process with it.
+
+It is compiled for certain processors and systems; on others, it may crash or
+exit. A process that is thrown away finds out, once for each TensorFlow and
+processor.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from soundtags.errors import NoTensorFlow
+from soundtags.inference.tensorflow_backend import (
+    PACKAGE,
+    identity,
+    is_likely,
+    processor,
+)
+from soundtags.inference.trial import AT_LOADING, crash_at_loading
+from soundtags.inference.verdict_file import load_reasons, save_reasons
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PART = "loading"  # of the file
+
+
+class LoadingCheck:
+    """Loads TensorFlow in a process of its own, unless the outcome is known.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file of verdicts. Where it cannot be read or written, TensorFlow
+        is tried in each run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._is_done = False
+
+    def __call__(self) -> None:
+        """Find out whether TensorFlow can be loaded.
+
+        An error that TensorFlow raises does no harm; who loads it is told.
+
+        Raises
+        ------
+        NoTensorFlow
+            If it would end this process.
+        """
+        with self._lock:
+            if not self._is_done:
+                self._check()
+                self._is_done = True
+
+    def _check(self) -> None:
+        if PACKAGE in sys.modules or not is_likely():
+            return
+        versions, here = identity(), processor()
+        known = load_reasons(self._path, PART, versions)
+        if here not in known:
+            try:
+                known[here] = crash_at_loading()
+            except InterruptedError as exc:  # next time, it may not be
+                raise NoTensorFlow(AT_LOADING.format(f"is {exc}")) from exc
+            except OSError:  # no process can be started: as without a check
+                return
+            save_reasons(self._path, PART, versions, known)
+        if reason := known[here]:
+            raise NoTensorFlow(reason)
