@@ -27,7 +27,12 @@ from beetsplug.soundtags.option_values import (
     path_of,
     refused,
 )
-from beetsplug.soundtags.taught import all_targets, is_untaught, words_dir
+from beetsplug.soundtags.taught import (
+    all_targets,
+    is_untaught,
+    why_unwritten,
+    words_dir,
+)
 from soundtags.models import catalogue, installed
 from soundtags.models.settings import Settings
 
@@ -82,16 +87,9 @@ def unknown(config: ConfigView) -> list[str]:
     view = config["file_tags"]
     known = item_types(all_targets(model_dir(config)).values())
     found += [
-        f"{view.name}: nobody has taught the word of {name}: beet soundteach"
-        f" {name.removeprefix(catalogue.MOOD_FIELD)} QUERY"
+        f"{view.name}: {reason}"
         for name in view.as_str_seq()
-        if is_untaught(name, known)
-    ]
-    found += [
-        f"{view.name}: {name} is not written, as names of tags have no letters"
-        " but those from a to z"
-        for name in view.as_str_seq()
-        if name in known and not name.isascii()
+        if (reason := why_unwritten(name, known))
     ]
     return sorted(found)
 
