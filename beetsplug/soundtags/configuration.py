@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from beets import config as beets_config
 from confuse import Filename
 
+from beetsplug.soundtags import taught
 from beetsplug.soundtags.fields import INTERNAL, item_types
 from beetsplug.soundtags.option_values import (
     checked,
@@ -26,12 +27,6 @@ from beetsplug.soundtags.option_values import (
     is_share,
     path_of,
     refused,
-)
-from beetsplug.soundtags.taught import (
-    all_targets,
-    is_untaught,
-    why_unwritten,
-    words_dir,
 )
 from soundtags.models import catalogue, installed
 from soundtags.models.settings import Settings
@@ -85,11 +80,11 @@ def unknown(config: ConfigView) -> list[str]:
         hint = f"; did you mean {similar[0]!r}?" if similar else ""
         found.append(f"{config[name].name}: unknown option{hint}")
     view = config["file_tags"]
-    known = item_types(all_targets(model_dir(config)).values())
+    known = item_types(taught.all_targets(model_dir(config)).values())
     found += [
         f"{view.name}: {reason}"
         for name in view.as_str_seq()
-        if (reason := why_unwritten(name, known))
+        if (reason := taught.why_unwritten(name, known))
     ]
     return sorted(found)
 
@@ -141,7 +136,7 @@ def plan(
         without,
         verdicts(config, logger).faults,
     )
-    return with_words(made, read_words(words_dir(), warn), warn)
+    return with_words(made, read_words(taught.words_dir(), warn), warn)
 
 
 @cache
@@ -260,7 +255,7 @@ def file_tags(config: ConfigView, types: Collection[str]) -> list[str]:
     """
     allowed = [n for n in types if n not in INTERNAL and n.isascii()]
     view = config["file_tags"]
-    untaught = [n for n in view.as_str_seq() if is_untaught(n, allowed)]
+    untaught = [n for n in view.as_str_seq() if taught.is_untaught(n, allowed)]
     names = _several(view, [*allowed, *untaught])
     return [name for name in names if name in allowed]
 

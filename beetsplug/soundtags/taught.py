@@ -52,7 +52,10 @@ def why_unwritten(name: str, types: Collection[str]) -> str | None:
     """Return why a word's field is not written to files, if it is not."""
     if is_untaught(name, types):
         word = name.removeprefix(MOOD_FIELD)
-        return f"nobody has taught the word of {name}: beet soundteach {word} QUERY"
+        return (
+            f"nobody has taught the word of {name}: beet soundteach"
+            f" {word} QUERY"
+        )
     if name in types and not name.isascii():
         return (
             f"{name} is not written, as names of tags have no letters but those"
