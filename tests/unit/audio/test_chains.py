@@ -232,39 +232,6 @@ def test_where_ffmpeg_stops_it_is_said(tmp_path, caplog):
     assert caplog.messages == [f"{path}: {chunk.warning}"]
 
 
-def test_samples_after_the_end_that_a_header_gives_are_mentioned(
-    tmp_path, libsndfile
-):
-    if not libsndfile:
-        pytest.skip("FFmpeg does not tell")
-    path = tmp_path / "a.wav"
-    rng = np.random.default_rng(0)
-    soundfile.write(path, rng.uniform(-0.1, 0.1, 44100 * 6), 44100)
-    content = bytearray(path.read_bytes())
-    content[4:8] = (36 + 44100 * 6).to_bytes(4, "little")
-    content[40:44] = (44100 * 6).to_bytes(4, "little")
-    path.write_bytes(content)
-    (chunk,) = features(str(path), SPEC)
-    assert chunk.seconds == pytest.approx(3)
-    assert "header says 3.0 s, but 264600 bytes follow" in chunk.warning
-
-
-def test_chunks_after_the_samples_are_not(tmp_path):
-    path = tmp_path / "a.wav"
-    soundfile.write(path, Part(440, 4, 44100, 2).samples, 44100)
-    tags = mutagen.File(path)
-    tags.add_tags()
-    picture = np.random.default_rng(0).bytes(100_000)
-    tags.tags.add(mutagen.id3.APIC(3, "image/jpeg", 3, "", picture))
-    tags.save()
-    with open_seekable(str(path), "sinc") as track:
-        assert track is not None
-    for patches in (5, None):
-        spec = FeatureSpec(SPEC.front_ends, patches, "sinc")
-        (chunk,) = features(str(path), spec)
-        assert chunk.warning == ""
-
-
 def test_damage_does_not_hide_what_follows(tmp_path):
     path = join(tmp_path / "a.flac", FORMATS["flac"], Part(440, 20, 44100, 2))
     content = bytearray(path.read_bytes())
