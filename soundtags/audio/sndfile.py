@@ -191,8 +191,13 @@ def _is_seekable(sound: Any, file: BinaryIO) -> bool:
 
 
 def _is_cut(sound: Any, file: BinaryIO) -> bool:
-    """Return whether more frames may follow where libsndfile has stopped."""
-    return sound.format in FRAMES and _unread(file) > TAGS
+    """Return whether FFmpeg may find more where libsndfile has stopped."""
+    if _unread(file) <= TAGS:
+        return False
+    position = file.tell()
+    cut = sound.format in FRAMES or len(find_streams(file)) > 1
+    file.seek(position)
+    return cut
 
 
 def _outruns_header(sound: Any, file: BinaryIO) -> bool:

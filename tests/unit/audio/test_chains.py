@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import av
 import mutagen.apev2
 import mutagen.id3
+import mutagen.mp4
 import numpy as np
 import pytest
 import soundfile
@@ -84,6 +85,19 @@ FORMATS: dict[str, Callable[[Path, Part], None]] = {
     "flac in ogg": flac_in_ogg,
     "wav": by_libsndfile("WAV", "PCM_16"),
 }
+# Of these, each file says itself where it ends.
+BOUNDED: dict[str, Callable[[Path, Part], None]] = {
+    "aiff": by_libsndfile("AIFF", "PCM_16"),
+    "caf": by_libsndfile("CAF", "PCM_16"),
+    "au": by_libsndfile("AU", "PCM_16"),
+    "m4a": by_ffmpeg("aac", "ipod"),
+    "fragmented m4a": by_ffmpeg(
+        "aac", "mp4", movflags="frag_keyframe+empty_moov"
+    ),
+    "alac": by_ffmpeg("alac", "ipod"),
+    "wma": by_ffmpeg("wmav2", "asf"),
+    "tta": by_ffmpeg("tta", "tta"),
+}
 CHANGES = {
     "nothing": ((44100, 2), (44100, 2)),
     "to stereo": ((44100, 1), (44100, 2)),
@@ -110,6 +124,21 @@ def loudest(samples: np.ndarray) -> float:
     return float(np.argmax(spectrum) * RATE / len(samples))
 
 
+def assert_heard(path: str) -> None:
+    """Check that three parts are heard, of 4 s each: low, high, low."""
+    audio = decode(path)
+    samples = resample(audio)
+    assert audio.warning == ""
+    assert len(samples) / RATE == pytest.approx(12, abs=0.6)  # padding
+    for middle, hz in ((2, 440), (6, 3000), (10, 440)):
+        around = samples[(middle - 1) * RATE : (middle + 1) * RATE]
+        assert loudest(around) == pytest.approx(hz, abs=10)
+        assert np.std(around) == pytest.approx(0.21, abs=0.02)
+    (chunk,) = features(path, SPEC)
+    assert chunk.seconds == pytest.approx(len(samples) / RATE, abs=0.01)
+    assert chunk.warning == ""
+
+
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", FORMATS)
 def test_all_parts_are_heard(tmp_path, name, change):
@@ -122,18 +151,66 @@ def test_all_parts_are_heard(tmp_path, name, change):
         Part(3000, 4, later_rate, later_channels),
         Part(440, 4, rate, channels),
     ]
-    path = str(join(tmp_path / "a", FORMATS[name], *parts))
-    audio = decode(path)
-    samples = resample(audio)
-    assert audio.warning == ""
-    assert len(samples) / RATE == pytest.approx(12, abs=0.6)  # padding
-    for middle, hz in ((2, 440), (6, 3000), (10, 440)):
-        around = samples[(middle - 1) * RATE : (middle + 1) * RATE]
-        assert loudest(around) == pytest.approx(hz, abs=10)
-        assert np.std(around) == pytest.approx(0.21, abs=0.02)
-    (chunk,) = features(path, SPEC)
-    assert chunk.seconds == pytest.approx(len(samples) / RATE, abs=0.01)
-    assert chunk.warning == ""
+    assert_heard(str(join(tmp_path / "a", FORMATS[name], *parts)))
+
+
+LOW, HIGH = Part(440, 4, 44100, 2), Part(3000, 4, 22050, 1)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_all_files_are_heard_that_are_joined(tmp_path, name):
+    assert_heard(str(join(tmp_path / "a", BOUNDED[name], LOW, HIGH, LOW)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("flac", "mp3 with a count of frames", "mp3"),
+        ("flac", "vorbis", "wav"),
+        ("wav", "flac", "flac in ogg"),
+        ("vorbis", "flac", "wav"),
+    ],
+)
+def test_files_of_several_formats_are_heard(tmp_path, names):
+    contents = []
+    for name, part in zip(names, (LOW, HIGH, LOW), strict=True):
+        FORMATS[name](tmp_path / "part", part)
+        contents.append((tmp_path / "part").read_bytes())
+    (tmp_path / "a").write_bytes(b"".join(contents))
+    assert_heard(str(tmp_path / "a"))
+
+
+def test_files_within_tags_are_no_parts(tmp_path):
+    """A picture may be a film as well; FLAC may keep the header of a WAV."""
+    path = tmp_path / "a.m4a"
+    BOUNDED["m4a"](tmp_path / "film.m4a", HIGH)
+    BOUNDED["m4a"](path, LOW)
+    tags = mutagen.mp4.MP4(path)
+    film = (tmp_path / "film.m4a").read_bytes()
+    tags["covr"] = [mutagen.mp4.MP4Cover(b"\xff\xd8\xff\xe0" + film)]
+    tags.save()
+    flac = tmp_path / "a.flac"
+    FORMATS["flac"](flac, LOW)
+    FORMATS["wav"](tmp_path / "a.wav", LOW)
+    header = b"riff" + (tmp_path / "a.wav").read_bytes()[:12]
+    content = flac.read_bytes()
+    blocks = b"\1\0\2\0" + bytes(512) + b"\2\0\0\x10" + header
+    flac.write_bytes(content[:42] + blocks + content[42:])
+    for each in (path, flac):
+        (chunk,) = features(str(each), SPEC)
+        assert chunk.seconds == pytest.approx(4, abs=0.1)
+        assert chunk.warning == ""
+
+
+@pytest.mark.parametrize("name", ["mpc_sv8.mpc", "dsf_1s.dsf"])
+def test_joined_files_of_formats_we_cannot_make(tmp_path, shared, name):
+    content = (shared / "audio" / "formats" / name).read_bytes()
+    (tmp_path / name).write_bytes(content)
+    (one,) = features(str(tmp_path / name), SPEC)
+    (tmp_path / name).write_bytes(content + content)
+    (both,) = features(str(tmp_path / name), SPEC)
+    assert both.seconds == pytest.approx(2 * one.seconds, abs=0.1)
+    assert both.warning == ""
 
 
 @pytest.mark.parametrize("name", ["mp3", "vorbis", "flac"])
