@@ -47,6 +47,8 @@ MIXED = [HEADERS[start] for start in (b"OggS", b"fLaC", b"RIFF")]
 OTHERS = {b"OggS": MIXED, b"fLaC": [*MIXED, MP3], b"RIFF": MIXED}
 
 BOX = 16  # bytes at most of the header of a box in MP4
+# A page of Ogg: where it is in time, and of which stream.
+PAGE = re.compile(rb"OggS\0[\0-\7](.{8})(.{4})", re.DOTALL)
 
 
 def find_streams(file: BinaryIO) -> list[tuple[int, int]]:
@@ -71,7 +73,7 @@ def find_streams(file: BinaryIO) -> list[tuple[int, int]]:
     else:
         header = HEADERS.get(first[:4])
         patterns = OTHERS.get(first[:4], [header] if header else [])
-        found = _matches(file, patterns)
+        found = (start for start, _ in _matches(file, patterns))
     starts, last = [0], 0
     for start in found:
         if start - last > SIDE_BY_SIDE:
@@ -80,17 +82,34 @@ def find_streams(file: BinaryIO) -> list[tuple[int, int]]:
     return list(pairwise([*starts, size]))
 
 
+def steps_back(file: BinaryIO) -> bool:
+    """Return whether in an Ogg file, time goes backwards."""
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return False
+    last: dict[bytes, int] = {}
+    for _, page in _matches(file, [PAGE]):
+        time, stream = int.from_bytes(page[1], "little", signed=True), page[2]
+        if time < 0:
+            continue  # nothing ends on this page
+        if time < last.get(stream, 0):
+            return True
+        last[stream] = time
+    return False
+
+
 def _matches(
     file: BinaryIO, patterns: list[re.Pattern[bytes]]
-) -> Iterator[int]:
-    """Yield where patterns match in a file; some places come twice."""
+) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Yield where patterns match in a file, in order, and the matches."""
     file.seek(0)
     start, kept = 0, b""
     while patterns and (data := file.read(WINDOW)):
         window = kept + data
         matches = (each for one in patterns for each in one.finditer(window))
-        for place in sorted(match.start() for match in matches):
-            yield start - len(kept) + place
+        for match in sorted(matches, key=re.Match.start):
+            if match.end() > len(kept):  # else, it is known
+                yield start - len(kept) + match.start(), match
         start += len(data)
         kept = window[-OVERLAP:]
 

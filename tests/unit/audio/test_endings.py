@@ -1,8 +1,10 @@
-"""Headers that say wrongly where the samples end."""
+"""Files that say wrongly where their samples end."""
 
 from __future__ import annotations
 
 import io
+import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import mutagen
@@ -17,6 +19,7 @@ from soundtags.audio.resampling import RATE
 from soundtags.audio.track import open_seekable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("libsndfile")
@@ -125,3 +128,94 @@ def test_chunks_after_the_samples_are_not(tmp_path):
         spec = FeatureSpec(SPEC.front_ends, patches, "sinc")
         (chunk,) = features(str(path), spec)
         assert chunk.warning == ""
+
+
+def flac_of(path: Path, length: int) -> None:
+    """Write FLAC of 10 s, with a number of samples in its header."""
+    soundfile.write(path, noise(10), 44100, format="FLAC")
+    content = bytearray(path.read_bytes())
+    place = slice(18, 26)  # its last 36 bits
+    others = int.from_bytes(content[place], "big") >> 36
+    content[place] = (others << 36 | length).to_bytes(8, "big")
+    path.write_bytes(content)
+
+
+def ogg_of(
+    path: Path, codec: str, times: Callable[[list[int]], list[int]]
+) -> None:
+    """Write Ogg of 10 s, with other times on its pages of audio."""
+    with soundfile.SoundFile(path, "w", 48000, 2, codec, format="OGG") as file:
+        for some in np.array_split(noise(10, 48000), 10):
+            file.write(some)
+    content = path.read_bytes()
+    starts = [each.start() for each in re.finditer(b"OggS", content)]
+    pages = [
+        bytearray(content[start:stop])
+        for start, stop in pairwise([*starts, len(content)])
+    ]
+    audio = [page for page in pages if any(page[6:14])]
+    said = [int.from_bytes(page[6:14], "little") for page in audio]
+    for page, time in zip(audio, times(said), strict=True):
+        page[6:14] = time.to_bytes(8, "little")
+        page[22:26] = bytes(4)
+        page[22:26] = checksum(page).to_bytes(4, "little")
+    path.write_bytes(b"".join(pages))
+
+
+def checksum(page: bytes) -> int:
+    register = 0
+    for byte in page:
+        register ^= byte << 24
+        for _ in range(8):
+            register = register << 1 ^ (register >> 31) * 0x104C11DB7
+    return register
+
+
+def last_half(times: list[int]) -> list[int]:
+    return [*times[:-1], times[-1] // 2]
+
+
+def all_half(times: list[int]) -> list[int]:
+    return [time // 2 for time in times]
+
+
+def step_back(times: list[int]) -> list[int]:
+    middle = len(times) // 2
+    return times[:middle] + [time - 100_000 for time in times[middle:]]
+
+
+def assert_heard(path: Path) -> None:
+    """Check that 10 s are heard, whether or not all patches are needed."""
+    for patches in (5, None):
+        spec = FeatureSpec(SPEC.front_ends, patches, "sinc")
+        found = list(features(str(path), spec))[-1]
+        assert found.seconds == pytest.approx(10, abs=0.2)  # padding
+        assert found.warning == ""
+
+
+@pytest.mark.parametrize("length", [1, 44100 * 5, 44100 * 9])
+def test_flac_of_which_the_header_says_too_little(tmp_path, length):
+    flac_of(tmp_path / "a.flac", length)
+    with open_seekable(str(tmp_path / "a.flac"), "sinc") as track:
+        assert track is None
+    assert_heard(tmp_path / "a.flac")
+
+
+@pytest.mark.parametrize("times", [last_half, all_half, step_back])
+@pytest.mark.parametrize("codec", ["VORBIS", "OPUS"])
+def test_ogg_of_which_a_page_says_too_little(tmp_path, codec, times):
+    ogg_of(tmp_path / "a.ogg", codec, times)
+    assert_heard(tmp_path / "a.ogg")
+
+
+def test_where_it_is_right_it_is_believed(tmp_path):
+    flac_of(tmp_path / "flac", 44100 * 10)
+    ogg_of(tmp_path / "vorbis", "VORBIS", list)
+    ogg_of(tmp_path / "opus", "OPUS", list)
+    for name in ("flac", "vorbis", "opus"):
+        content = (tmp_path / name).read_bytes()
+        for rest in (b"", b"TAG" + bytes(125), ape(10**4)):
+            (tmp_path / name).write_bytes(content + rest)
+            with open_seekable(str(tmp_path / name), "sinc") as track:
+                assert track is not None
+                assert track.seconds == 10
