@@ -37,6 +37,7 @@ HEADERS = {
         b"TTA1": rb"[\1-\3]\0[\1-\x40]\0[\x08-\x20]\0",
         b"MPCK": rb"SH",
         b"DSD ": rb"\x1c\0{7}",
+        b"\x1aE\xdf\xa3": rb".{5,50}?B\x82.(?:matroska|webm)",
         b"\x30\x26\xb2\x75": rb"\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",
     }.items()
 }

@@ -97,6 +97,7 @@ BOUNDED: dict[str, Callable[[Path, Part], None]] = {
     "alac": by_ffmpeg("alac", "ipod"),
     "wma": by_ffmpeg("wmav2", "asf"),
     "tta": by_ffmpeg("tta", "tta"),
+    "mka": by_ffmpeg("pcm_s16le", "matroska"),
 }
 CHANGES = {
     "nothing": ((44100, 2), (44100, 2)),
