@@ -203,6 +203,21 @@ def test_files_within_tags_are_no_parts(tmp_path):
         assert chunk.warning == ""
 
 
+def large_m4a(path: Path, part: Part) -> None:
+    """Write M4A whose samples could be more than 4 GB."""
+    BOUNDED["m4a"](path, part)
+    head, rest = path.read_bytes().split(b"\0\0\0\x08free")
+    size = int.from_bytes(rest[:4], "big") + 8
+    box = b"\0\0\0\1mdat" + size.to_bytes(8, "big")
+    path.write_bytes(head + box + rest[8:])
+
+
+def test_large_boxes_are_passed_over(tmp_path):
+    path = join(tmp_path / "a", large_m4a, LOW, HIGH, LOW)
+    path.write_bytes(path.read_bytes() + bytes(5000))  # of no size
+    assert_heard(str(path))
+
+
 @pytest.mark.parametrize("name", ["mpc_sv8.mpc", "dsf_1s.dsf"])
 def test_joined_files_of_formats_we_cannot_make(tmp_path, shared, name):
     content = (shared / "audio" / "formats" / name).read_bytes()
