@@ -35,8 +35,7 @@ SEEKABLE = {
 # Those of frames, which need not end where the file says. Seconds before that
 # place that are looked at, and after it, from which on audio matters.
 FRAMED = ("flac", "ogg")
-BEFORE = 2
-AFTER = 0.25
+BEFORE, AFTER = 2, 0.25
 PRESKIP = slice(10, 12)  # where OpusHead has the samples that are dropped
 
 
@@ -97,7 +96,7 @@ def outlasts(file: BinaryIO, length: int) -> bool:
     Parameters
     ----------
     file
-        An open file of one of the formats :data:`FRAMED`.
+        An open file in one of the formats :data:`FRAMED`.
     length
         Samples per channel, as it says.
 
@@ -121,6 +120,8 @@ def outlasts(file: BinaryIO, length: int) -> bool:
                     continue
                 begin = packet.pts if begin is None else begin
                 duration = packet.duration or 0
+                if duration >= 1 << 31:  # negative: the end is cut off
+                    duration -= 1 << 32
                 count += duration
                 # Either time goes on, or there is more audio than time.
                 if max(begin + count, packet.pts + duration) > latest:

@@ -219,3 +219,11 @@ def test_where_it_is_right_it_is_believed(tmp_path):
             with open_seekable(str(tmp_path / name), "sinc") as track:
                 assert track is not None
                 assert track.seconds == 10
+
+
+def test_an_encoder_may_cut_off_the_last_packets(tmp_path):
+    path = tmp_path / "a.ogg"
+    ogg_of(path, "VORBIS", lambda times: [*times[:-1], times[-1] - 480])
+    with open_seekable(str(path), "sinc") as track:
+        assert track is not None
+        assert track.seconds == pytest.approx(9.99)
