@@ -17,18 +17,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WINDOW = 1 << 20  # bytes that are searched at a time
-OVERLAP = 15  # bytes: a header may lie across the border of two windows
+OVERLAP = 63  # bytes: a header may lie across the border of two windows
 # Ogg streams that run side by side, such as sound and pictures, begin with
 # small pages, one after the other. Bytes from one such page to the next.
 SIDE_BY_SIDE = 512
 
-# How a stream begins, by the first bytes of the file: with the first page of
-# an Ogg stream, with a FLAC block of information (34 bytes), as a WAV file.
+# How a stream begins, by the first bytes of the file. Searching is fast only
+# for patterns that start with plain bytes.
 HEADERS = {
-    b"OggS": re.compile(rb"OggS\0[\2\6]"),
-    b"fLaC": re.compile(rb"fLaC[\0\x80]\0\0\x22"),
-    b"RIFF": re.compile(rb"RIFF.{4}WAVE", re.DOTALL),
+    start: re.compile(re.escape(start) + rest, re.DOTALL)
+    for start, rest in {
+        b"OggS": rb"\0[\2\6]",  # the first page of a stream
+        b"fLaC": rb"[\0\x80]\0\0\x22",  # 34 bytes of information
+        # FLAC may keep that of the WAV it was made of, in a block "riff".
+        b"RIFF": rb"(?<!riffRIFF).{4}WAVE",
+        b"FORM": rb".{4}AIF[CF]",
+        b"caff": rb"\0\x01\0\0desc",
+        b".snd": rb"\0\0.{6}\0\0\0[\1-\x1b]\0.{3}\0\0\0[\1-\x40]",  # AU
+        b"TTA1": rb"[\1-\3]\0[\1-\x40]\0[\x08-\x20]\0",
+        b"MPCK": rb"SH",
+        b"DSD ": rb"\x1c\0{7}",
+        b"\x1aE\xdf\xa3": rb".{5,50}?B\x82.(?:matroska|webm)",
+        b"\x30\x26\xb2\x75": rb"\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",
+    }.items()
 }
+# A first frame of MP3, by what encoders note in it.
+MP3 = re.compile(rb"\xff[\xf2-\xfb].{2}\0{9,32}(?:Xing|Info)", re.DOTALL)
+# What may also follow streams that begin like this.
+MIXED = [HEADERS[start] for start in (b"OggS", b"fLaC", b"RIFF")]
+OTHERS = {b"OggS": MIXED, b"fLaC": [*MIXED, MP3], b"RIFF": MIXED}
+
+BOX = 16  # bytes at most of the header of a box in MP4
+# A page of Ogg: where it is in time, and of which stream.
+PAGE = re.compile(rb"OggS\0[\0-\7](.{8})(.{4})", re.DOTALL)
 
 
 def find_streams(file: BinaryIO) -> list[tuple[int, int]]:
@@ -43,29 +64,74 @@ def find_streams(file: BinaryIO) -> list[tuple[int, int]]:
     -------
     list of (int, int)
         Start and stop of each in bytes, without a gap: a single one unless
-        the file is Ogg, FLAC or WAV.
+        the format is one of :data:`HEADERS` or MP4.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    header = HEADERS.get(file.read(4))
+    first = file.read(8)
+    if first.endswith(b"ftyp"):
+        found = _files_in_boxes(file, size)
+    else:
+        header = HEADERS.get(first[:4])
+        patterns = OTHERS.get(first[:4], [header] if header else [])
+        found = (start for start, _ in _matches(file, patterns))
     starts, last = [0], 0
-    for start in _matches(file, header) if header else ():
+    for start in found:
         if start - last > SIDE_BY_SIDE:
             starts.append(start)
         last = start
     return list(pairwise([*starts, size]))
 
 
-def _matches(file: BinaryIO, pattern: re.Pattern[bytes]) -> Iterator[int]:
-    """Yield where a pattern matches in a file; some places come twice."""
+def steps_back(file: BinaryIO) -> bool:
+    """Return whether in an Ogg file, time goes backwards."""
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return False
+    last: dict[bytes, int] = {}
+    for _, page in _matches(file, [PAGE]):
+        time, stream = int.from_bytes(page[1], "little", signed=True), page[2]
+        if time < 0:
+            continue  # nothing ends on this page
+        if time < last.get(stream, 0):
+            return True
+        last[stream] = time
+    return False
+
+
+def _matches(
+    file: BinaryIO, patterns: list[re.Pattern[bytes]]
+) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Yield where patterns match in a file, in order, and the matches."""
     file.seek(0)
     start, kept = 0, b""
-    while data := file.read(WINDOW):
+    while patterns and (data := file.read(WINDOW)):
         window = kept + data
-        for match in pattern.finditer(window):
-            yield start - len(kept) + match.start()
+        matches = (each for one in patterns for each in one.finditer(window))
+        for match in sorted(matches, key=re.Match.start):
+            if match.end() > len(kept):  # else, it is known
+                yield start - len(kept) + match.start(), match
         start += len(data)
         kept = window[-OVERLAP:]
+
+
+def _files_in_boxes(file: BinaryIO, size: int) -> Iterator[int]:
+    """Yield where a file starts among those joined, by the boxes of MP4.
+
+    Pictures in tags may hold such files, so searching for them will not do.
+    """
+    start = 0
+    while start < size:
+        file.seek(start)
+        header = file.read(BOX)
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:], "big")
+        if header[4:8] == b"ftyp":
+            yield start
+        if length < BOX // 2:  # the rest of the file, or damaged
+            return
+        start += length
 
 
 class Part:

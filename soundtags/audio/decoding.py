@@ -164,8 +164,8 @@ def seekable(path: Path) -> Iterator[Seekable | None]:
     Yields
     ------
     Seekable or None
-        None if the format has no exact seeking, if the length is unknown, or
-        if the file consists of several streams.
+        None if the format has no exact seeking, if the length is unknown or
+        wrong, or if the file consists of several streams.
 
     Raises
     ------
@@ -187,10 +187,13 @@ def _open_seekable(path: Path, stack: ExitStack) -> Seekable | None:
     try:
         file = stack.enter_context(open(path, "rb"))  # noqa: SIM115
         container = stack.enter_context(ffmpeg.open_container(Part.whole(file)))
+        (stream, *_) = container.streams.audio or [None]
+        if stream is None or stream.time_base != Fraction(1, rate):
+            return None
+        framed = container.format.name in ffmpeg.FRAMED
+        if framed and ffmpeg.outlasts(file, length):
+            return None
     except (av.FFmpegError, OSError, ValueError):
-        return None
-    (stream, *_) = container.streams.audio or [None]
-    if stream is None or stream.time_base != Fraction(1, rate):
         return None
     return Seekable(container, rate, length)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from soundtags.audio.chains import Part, find_streams
+from soundtags.audio.chains import Part, find_streams, steps_back
 from soundtags.audio.limits import (
     MAX_SAMPLES_PER_BYTE,
     block_length,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 NOTABLE = 1 / 10  # share of damaged packets from which on they are mentioned
 
-
 # Formats with exact seeking: containers, and how the names of the codecs in
 # them start.
 SEEKABLE = {
@@ -33,6 +32,10 @@ SEEKABLE = {
     "flac": ("flac",),
     "ogg": ("vorbis", "opus"),
 }
+# Those of frames, which need not end where the file says. Seconds before that
+# place that are looked at, and after it, from which on audio matters.
+FRAMED = ("flac", "ogg")
+BEFORE, AFTER = 2, 0.25
 PRESKIP = slice(10, 12)  # where OpusHead has the samples that are dropped
 
 
@@ -85,6 +88,47 @@ def _length(container: Any) -> int:
         return 0
     preskip = codec.extradata[PRESKIP] if codec.name == "opus" else b""
     return int(stream.duration - int.from_bytes(preskip, "little"))
+
+
+def outlasts(file: BinaryIO, length: int) -> bool:
+    """Return whether audio goes on where a file says that it ends.
+
+    Parameters
+    ----------
+    file
+        An open file in one of the formats :data:`FRAMED`.
+    length
+        Samples per channel, as it says.
+
+    Raises
+    ------
+    av.FFmpegError, OSError, ValueError
+        If FFmpeg cannot read it.
+    """
+    import av
+
+    if steps_back(file):
+        return True
+    with open_container(Part.whole(file)) as container:
+        stream = container.streams.audio[0]
+        container.seek(max(0, length - BEFORE * stream.rate), stream=stream)
+        latest = length + AFTER * stream.rate
+        count, begin = 0, None
+        try:
+            for packet in container.demux(stream):
+                if packet.pts is None:
+                    continue
+                begin = packet.pts if begin is None else begin
+                duration = packet.duration or 0
+                if duration >= 1 << 31:  # negative: the end is cut off
+                    duration -= 1 << 32
+                count += duration
+                # Either time goes on, or there is more audio than time.
+                if max(begin + count, packet.pts + duration) > latest:
+                    return True
+        except av.FFmpegError:
+            pass  # tags or junk after the audio
+    return False
 
 
 def read_blocks(

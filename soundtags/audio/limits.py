@@ -6,6 +6,9 @@ from soundtags.errors import UnreadableAudio
 
 MIN_RATE = 4_000  # Hz; below, resampling multiplies what a file takes
 MAX_RATE = 2_822_400  # Hz: DSD512, as FFmpeg decodes it
+# Above the first, rates of music are multiples of the second (both in Hz). With
+# others, a resampler needs as many filters as there are samples in a second.
+HIGH_RATE, STEP = 200_000, 100
 MAX_CHANNELS = 64  # ambisonics of the seventh order
 MAX_SAMPLES_PER_BYTE = 1 << 13  # FLAC packs silence into half of this
 
@@ -28,7 +31,8 @@ def check_plausible(rate: int, channels: int) -> None:
     UnreadableAudio
         If one of them is absurd.
     """
-    if not MIN_RATE <= rate <= MAX_RATE:
+    odd = rate > HIGH_RATE and rate % STEP
+    if odd or not MIN_RATE <= rate <= MAX_RATE:
         raise UnreadableAudio(
             f"implausible sample rate: {rate} Hz; the header may be damaged"
         )

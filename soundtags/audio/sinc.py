@@ -67,7 +67,7 @@ def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
     padded[reach : reach + len(samples)] = samples
     resampled = np.empty((rows, step), np.float32)
     with single_threaded():
-        for first in range(0, step, outputs):
+        for first in range(0, min(step, length), outputs):
             last = min(first + outputs, step)
             taps = _taps(source, target, first, last)
             begin = first * source // target

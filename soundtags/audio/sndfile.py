@@ -6,7 +6,7 @@ import os
 import re
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from soundtags.audio.chains import find_streams
 from soundtags.audio.limits import (
@@ -32,9 +32,14 @@ CONTAINERS = {"WAV", "WAVEX", "AIFF", "FLAC", "OGG"}
 CODECS = ("PCM", "FLOAT", "DOUBLE", "VORBIS", "OPUS")
 
 TAGS = 4096  # bytes after the audio that need not be looked at
-APE_HEADER = 32  # bytes
-# The name of a chunk, perhaps after a byte of padding; or tags as in MP3.
-CHUNK = re.compile(rb"\0?([ -~]{4}|ID3)")
+# How a chunk begins, perhaps after a byte of padding: with its name and size.
+# Those of the two names excluded are files of their own. Tags as in MP3 may
+# stand between chunks.
+CHUNK = re.compile(rb"\0?(?!RIFF|FORM)[ -~]{4}(.{4})", re.DOTALL)
+ID3 = re.compile(rb"\0?ID3[\2-\4].{2}([\0-\x7f]{4})", re.DOTALL)
+APE = re.compile(rb"\0?APETAGEX.{4}(.{4}).{16}", re.DOTALL)
+LONGEST = 33  # bytes that one of these may take
+MAX_CHUNKS = 1000  # that follow the samples
 
 
 class Incomplete(Exception):
@@ -186,8 +191,13 @@ def _is_seekable(sound: Any, file: BinaryIO) -> bool:
 
 
 def _is_cut(sound: Any, file: BinaryIO) -> bool:
-    """Return whether more frames may follow where libsndfile has stopped."""
-    return sound.format in FRAMES and _unread(file) > TAGS
+    """Return whether FFmpeg may find more where libsndfile has stopped."""
+    if _unread(file) <= TAGS:
+        return False
+    position = file.tell()
+    cut = sound.format in FRAMES or len(find_streams(file)) > 1
+    file.seek(position)
+    return cut
 
 
 def _outruns_header(sound: Any, file: BinaryIO) -> bool:
@@ -195,17 +205,43 @@ def _outruns_header(sound: Any, file: BinaryIO) -> bool:
     if sound.format not in CHUNKS or _unread(file) <= TAGS:
         return False
     position = file.tell()
-    following = file.read(5)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    big = file.read(4) in (b"FORM", b"RIFX")
+    end: int | None = position
+    for _ in range(MAX_CHUNKS):
+        if end is None or end >= size - TAGS:
+            break
+        file.seek(end)
+        end = _chunk_end(file, "big" if big else "little")
     file.seek(position)
-    return not CHUNK.match(following)
+    # Samples may look like a name, but hardly with a size that fits.
+    return end is None or not size - TAGS <= end <= size
+
+
+def _chunk_end(file: BinaryIO, order: Literal["big", "little"]) -> int | None:
+    """Return where a chunk ends that starts here; None if none does."""
+    start = file.tell()
+    header = file.read(LONGEST)
+    if match := APE.match(header):
+        size = int.from_bytes(match[1], "little")
+    elif match := ID3.match(header):
+        size = 0
+        for byte in match[1]:
+            size = size << 7 | byte
+    elif match := CHUNK.match(header):
+        size = int.from_bytes(match[1], order)
+    else:
+        return None
+    return start + match.end() + size
 
 
 def _unread(file: BinaryIO) -> int:
     """Return how many bytes follow, not counting an APE tag."""
     position = file.tell()
-    header = file.read(APE_HEADER)
+    ape = APE.match(file.read(LONGEST))
     size = file.seek(0, os.SEEK_END) - position
     file.seek(position)
-    if header.startswith(b"APETAGEX"):
-        size -= APE_HEADER + int.from_bytes(header[12:16], "little")
+    if ape:
+        size -= ape.end() + int.from_bytes(ape[1], "little")
     return size

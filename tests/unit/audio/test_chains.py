@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import av
 import mutagen.apev2
 import mutagen.id3
+import mutagen.mp4
 import numpy as np
 import pytest
 import soundfile
@@ -84,6 +85,20 @@ FORMATS: dict[str, Callable[[Path, Part], None]] = {
     "flac in ogg": flac_in_ogg,
     "wav": by_libsndfile("WAV", "PCM_16"),
 }
+# Of these, each file says itself where it ends.
+BOUNDED: dict[str, Callable[[Path, Part], None]] = {
+    "aiff": by_libsndfile("AIFF", "PCM_16"),
+    "caf": by_libsndfile("CAF", "PCM_16"),
+    "au": by_libsndfile("AU", "PCM_16"),
+    "m4a": by_ffmpeg("aac", "ipod"),
+    "fragmented m4a": by_ffmpeg(
+        "aac", "mp4", movflags="frag_keyframe+empty_moov"
+    ),
+    "alac": by_ffmpeg("alac", "ipod"),
+    "wma": by_ffmpeg("wmav2", "asf"),
+    "tta": by_ffmpeg("tta", "tta"),
+    "mka": by_ffmpeg("pcm_s16le", "matroska"),
+}
 CHANGES = {
     "nothing": ((44100, 2), (44100, 2)),
     "to stereo": ((44100, 1), (44100, 2)),
@@ -110,6 +125,21 @@ def loudest(samples: np.ndarray) -> float:
     return float(np.argmax(spectrum) * RATE / len(samples))
 
 
+def assert_heard(path: str) -> None:
+    """Check that three parts are heard, of 4 s each: low, high, low."""
+    audio = decode(path)
+    samples = resample(audio)
+    assert audio.warning == ""
+    assert len(samples) / RATE == pytest.approx(12, abs=0.6)  # padding
+    for middle, hz in ((2, 440), (6, 3000), (10, 440)):
+        around = samples[(middle - 1) * RATE : (middle + 1) * RATE]
+        assert loudest(around) == pytest.approx(hz, abs=10)
+        assert np.std(around) == pytest.approx(0.21, abs=0.02)
+    (chunk,) = features(path, SPEC)
+    assert chunk.seconds == pytest.approx(len(samples) / RATE, abs=0.01)
+    assert chunk.warning == ""
+
+
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", FORMATS)
 def test_all_parts_are_heard(tmp_path, name, change):
@@ -122,18 +152,81 @@ def test_all_parts_are_heard(tmp_path, name, change):
         Part(3000, 4, later_rate, later_channels),
         Part(440, 4, rate, channels),
     ]
-    path = str(join(tmp_path / "a", FORMATS[name], *parts))
-    audio = decode(path)
-    samples = resample(audio)
-    assert audio.warning == ""
-    assert len(samples) / RATE == pytest.approx(12, abs=0.6)  # padding
-    for middle, hz in ((2, 440), (6, 3000), (10, 440)):
-        around = samples[(middle - 1) * RATE : (middle + 1) * RATE]
-        assert loudest(around) == pytest.approx(hz, abs=10)
-        assert np.std(around) == pytest.approx(0.21, abs=0.02)
-    (chunk,) = features(path, SPEC)
-    assert chunk.seconds == pytest.approx(len(samples) / RATE, abs=0.01)
-    assert chunk.warning == ""
+    assert_heard(str(join(tmp_path / "a", FORMATS[name], *parts)))
+
+
+LOW, HIGH = Part(440, 4, 44100, 2), Part(3000, 4, 22050, 1)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_all_files_are_heard_that_are_joined(tmp_path, name):
+    assert_heard(str(join(tmp_path / "a", BOUNDED[name], LOW, HIGH, LOW)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("flac", "mp3 with a count of frames", "mp3"),
+        ("flac", "vorbis", "wav"),
+        ("wav", "flac", "flac in ogg"),
+        ("vorbis", "flac", "wav"),
+    ],
+)
+def test_files_of_several_formats_are_heard(tmp_path, names):
+    contents = []
+    for name, part in zip(names, (LOW, HIGH, LOW), strict=True):
+        FORMATS[name](tmp_path / "part", part)
+        contents.append((tmp_path / "part").read_bytes())
+    (tmp_path / "a").write_bytes(b"".join(contents))
+    assert_heard(str(tmp_path / "a"))
+
+
+def test_files_within_tags_are_no_parts(tmp_path):
+    """A picture may be a film as well; FLAC may keep the header of a WAV."""
+    path = tmp_path / "a.m4a"
+    BOUNDED["m4a"](tmp_path / "film.m4a", HIGH)
+    BOUNDED["m4a"](path, LOW)
+    tags = mutagen.mp4.MP4(path)
+    film = (tmp_path / "film.m4a").read_bytes()
+    tags["covr"] = [mutagen.mp4.MP4Cover(b"\xff\xd8\xff\xe0" + film)]
+    tags.save()
+    flac = tmp_path / "a.flac"
+    FORMATS["flac"](flac, LOW)
+    FORMATS["wav"](tmp_path / "a.wav", LOW)
+    header = b"riff" + (tmp_path / "a.wav").read_bytes()[:12]
+    content = flac.read_bytes()
+    blocks = b"\1\0\2\0" + bytes(512) + b"\2\0\0\x10" + header
+    flac.write_bytes(content[:42] + blocks + content[42:])
+    for each in (path, flac):
+        (chunk,) = features(str(each), SPEC)
+        assert chunk.seconds == pytest.approx(4, abs=0.1)
+        assert chunk.warning == ""
+
+
+def large_m4a(path: Path, part: Part) -> None:
+    """Write M4A whose samples could be more than 4 GB."""
+    BOUNDED["m4a"](path, part)
+    head, rest = path.read_bytes().split(b"\0\0\0\x08free")
+    size = int.from_bytes(rest[:4], "big") + 8
+    box = b"\0\0\0\1mdat" + size.to_bytes(8, "big")
+    path.write_bytes(head + box + rest[8:])
+
+
+def test_large_boxes_are_passed_over(tmp_path):
+    path = join(tmp_path / "a", large_m4a, LOW, HIGH, LOW)
+    path.write_bytes(path.read_bytes() + bytes(5000))  # of no size
+    assert_heard(str(path))
+
+
+@pytest.mark.parametrize("name", ["mpc_sv8.mpc", "dsf_1s.dsf"])
+def test_joined_files_of_formats_we_cannot_make(tmp_path, shared, name):
+    content = (shared / "audio" / "formats" / name).read_bytes()
+    (tmp_path / name).write_bytes(content)
+    (one,) = features(str(tmp_path / name), SPEC)
+    (tmp_path / name).write_bytes(content + content)
+    (both,) = features(str(tmp_path / name), SPEC)
+    assert both.seconds == pytest.approx(2 * one.seconds, abs=0.1)
+    assert both.warning == ""
 
 
 @pytest.mark.parametrize("name", ["mp3", "vorbis", "flac"])
@@ -230,39 +323,6 @@ def test_where_ffmpeg_stops_it_is_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "soundtags"):
         soundtags.load(path)
     assert caplog.messages == [f"{path}: {chunk.warning}"]
-
-
-def test_samples_after_the_end_that_a_header_gives_are_mentioned(
-    tmp_path, libsndfile
-):
-    if not libsndfile:
-        pytest.skip("FFmpeg does not tell")
-    path = tmp_path / "a.wav"
-    rng = np.random.default_rng(0)
-    soundfile.write(path, rng.uniform(-0.1, 0.1, 44100 * 6), 44100)
-    content = bytearray(path.read_bytes())
-    content[4:8] = (36 + 44100 * 6).to_bytes(4, "little")
-    content[40:44] = (44100 * 6).to_bytes(4, "little")
-    path.write_bytes(content)
-    (chunk,) = features(str(path), SPEC)
-    assert chunk.seconds == pytest.approx(3)
-    assert "header says 3.0 s, but 264600 bytes follow" in chunk.warning
-
-
-def test_chunks_after_the_samples_are_not(tmp_path):
-    path = tmp_path / "a.wav"
-    soundfile.write(path, Part(440, 4, 44100, 2).samples, 44100)
-    tags = mutagen.File(path)
-    tags.add_tags()
-    picture = np.random.default_rng(0).bytes(100_000)
-    tags.tags.add(mutagen.id3.APIC(3, "image/jpeg", 3, "", picture))
-    tags.save()
-    with open_seekable(str(path), "sinc") as track:
-        assert track is not None
-    for patches in (5, None):
-        spec = FeatureSpec(SPEC.front_ends, patches, "sinc")
-        (chunk,) = features(str(path), spec)
-        assert chunk.warning == ""
 
 
 def test_damage_does_not_hide_what_follows(tmp_path):

@@ -66,6 +66,8 @@ def read(path: Path, patches: int | None):
         (wav(1, 1), "sample rate: 1 Hz"),
         (wav(50_000_000, 1), "sample rate: 50000000 Hz"),
         (wav(2**31 - 1, 2), "sample rate: 2147483647 Hz"),
+        (wav(2_822_399, 1), "sample rate: 2822399 Hz"),
+        (wav(200_003, 2), "sample rate: 200003 Hz"),
         (flac(1), "sample rate: 1 Hz"),
         (au(44100, 1024, bytes(8192)), "number of channels: 1024"),
         (wav(44100, 255), "number of channels: 255"),
@@ -97,7 +99,7 @@ def test_absurd_headers_are_refused_without_libsndfile(
 
 
 @pytest.mark.usefixtures("libsndfile")
-@pytest.mark.parametrize("rate", [4000, 8000, 384_000, 1_411_200])
+@pytest.mark.parametrize("rate", [4000, 8000, 192_192, 384_000, 1_411_200])
 def test_rates_of_music_are_not(tmp_path, rate):
     soundfile.write(tmp_path / "a.wav", noise(1, rate), rate)
     for patches in (5, None):
