@@ -12,6 +12,7 @@ from beets.util import syspath
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
 from beetsplug.soundtags.history import record_tags
+from beetsplug.soundtags.provenance import Provenance, is_blank
 from beetsplug.soundtags.queries import own_value
 from beetsplug.soundtags.storage import store_field
 from soundtags.errors import UnwritableTags
@@ -40,8 +41,21 @@ def write_item(item: Item, names: Iterable[str]) -> None:
     store_field(item, UNDO)
     sent = dict(tags)
     plugins.send("write", item=item, path=item.path, tags=sent)
+    _leave_emptied(item, tags)
     tags = {name: sent.get(name) for name in tags}
     _rewrite(item, partial(write_tags, values=tags))
+
+
+def _leave_emptied(item: Item, names: Iterable[str]) -> None:
+    """Take note of our values that another plugin does not want to be there."""
+    provenance = Provenance.from_field(item) or Provenance()
+    emptied = {
+        name
+        for name in names
+        if provenance.gave(name) and is_blank(own_value(item, name))
+    }
+    if emptied:
+        provenance.leave(emptied).to_field(item)
 
 
 def restore_item(item: Item, tags: Tags, written: Mapping[str, Any]) -> None:

@@ -209,7 +209,7 @@ def test_values_that_update_empties_come_back(library: Beet):
     done = library("soundtags", "-p")
     assert "2 tracks would get back values" in done.stdout
     done = library("soundtags")
-    assert "2 tracks get back values that have been emptied" in done.stdout
+    assert "2 tracks will get back values that have been" in done.stdout
     assert "2 tagged, 0 already up to date" in done.stdout
     items = library.items()
     assert [[item[name] for name in OURS] for item in items] == wanted
@@ -220,15 +220,14 @@ def test_values_that_update_empties_come_back(library: Beet):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are other ones there")
-@pytest.mark.parametrize("options", [["-f"], ["-pf"], ["--undo"]])
-def test_nobody_reading_on_ends_a_run_quietly(
-    library: Beet, options: list[str]
-):
+@pytest.mark.parametrize("option", ["-v", "-p", "--undo"])
+def test_nobody_reading_on_ends_a_run_quietly(library: Beet, option: str):
     library("soundtags", "-W")
+    library.configure(soundtags={"patches": 2, "max_tags": 1})
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-m", "beets", "soundtags", "-W", *options],
+        [sys.executable, "-m", "beets", "soundtags", "-W", option],
         env=library.environment(),
         stdout=writing,
         stderr=subprocess.PIPE,

@@ -143,7 +143,7 @@ class Run:
         if self.opts.quiet:
             return
         if work.lost:
-            verb = "would get" if self.opts.pretend else "get"
+            verb = "would get" if self.opts.pretend else "will get"
             ui.print_(
                 f"{tracks(work.lost)} {verb} back values that have been"
                 " emptied, as beet update does where files lack them"
