@@ -27,15 +27,15 @@ import numpy as np
 import psutil
 from distributed import Client, LocalCluster
 
-from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.dask.client import Cluster
 from soundtags.inference.dask.paths import PathMapping
-from soundtags.inference.engine import LocalEngine
+from soundtags.inference.engine_choice import EngineChoice
+from soundtags.inference.executor import LocalExecutor
 from soundtags.models.plan import make_plan
 from soundtags.models.settings import Settings
 
 if TYPE_CHECKING:
-    from soundtags.inference.engine import Engine
+    from soundtags.inference.executor import Executor
     from soundtags.inference.pipeline import TrackResult
     from soundtags.models.plan import Plan
 
@@ -47,34 +47,34 @@ MEMORY = 2 * 10**9
 
 @dataclass(frozen=True)
 class Analysis:
-    """The analysis of some files, by whichever engine."""
+    """The analysis of some files, by whichever executor."""
 
     files: list[str]
     plan: Plan
 
-    def run(self, engine: Engine) -> tuple[float, Results]:
+    def run(self, executor: Executor) -> tuple[float, Results]:
         started = time.perf_counter()
         pairs = [(file, file) for file in self.files]
-        results = engine.predict(pairs, self.plan, lambda *_: None)
+        results = executor.predict(pairs, self.plan, lambda *_: None)
         found = {result.key: result for result in results}
         return time.perf_counter() - started, found
 
 
 def compare(
-    analysis: Analysis, engines: dict[str, Engine], rounds: int
+    analysis: Analysis, executors: dict[str, Executor], rounds: int
 ) -> list[float]:
-    """Have engines take turns; print and return the ratios."""
-    for engine in engines.values():
-        analysis.run(engine)
+    """Have executors take turns; print and return the ratios."""
+    for executor in executors.values():
+        analysis.run(executor)
     ratios = []
     for number in range(rounds):
-        order = sorted(engines, reverse=bool(number % 2))
+        order = sorted(executors, reverse=bool(number % 2))
         took, found = {}, {}
         for name in order:
-            took[name], found[name] = analysis.run(engines[name])
+            took[name], found[name] = analysis.run(executors[name])
         ratios.append(took["cluster"] / took["alone"])
         print(
-            *(f"{name} {took[name]:6.2f} s" for name in engines),
+            *(f"{name} {took[name]:6.2f} s" for name in executors),
             f"ratio {ratios[-1]:.3f}",
             "same" if alike(found["alone"], found["cluster"]) else "DIFFERENT",
             sep="   ",
@@ -106,9 +106,9 @@ def main() -> None:
         dashboard_address=None,
     ) as dask:
         mapping = PathMapping.for_library(str(options.music.absolute()), {})
-        engines: dict[str, Engine] = {
-            "alone": LocalEngine(
-                options.jobs, MEMORY, BackendChoice(options.engine)
+        executors: dict[str, Executor] = {
+            "alone": LocalExecutor(
+                options.jobs, MEMORY, EngineChoice(options.engine)
             ),
             "cluster": Cluster(
                 dask.scheduler_address,
@@ -119,9 +119,9 @@ def main() -> None:
             ),
         }
         analysis = Analysis(files * options.copies, plan)
-        ratios = compare(analysis, engines, options.rounds)
-        for engine in engines.values():
-            engine.close()
+        ratios = compare(analysis, executors, options.rounds)
+        for executor in executors.values():
+            executor.close()
         with Client(dask) as client:
             taken = max(client.run(memory).values())
     print(

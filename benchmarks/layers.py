@@ -33,7 +33,7 @@ import numpy as np
 from soundtags.audio.patches import FRONT_ENDS
 from soundtags.inference.graph import read_graph
 from soundtags.inference.rewrite import fold
-from soundtags.inference.tensorflow_backend import tensorflow
+from soundtags.inference.tensorflow_engine import tensorflow
 from soundtags.models import catalogue, installed
 
 if TYPE_CHECKING:

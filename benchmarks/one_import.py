@@ -24,7 +24,7 @@ from pathlib import Path
 import processor
 import yaml
 
-from soundtags.inference.loading import LoadingCheck
+from soundtags.inference.tensorflow_check import LoadingCheck
 
 ENGINES = ("tensorflow", "numpy")
 

@@ -29,11 +29,11 @@ from soundtags.audio.mel import frame_count
 from soundtags.audio.patches import FRONT_ENDS, patch_starts
 from soundtags.audio.resampling import RATE
 from soundtags.inference import pipeline
-from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.pooling import pool_outputs
 from soundtags.inference.predict import plan_nodes, predict
 from soundtags.inference.sessions import SessionPool
-from soundtags.inference.tensorflow_backend import tensorflow
+from soundtags.inference.tensorflow_engine import tensorflow
 from soundtags.labelling.interpret import interpret
 from soundtags.models import catalogue
 from soundtags.models.plan import make_plan
@@ -165,7 +165,7 @@ class Tasks:
     ) -> Work:
         """From files to fields, by the pipeline."""
         plan = self.plan(which, Path(models), every_patch)
-        pool = SessionPool(MEMORY, BackendChoice(engine))
+        pool = SessionPool(MEMORY, EngineChoice(engine))
 
         def work(files: list[str]) -> dict[str, Any]:
             analyses = analyse(files, plan, pool, jobs)

@@ -30,7 +30,7 @@ import numpy as np
 from soundtags.collection.similarity import nearest
 from soundtags.collection.teaching import Lesson, teach
 from soundtags.errors import UnteachableWord
-from soundtags.labelling.taught import Block, scores
+from soundtags.labelling.taught_scores import Block, scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

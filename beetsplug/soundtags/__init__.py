@@ -22,7 +22,7 @@ from beetsplug.soundtags import (
     query_clauses,
 )
 from beetsplug.soundtags.commands import COMMANDS
-from beetsplug.soundtags.tag_formats import media_field
+from beetsplug.soundtags.media_fields import media_field
 from beetsplug.soundtags.taught import all_targets
 from beetsplug.soundtags.welcome import Welcome
 from soundtags.errors import (

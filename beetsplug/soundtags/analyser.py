@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from beets.library import Item
 
     from soundtags.inference.cache import PredictionCache
-    from soundtags.inference.engine import Engine
+    from soundtags.inference.executor import Executor
     from soundtags.inference.pipeline import TrackResult
     from soundtags.inference.pooling import TrackPredictions
     from soundtags.labelling.interpret import Interpretation, Outcome
@@ -47,7 +47,7 @@ class Analyser:
     ----------
     plan : Plan
         Which models run on which patches.
-    engine : Engine
+    executor : Executor
         Reads files and runs models.
     cache : PredictionCache or None
         Where predictions are saved; None if it cannot be used.
@@ -64,7 +64,7 @@ class Analyser:
     """
 
     plan: Plan
-    engine: Engine
+    executor: Executor
     cache: PredictionCache | None
     force: bool
     logger: Logger
@@ -128,7 +128,7 @@ class Analyser:
             if models is not None and not plan.models:  # they were left out
                 return [*incomplete, *queue.unfinished()]
             try:
-                for result in self.engine.predict(
+                for result in self.executor.predict(
                     queue.tracks(), plan, self._recall
                 ):
                     item = queue.finish(result.key)
@@ -206,8 +206,8 @@ class Analyser:
         return None
 
     def close(self) -> None:
-        """Close the engine and the cache."""
-        self.engine.close()
+        """Close the executor and the cache."""
+        self.executor.close()
         if self.cache:
             self.cache.close()
 
@@ -233,7 +233,7 @@ class Analyser:
 
 
 class _Queue:
-    """Items that wait for an outcome, or have been handed to an engine."""
+    """Items that wait for an outcome, or have been handed to an executor."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._waiting = iter(items)

@@ -12,10 +12,10 @@ from beets.exceptions import UserError
 from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.columns import numbered
 from beetsplug.soundtags.queries import field_values, item_columns
+from soundtags.audio.limits import SILENCE
 from soundtags.collection.teaching import Lesson
 from soundtags.inference.cache import PredictionCache
-from soundtags.labelling.interpret import SILENCE
-from soundtags.labelling.taught import Block
+from soundtags.labelling.taught_scores import Block
 from soundtags.models.catalogue import TAGS
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ from beetsplug.soundtags.option_values import (
 )
 from soundtags.models import catalogue, installed
 from soundtags.models.settings import Settings
+from soundtags.models.source import DEFAULT_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from confuse import ConfigView
 
-    from soundtags.inference.backend_choice import BackendChoice
+    from soundtags.inference.engine_choice import EngineChoice
     from soundtags.inference.verdicts import Verdicts
     from soundtags.models.plan import Plan
 
@@ -46,7 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "models": "auto",
     "model_dir": "soundtags-models",
     "store": None,
-    "source": "https://essentia.upf.edu/models/",
+    "source": DEFAULT_SOURCE,
     "genre": "fill",
     "placeholder_genres": ["Unknown", "Other", "Undefined", "None"],
     "file_tags": ["mood", "danceability", "voice_instrumental"],
@@ -125,7 +126,7 @@ def plan(
         If a requested model is not installed or cannot be used.
     """
     from soundtags.models.plan import make_plan
-    from soundtags.models.words import read_words, with_words
+    from soundtags.models.taught_words import read_words, with_words
 
     warn = partial(_warn_once, logger)
     made = make_plan(
@@ -153,7 +154,7 @@ def verdicts(config: ConfigView, logger: Logger) -> Verdicts:
         new = "1 new model" if count == 1 else f"{count} new models"
         logger.info("trying {} before the first use", new)
 
-    return Verdicts(_trials(config), announce, backend_choice(config, logger))
+    return Verdicts(_trials(config), announce, engine_choice(config, logger))
 
 
 def _trials(config: ConfigView) -> Path:
@@ -161,26 +162,26 @@ def _trials(config: ConfigView) -> Path:
 
 
 def engine(config: ConfigView) -> str:
-    """Return which backend runs models."""
-    from soundtags.inference.backend_choice import ENGINES
+    """Return which engine runs models."""
+    from soundtags.inference.engine_choice import ENGINES
 
     return choice(config["engine"], ENGINES)
 
 
-def backend_choice(config: ConfigView, logger: Logger) -> BackendChoice:
-    """Return the backend that runs models; the same one for all of a run."""
-    return _backend_choice(engine(config), logger, _trials(config))
+def engine_choice(config: ConfigView, logger: Logger) -> EngineChoice:
+    """Return the engine that runs models; the same one for all of a run."""
+    return _engine_choice(engine(config), logger, _trials(config))
 
 
 @cache
-def _backend_choice(engine: str, logger: Logger, trials: Path) -> BackendChoice:
-    from soundtags.inference.backend_choice import BackendChoice
-    from soundtags.inference.loading import LoadingCheck
+def _engine_choice(engine: str, logger: Logger, trials: Path) -> EngineChoice:
+    from soundtags.inference.engine_choice import EngineChoice
+    from soundtags.inference.tensorflow_check import LoadingCheck
     from soundtags.version import is_lite
 
     # Who has installed the distribution without TensorFlow knows.
     say = logger.info if is_lite() else logger.warning
-    return BackendChoice(engine, partial(say, "{}"), LoadingCheck(trials))
+    return EngineChoice(engine, partial(say, "{}"), LoadingCheck(trials))
 
 
 def settings(config: ConfigView) -> Settings:

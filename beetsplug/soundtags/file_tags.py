@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import mediafile
 from mutagen.mp4 import MP4
 
-from beetsplug.soundtags import id3_frames, id3v1, mp4_items
+from beetsplug.soundtags import id3_saving, id3v1, mp4_saving
+from beetsplug.soundtags.media_fields import media_field
 from beetsplug.soundtags.proof import check_copy, check_read, examine
-from beetsplug.soundtags.tag_formats import media_field
 from soundtags.atomic import replacing
 from soundtags.errors import ChangedMeanwhile, UnwritableTags
 from soundtags.labelling.estimates import GENRES
@@ -88,7 +88,7 @@ def read_tags(path: Path, names: Iterable[str]) -> Tags:
             for name in names
         }
         if GENRES in tags and isinstance(file, MP4):
-            tags[GENRES] += filter(None, [mp4_items.numbered_genre(file)])
+            tags[GENRES] += filter(None, [mp4_saving.numbered_genre(file)])
     return tags
 
 
@@ -149,12 +149,12 @@ def _rewrite(
         check_read(before, _read(path, names))
         with replacing(path) as copy:
             file = mediafile.MediaFile(copy, id3v23=id3v23)
-            frames = id3_frames.snapshot(file.mgfile.tags)
+            frames = id3_saving.snapshot(file.mgfile.tags)
             changed = change(file)
             if frames is not None:
-                id3_frames.save(copy, file.mgfile, frames, id3v23)
+                id3_saving.save(copy, file.mgfile, frames, id3v23)
             elif isinstance(file.mgfile, MP4):
-                mp4_items.save(copy, file.mgfile, genre)
+                mp4_saving.save(copy, file.mgfile, genre)
             else:
                 with id3v1.set_aside(copy, file.mgfile):
                     file.save()
@@ -199,7 +199,7 @@ def _read(path: Path, names: Iterable[str]) -> Expected:
 def _opened(path: Path) -> Any:
     """Return a file as the library that writes tags has it."""
     file = mediafile.MediaFile(path).mgfile
-    return id3_frames.without_id3v1(os.fsdecode(path), file)
+    return id3_saving.without_id3v1(os.fsdecode(path), file)
 
 
 def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> set[str]:
@@ -226,7 +226,7 @@ def _restored(file: mediafile.MediaFile, name: str, tags: Tags) -> Expected:
     """Return the tags that store a field, and what they have if restored."""
     numbers = []
     if name == GENRES and isinstance(file.mgfile, MP4):
-        numbers = mp4_items.numbers(_numbered_genre(tags))
+        numbers = mp4_saving.numbers(_numbered_genre(tags))
     return {
         _names(style): numbers or texts
         for style, texts in _by_style(file, name, tags[name])
@@ -276,8 +276,8 @@ def _names(style: Any) -> frozenset[str]:
     description = getattr(style, "description", None)
     name = f"{style.key}:{description}" if description else style.key
     names = {name.upper()}
-    if name == mp4_items.GENRE:  # which replaces numbers of genres
-        names.add(mp4_items.NUMBER.upper())
+    if name == mp4_saving.GENRE:  # which replaces numbers of genres
+        names.add(mp4_saving.NUMBER.upper())
     return frozenset(names)
 
 

@@ -8,11 +8,13 @@ are counted by the database itself.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from beets import context
 from beets.dbcore.query import InvalidQueryArgumentValueError
+from beets.exceptions import UserError
 from beets.library import Item, parse_query_parts
 
 from soundtags.models.catalogue import PLAN_FIELD
@@ -92,6 +94,20 @@ def set_values(model: Model, values: Mapping[str, Any]) -> None:
 def field_type(name: str) -> Type:
     """Return the type of a field that beets itself has for items."""
     return Item._fields[name]
+
+
+def split_query(query: str, option: str) -> list[str]:
+    """Return the parts of a query that is the value of an option.
+
+    Raises
+    ------
+    UserError
+        If quotation marks do not match.
+    """
+    try:
+        return shlex.split(query)
+    except ValueError as exc:
+        raise UserError(f"{option}: {query!r}: {exc}") from exc
 
 
 def queried_fields(query: Sequence[str]) -> set[str]:

@@ -17,7 +17,7 @@ from beetsplug.soundtags.queries import own_value, set_values
 from beetsplug.soundtags.storage import store_album
 from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
-from soundtags.inference.engine import LocalEngine
+from soundtags.inference.executor import LocalExecutor
 from soundtags.labelling.estimates import GENRES
 from soundtags.models.catalogue import MOOD_FIELD
 from soundtags.version import installed_twice
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from beets.library import Album, Item
     from confuse import ConfigView
 
-    from soundtags.inference.engine import Engine
+    from soundtags.inference.executor import Executor
     from soundtags.models.plan import Plan
 
 
@@ -174,7 +174,7 @@ def make_tagger(
         return configuration.plan(config, logger, names, without)
 
     plan = replan()
-    engine = make_engine(config, logger, jobs, cluster)
+    executor = make_executor(config, logger, jobs, cluster)
     try:
         cache = PredictionCache(configuration.store(config))
     except UnusableCache as exc:
@@ -182,7 +182,7 @@ def make_tagger(
         cache = None
     return Tagger(
         plan=plan,
-        engine=engine,
+        executor=executor,
         cache=cache,
         genre=configuration.genre_policy(config),
         placeholders=configuration.placeholder_genres(config),
@@ -195,13 +195,13 @@ def make_tagger(
     )
 
 
-def make_engine(
+def make_executor(
     config: ConfigView,
     logger: Logger,
     jobs: int | None = None,
     cluster: str | None = None,
-) -> Engine:
-    """Return the engine that the configuration or the command line names.
+) -> Executor:
+    """Return the executor that the configuration or the command line names.
 
     Parameters
     ----------
@@ -220,8 +220,8 @@ def make_engine(
     memory = configuration.session_memory(config)
     address = cluster or configuration.cluster(config)
     if address is None:
-        choice = configuration.backend_choice(config, logger)
-        return LocalEngine(jobs or configuration.jobs(config), memory, choice)
+        choice = configuration.engine_choice(config, logger)
+        return LocalExecutor(jobs or configuration.jobs(config), memory, choice)
 
     from soundtags.inference.dask.client import Cluster
     from soundtags.inference.dask.paths import PathMapping

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from soundtags.models.catalogue import Target
-    from soundtags.models.words import TaughtWord
+    from soundtags.models.taught_words import TaughtWord
 
 FOLDER = "soundtags-words"
 
@@ -35,7 +35,7 @@ def taught_words() -> tuple[TaughtWord, ...]:
     if not words_dir().is_dir():
         return ()
     # Loaded only where there are words, as this runs at every start.
-    from soundtags.models.words import read_words
+    from soundtags.models.taught_words import read_words
 
     return read_words(words_dir())
 

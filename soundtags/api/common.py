@@ -28,10 +28,10 @@ SESSION_MEMORY = 2 * 10**9  # bytes that open sessions may take
 @cache
 def sessions() -> SessionPool:
     """Return the pool of sessions that all calls share."""
-    from soundtags.inference.backend_choice import BackendChoice
+    from soundtags.inference.engine_choice import EngineChoice
     from soundtags.inference.sessions import SessionPool
 
-    return SessionPool(SESSION_MEMORY, BackendChoice(announce=log.info))
+    return SessionPool(SESSION_MEMORY, EngineChoice(announce=log.info))
 
 
 @contextmanager

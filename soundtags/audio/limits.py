@@ -1,4 +1,4 @@
-"""Limits on what audio may claim to be: beyond them, a header is damaged."""
+"""Limits on audio: what a header may claim, and what counts as silence."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ MAX_RATE = 2_822_400  # Hz: DSD512, as FFmpeg decodes it
 HIGH_RATE, STEP = 200_000, 100
 MAX_CHANNELS = 64  # ambisonics of the seventh order
 MAX_SAMPLES_PER_BYTE = 1 << 13  # FLAC packs silence into half of this
+
+SILENCE = 1e-3  # below this level, 60 dB below full scale, a track is silent
 
 BLOCK = 1 << 18  # samples per channel that are decoded in one go
 WIDE = 8  # channels up to which that is so

@@ -13,7 +13,7 @@ from soundtags.collection.recipes import Range
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from soundtags.collection.lists import Playlist
+    from soundtags.collection.playlists import Playlist
     from soundtags.collection.recipes import Condition
 
 MADE_BY = "made by beet soundlists"  # in every file, to know it by

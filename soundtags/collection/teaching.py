@@ -16,13 +16,13 @@ import numpy as np
 from soundtags.collection.regression import folds_of, regress
 from soundtags.errors import UnteachableWord
 from soundtags.labelling.estimates import logistic
-from soundtags.labelling.taught import scores
-from soundtags.models.words import Check, ModelWeights, TaughtWord
+from soundtags.labelling.taught_scores import scores
+from soundtags.models.taught_words import Check, ModelWeights, TaughtWord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from soundtags.labelling.taught import Block
+    from soundtags.labelling.taught_scores import Block
 
 LEAST = 5  # examples, and other tracks
 MOST = 1000  # other tracks that are learned from: more make no difference

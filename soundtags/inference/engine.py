@@ -1,121 +1,92 @@
-"""Where models run: on this machine, or on others by the same interface."""
+"""The seam between the pool of sessions and what runs the graphs."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
-
-from soundtags.audio.decoder_pool import DecoderPool
-from soundtags.inference.pipeline import predict_all
-from soundtags.inference.predict import FilePredictor
-from soundtags.inference.sessions import SessionPool
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Sequence
 
-    from soundtags.inference.backend_choice import BackendChoice
-    from soundtags.inference.pipeline import Recall, TrackResult
-    from soundtags.models.plan import Plan
-    from soundtags.types import Path
-
-K = TypeVar("K")
+    import numpy as np
 
 
-class Engine(Protocol):
-    """Reads files and runs models."""
+@dataclass(frozen=True)
+class Program:
+    """A graph that is ready to be loaded, and how it is called.
 
-    def predict(
-        self, tracks: Iterable[tuple[K, Path]], plan: Plan, recall: Recall
-    ) -> Iterator[TrackResult[K]]:
-        """Predict many files; an error in one leaves the others alone.
+    Attributes
+    ----------
+    graph : GraphDef
+        The part of a frozen graph that leads to its outputs.
+    weights : dict of str to numpy.ndarray
+        Name to value of large constants that are not in the graph. An engine
+        may take them out, to free memory.
+    input : str
+        The node that is fed.
+    outputs : sequence of str
+        The nodes to compute.
+    flags : sequence of str
+        Boolean inputs, such as the training flag, which are always False.
+    is_trusted : bool
+        Whether the graph comes with this package.
+    """
 
-        Parameters
-        ----------
-        tracks : iterable of (key, path)
-            A key of any type and the path of an audio file. Consumed in the
-            caller's thread, some tracks ahead of the results.
-        plan : Plan
-            Which models run on which patches.
-        recall : callable
-            Returns the predictions of an earlier run, see
-            :func:`soundtags.inference.pipeline.predict_all`. An engine need
-            not call it.
+    graph: Any
+    weights: dict[str, np.ndarray]
+    input: str
+    outputs: Sequence[str]
+    flags: Sequence[str]
+    is_trusted: bool
 
-        Yields
-        ------
-        TrackResult
-            One per track, in any order.
+
+class Session(Protocol):
+    """A graph that an engine has loaded. Threads may share it."""
+
+    def run(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Compute the outputs, in a single thread.
 
         Raises
         ------
-        BrokenModels
-            If graphs cannot be used. Tracks without a result can be given
-            again, with another plan.
-        SoundtagsError
-            If no further track can be predicted at all.
+        UnusableModel
+            If that fails. The message does not name the model.
         """
         ...
 
     def close(self) -> None:
-        """Release all resources."""
+        """Release the memory."""
         ...
 
 
-class LocalEngine:
-    """Threads of this process that run models, and processes that read files.
+class Engine(Protocol):
+    """What runs graphs: TensorFlow or NumPy."""
 
-    Parameters
-    ----------
-    jobs : int
-        Number of threads, and of processes.
-    memory : int
-        Bytes that open sessions may take.
-    choice : BackendChoice, optional
-        What runs the graphs; by default, what runs on this machine.
-    """
+    @property
+    def name(self) -> str:
+        """What the option ``engine`` calls it."""
+        ...
 
-    def __init__(
-        self, jobs: int, memory: int, choice: BackendChoice | None = None
-    ) -> None:
-        self._jobs = jobs
-        self._pool = SessionPool(memory, choice)
-        self._decoders = DecoderPool(jobs)
+    @property
+    def version(self) -> str:
+        """The version of the package behind it."""
+        ...
 
-    def predict(
-        self, tracks: Iterable[tuple[K, Path]], plan: Plan, recall: Recall
-    ) -> Iterator[TrackResult[K]]:
-        reader = self._decoders.features
-        return predict_all(tracks, plan, self._pool, self._jobs, reader, recall)
+    def load(self) -> None:
+        """Import that package.
 
-    def close(self) -> None:
-        self._pool.close()
-        self._decoders.close()
+        Raises
+        ------
+        NoTensorFlow
+            If it is TensorFlow, and does not load.
+        """
+        ...
 
+    def open(self, program: Program) -> Session:
+        """Load a graph.
 
-@contextmanager
-def file_predictor(
-    jobs: int, memory: int, choice: BackendChoice
-) -> Iterator[FilePredictor]:
-    """Run models over one file at a time, for as long as the context lasts.
-
-    Parameters
-    ----------
-    jobs : int
-        Number of threads that run models. One process reads files.
-    memory : int
-        Bytes that open sessions may take.
-    choice : BackendChoice
-        What runs the graphs.
-
-    Yields
-    ------
-    FilePredictor
-    """
-    pool, decoders = SessionPool(memory, choice), DecoderPool(1)
-    try:
-        with ThreadPoolExecutor(jobs) as workers:
-            yield FilePredictor(pool, workers.map, decoders.features)
-    finally:
-        pool.close()
-        decoders.close()
+        Raises
+        ------
+        UnusableModel
+            If that fails. The message does not name the model.
+        """
+        ...

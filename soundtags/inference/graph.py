@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soundtags.errors import UnusableModel
+from soundtags.inference.graph_bounds import called, check_bounds, node_of
 from soundtags.inference.graphdef import DTYPES, GraphDef, to_array
-from soundtags.inference.structure import called, check_bounds, node_of
 from soundtags.models.catalogue import data_folder
 from soundtags.models.installed import MAX_BYTES
 

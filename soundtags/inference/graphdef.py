@@ -86,6 +86,7 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 
 # TensorFlow's numbers of types.
 FLOAT, INT32, BOOL = 1, 3, 10
+LAYOUT = b"NHWC"  # of images: rows, height, width, channels
 # By such a number: the type, and the field with single values.
 DTYPES = {
     FLOAT: (np.float32, "float_val"),
@@ -192,3 +193,8 @@ def to_tensor(values: np.ndarray) -> Any:
     stored = values.dtype.newbyteorder("<")
     tensor.tensor_content = values.astype(stored, copy=False).tobytes()
     return tensor
+
+
+def attribute(node: Any, name: str, kind: str, default: Any) -> Any:
+    """Return an attribute of a node, or TensorFlow's default for it."""
+    return getattr(node.attr[name], kind) if name in node.attr else default

@@ -1,6 +1,6 @@
 """A pool of sessions, one per graph, shared by all threads.
 
-Every call of a session runs in the thread that makes it, whatever the backend.
+Every call of a session runs in the thread that makes it, whatever the engine.
 Calls from several threads at a time keep all cores busy, and give the same
 results on any number of cores.
 """
@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soundtags.errors import UnusableModel
-from soundtags.inference.backend import Program
-from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.engine import Program
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.graph import read_graph
+from soundtags.inference.graph_bounds import node_of
 from soundtags.inference.graphdef import BOOL
 from soundtags.inference.rewrite import fold
-from soundtags.inference.structure import node_of
 from soundtags.models import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from soundtags.inference.backend import Backend, Session
+    from soundtags.inference.engine import Engine, Session
 
     MapFunction = Callable[
         [Callable[[np.ndarray], list[np.ndarray]], Iterable[np.ndarray]],
@@ -106,15 +106,13 @@ class SessionPool:
         Bytes that open sessions may take. Beyond that, idle sessions are
         closed, least recently used first. A single session that is larger
         still runs.
-    choice : BackendChoice, optional
+    choice : EngineChoice, optional
         What runs the graphs; by default, what runs on this machine.
     """
 
-    def __init__(
-        self, memory: int, choice: BackendChoice | None = None
-    ) -> None:
+    def __init__(self, memory: int, choice: EngineChoice | None = None) -> None:
         self._memory = memory
-        self._choice = choice or BackendChoice()
+        self._choice = choice or EngineChoice()
         self._lock = threading.Lock()
         self._entries: OrderedDict[GraphSpec, _Entry] = OrderedDict()
 
@@ -237,7 +235,7 @@ class SessionPool:
                     del self._entries[spec]
 
 
-def _load(backend: Backend, spec: GraphSpec) -> _Loaded:
+def _load(engine: Engine, spec: GraphSpec) -> _Loaded:
     """Open a session for the part of a graph that leads to its outputs."""
     graph, weights = read_graph(spec.graph, spec.outputs)
     try:
@@ -250,7 +248,7 @@ def _load(backend: Backend, spec: GraphSpec) -> _Loaded:
             flags,
             installed.is_embedded(spec.graph),
         )
-        session = backend.open(program)
+        session = engine.open(program)
     except UnusableModel as exc:
         raise UnusableModel(f"{spec.graph.name}: {exc}") from exc
     return _Loaded(session, fixed or spec.batch)

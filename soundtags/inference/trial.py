@@ -1,6 +1,6 @@
 """Runs models once, on zeros, in a process with limits on memory and time.
 
-A graph of allowed operations can still crash or hang a backend, take all
+A graph of allowed operations can still crash or hang an engine, take all
 memory, or give something else than its metadata says. The process that finds
 out is thrown away; where a model ends it, another one tries the rest.
 """
@@ -29,10 +29,10 @@ from soundtags.errors import (
     capture_errors,
     first_line,
 )
-from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.predict import HEAD_BATCH, predict
 from soundtags.inference.sessions import SessionPool
-from soundtags.inference.tensorflow_backend import TensorFlow
+from soundtags.inference.tensorflow_engine import TensorFlow
 from soundtags.text import cut
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from soundtags.models.installed import Model
 
-STARTING = 300.0  # seconds until a backend has loaded, from a slow disk
+STARTING = 300.0  # seconds until an engine has loaded, from a slow disk
 AT_LOADING = "TensorFlow {} when it is loaded"
 REASON = 200  # columns
 
@@ -121,7 +121,7 @@ def try_all(
     candidates : iterable of Candidate
         The models.
     engine : str
-        The backend that runs them, such as ``numpy``.
+        The engine that runs them, such as ``numpy``.
 
     Yields
     ------
@@ -184,7 +184,7 @@ class _Process:
         other.close()
 
     def wait_until_loaded(self) -> None:
-        """Wait until the backend has loaded.
+        """Wait until the engine has loaded.
 
         Raises
         ------
@@ -243,7 +243,7 @@ def _serve(
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     with suppress(OSError):  # the other side has gone
-        choice = BackendChoice(engine)
+        choice = EngineChoice(engine)
         loaded = capture_errors(choice.load)
         connection.send(loaded if isinstance(loaded, SoundtagsError) else None)
         for candidate in candidates:
@@ -288,14 +288,14 @@ def _data_size() -> int:
     return int(pages[5]) * resource.getpagesize()
 
 
-def _fault(candidate: Candidate, choice: BackendChoice) -> str | None:
+def _fault(candidate: Candidate, choice: EngineChoice) -> str | None:
     """Return what is wrong with a model; None if nothing is."""
     model, pool = candidate.model, SessionPool(sys.maxsize, choice)
     try:
         _run(candidate, pool)
     except MemoryError:
         return "takes too much memory"
-    except Exception as exc:  # whatever a backend has to say of a graph
+    except Exception as exc:  # whatever an engine has to say of a graph
         reason = first_line(exc)
         for name in (model.graph.name, model.id):
             reason = reason.removeprefix(f"{name}: ")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from soundtags.errors import NoTensorFlow, UnusableModel
-from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.trial import Candidate, try_all
 from soundtags.inference.verdict_file import load_reasons, save_reasons
 from soundtags.models import installed
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-    from soundtags.inference.backend import Backend
+    from soundtags.inference.engine import Engine
     from soundtags.inference.verdict_file import Reasons
     from soundtags.models.installed import Model
 
@@ -34,7 +34,7 @@ class Verdicts:
         The file. Where it cannot be read or written, models are tried again.
     announce : callable
         Told how many models are about to be tried.
-    choice : BackendChoice, optional
+    choice : EngineChoice, optional
         What is going to run the models; by default, what runs on this machine.
     """
 
@@ -42,11 +42,11 @@ class Verdicts:
         self,
         path: Path,
         announce: Callable[[int], None],
-        choice: BackendChoice | None = None,
+        choice: EngineChoice | None = None,
     ) -> None:
         self._path = path
         self._announce = announce
-        self._choice = choice or BackendChoice()
+        self._choice = choice or EngineChoice()
 
     def faults(
         self, models: Collection[Model], here: Mapping[str, Model]
@@ -127,7 +127,7 @@ class Verdicts:
         """Try candidates, and keep what comes of it."""
         found: Reasons = {}
         try:
-            for candidate, reason in try_all(new, self._backend.name):
+            for candidate, reason in try_all(new, self._engine.name):
                 found[candidate.key] = reason
         except OSError as exc:
             reason = f"cannot be tried: {exc.strerror or exc}"
@@ -139,9 +139,9 @@ class Verdicts:
 
     def _versions(self) -> list[str]:
         """Return the versions that the outcome of a trial depends on."""
-        backend = self._backend
-        return [package_version(), backend.name, backend.version]
+        engine = self._engine
+        return [package_version(), engine.name, engine.version]
 
     @property
-    def _backend(self) -> Backend:
+    def _engine(self) -> Engine:
         return self._choice.expected

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from soundtags.audio.limits import SILENCE
 from soundtags.errors import SoundtagsError
 from soundtags.labelling.estimates import GENRES, estimates
 from soundtags.labelling.labels import label
 from soundtags.labelling.scores import model_means, target_means
-from soundtags.labelling.taught import taught_means
+from soundtags.labelling.taught_scores import taught_means
 from soundtags.models.catalogue import INPUT_FIELD, PLAN_FIELD
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from soundtags.inference.pooling import TrackPredictions
     from soundtags.labelling.scores import Means
     from soundtags.models.plan import Plan
-
-
-SILENCE = 1e-3  # 60 dB below full scale
 
 
 @dataclass(frozen=True)

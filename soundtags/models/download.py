@@ -16,9 +16,9 @@ from soundtags.errors import (
     WrongDigest,
 )
 from soundtags.models.folder_lock import locked
+from soundtags.models.http import download
 from soundtags.models.partial_file import Part
 from soundtags.models.source import URL, check_source, without_password
-from soundtags.models.transfer import download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The plan: which models run on which patches, as plain data with a digest."""
+"""The plan: which models answer which targets, from which patches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from soundtags.models.catalogue import Target
     from soundtags.models.installed import Model
     from soundtags.models.settings import Settings
-    from soundtags.models.words import TaughtWord
+    from soundtags.models.taught_words import TaughtWord
 
     FindFaults = Callable[
         [Collection[Model], Mapping[str, Model]], Mapping[str, UnusableModel]

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from soundtags.errors import InsecureSource, UnreachableHost
 
+DEFAULT_SOURCE = "https://essentia.upf.edu/models/"
+
 URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # "D:\" is none
 HERE = {"localhost", "127.0.0.1", "::1"}
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from soundtags.models.words import TaughtWord, write_word
+from soundtags.models.taught_words import TaughtWord, write_word
 
 SEPARATOR = "\\\u2400"  # between the values of a list in the database
 TIMEOUT = 300  # seconds
@@ -34,7 +34,7 @@ PRELOADED += [
     for name in ("soundlists", "soundreport", "soundtags")
 ]
 PRELOADED += ["threadpoolctl"]
-PRELOADED += ["soundtags.inference.pipeline", "soundtags.inference.engine"]
+PRELOADED += ["soundtags.inference.pipeline", "soundtags.inference.executor"]
 PRELOADED += ["soundtags.inference.verdicts", "soundtags.models.plan"]
 PRELOADED += ["numpy.fft", "numpy.random", "email.parser"]
 PRELOADED += [  # what mutagen loads to find out what a file is

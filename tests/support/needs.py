@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from soundtags.audio import resampling
-from soundtags.inference import tensorflow_backend
+from soundtags.inference import tensorflow_engine
 
 # That of the distribution which is installed, whichever it is.
 _versions = {each.name: each.version for each in metadata.distributions()}
@@ -31,4 +31,4 @@ def tensorflow() -> Any:
     """Return ``tensorflow.compat.v1``, or skip the test."""
     if not find_spec("tensorflow"):
         pytest.skip("needs TensorFlow")
-    return tensorflow_backend.tensorflow()
+    return tensorflow_engine.tensorflow()

@@ -18,7 +18,7 @@ from support.audio import MADE
 
 from beetsplug.soundtags import fields
 from beetsplug.soundtags.file_tags import write_tags
-from beetsplug.soundtags.tag_formats import media_field
+from beetsplug.soundtags.media_fields import media_field
 from soundtags.audio.decoding import decode
 from soundtags.labelling.scores import DECIMALS, share
 

@@ -17,7 +17,7 @@ from beetsplug.soundtags import configuration
 from beetsplug.soundtags.commands.showing import say, tracks
 from soundtags.atomic import writing
 from soundtags.errors import UnreadableAudio
-from soundtags.inference.engine import file_predictor
+from soundtags.inference.executor import file_predictor
 from soundtags.inference.layers import find_layer
 from soundtags.inference.trial import Candidate
 from soundtags.stderr import silence_stderr
@@ -55,7 +55,7 @@ def run(
         file_predictor(
             configuration.jobs(config),
             configuration.session_memory(config),
-            configuration.backend_choice(config, log),
+            configuration.engine_choice(config, log),
         ) as predictor,
     ):
         values_of = partial(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from beetsplug.soundtags import configuration
 from beetsplug.soundtags.columns import columns, numbered
 from beetsplug.soundtags.commands.showing import item_name, say, tracks
 from beetsplug.soundtags.fields import INPUT
-from beetsplug.soundtags.queries import field_values, matching_ids
+from beetsplug.soundtags.queries import field_values, matching_ids, split_query
 from beetsplug.soundtags.storage import get_items
 from soundtags.collection.similarity import distinct, nearest, path
 from soundtags.inference.cache import PredictionCache
@@ -99,10 +98,7 @@ def _path(
 
 def _place(lib: Library, query: str, ids: list[int], model: str) -> int:
     """Return the place of the one track that matches a query."""
-    try:
-        matching = matching_ids(lib, shlex.split(query))
-    except ValueError as exc:  # of quotation marks
-        raise UserError(f"--path: {query!r}: {exc}") from exc
+    matching = matching_ids(lib, split_query(query, "--path"))
     if len(matching) != 1:
         raise UserError(
             f"--path: {query!r} matches {tracks(len(matching))}; it must"

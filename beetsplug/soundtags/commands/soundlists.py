@@ -15,7 +15,7 @@ from beets.dbcore import InvalidQueryError
 from beets.exceptions import UserError
 
 from beetsplug.soundtags.columns import columns, numbered
-from beetsplug.soundtags.commands.list_music import read_music
+from beetsplug.soundtags.commands.playlist_music import read_music
 from beetsplug.soundtags.commands.showing import say
 from beetsplug.soundtags.commands.showing import tracks as in_words
 from beetsplug.soundtags.player_paths import PlayerPaths
@@ -28,7 +28,6 @@ from beetsplug.soundtags.recipe_files import (
 )
 from beetsplug.soundtags.taught import taught_words
 from soundtags.atomic import writing
-from soundtags.collection.lists import FEWEST, Tracks, choose
 from soundtags.collection.playlist_formats import (
     MADE_BY,
     Entry,
@@ -38,6 +37,7 @@ from soundtags.collection.playlist_formats import (
     navidrome_configuration,
     smartplaylist,
 )
+from soundtags.collection.playlists import FEWEST, Tracks, choose
 from soundtags.labelling.estimates import GENRES
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from beets.library import Library
     from confuse import ConfigView
 
-    from beetsplug.soundtags.commands.list_music import Music
-    from soundtags.collection.lists import Playlist
+    from beetsplug.soundtags.commands.playlist_music import Music
+    from soundtags.collection.playlists import Playlist
     from soundtags.collection.recipes import Recipe
 
     Warn = Callable[[str], object]

@@ -20,7 +20,7 @@ from beetsplug.soundtags.storage import get_item
 from soundtags.collection.histograms import histograms
 from soundtags.collection.profile import profile_track
 from soundtags.errors import BrokenModels, SoundtagsError, capture_errors
-from soundtags.inference.engine import file_predictor
+from soundtags.inference.executor import file_predictor
 from soundtags.inference.layers import find_layer
 from soundtags.inference.predict import graph_specs
 from soundtags.stderr import silence_stderr
@@ -71,7 +71,7 @@ def run(
         file_predictor(
             configuration.jobs(config),
             configuration.session_memory(config),
-            configuration.backend_choice(config, log),
+            configuration.engine_choice(config, log),
         ) as predictor,
     ):
         plan = _plan(config, predictor.pool, log)

@@ -24,12 +24,12 @@ from beetsplug.soundtags.queries import (
 )
 from beetsplug.soundtags.taught import taught_words
 from soundtags.atomic import writing
+from soundtags.audio.limits import SILENCE
 from soundtags.collection.disagreement import find_disagreements
 from soundtags.collection.projection import project
 from soundtags.collection.report.page import Collection, ListSummary, Map, page
 from soundtags.inference.cache import PredictionCache
 from soundtags.labelling.estimates import GENRES
-from soundtags.labelling.interpret import SILENCE
 from soundtags.models.catalogue import MOOD_FIELD, NUMBERS, SCORE, TAGS
 
 if TYPE_CHECKING:

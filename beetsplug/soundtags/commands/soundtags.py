@@ -24,8 +24,8 @@ from beetsplug.soundtags.commands.showing import (
 from beetsplug.soundtags.commands.work import Work
 from beetsplug.soundtags.configuration import MANY_JOBS
 from beetsplug.soundtags.fields import PLAN
-from beetsplug.soundtags.inheritance import restore_genres
 from beetsplug.soundtags.interrupt import postponed_interrupt
+from beetsplug.soundtags.lost_genres import restore_genres
 from beetsplug.soundtags.queries import matching_ids, own_value
 from beetsplug.soundtags.safe_write import write_item
 from beetsplug.soundtags.storage import (

@@ -22,13 +22,14 @@ from beetsplug.soundtags.queries import (
     field_values,
     matching_ids,
     queried_fields,
+    split_query,
 )
 from beetsplug.soundtags.storage import get_items
 from beetsplug.soundtags.tagger import make_tagger
 from beetsplug.soundtags.taught import words_dir
 from soundtags.collection.teaching import teach
 from soundtags.labelling.labels import Vocabulary
-from soundtags.models import words
+from soundtags.models import taught_words
 from soundtags.models.catalogue import MOOD_FIELD
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run(
             " beet soundteach focus playlist:focus"
         )
     else:
-        command.teach(words.spelled(args[0]), args[1:])
+        command.teach(taught_words.spelled(args[0]), args[1:])
 
 
 @dataclass
@@ -86,8 +87,8 @@ class TeachCommand:
     def forget(self, name: str) -> None:
         """Delete a word, and take it from all tracks."""
         folder = words_dir()
-        known = sorted(path.stem for path in words.files(folder))
-        word = name if name in known else words.plain(name)
+        known = sorted(path.stem for path in taught_words.files(folder))
+        word = name if name in known else taught_words.plain(name)
         if word not in known:
             taught = f"taught are: {', '.join(known)}" if known else "none is"
             raise UserError(f"no word {name!r} has been taught; {taught}")
@@ -95,14 +96,16 @@ class TeachCommand:
         if self.opts.pretend:
             say(f"{word} would be forgotten; {having} would lose it")
             return
-        words.delete_word(word, folder)
+        taught_words.delete_word(word, folder)
         self._update_library()
         say(f"{word} is forgotten; {having} had it")
 
     def teach(self, word: str, query: list[str]) -> None:
         """Learn a word, and give it to the tracks that it suits."""
         examples = self._told(word, query)
-        refused = self._told(word, self._refused())
+        refused = self._told(
+            word, split_query(self.opts.refused or "", "--not")
+        )
         self._check(examples, refused)
         plan = configuration.plan(self.config, self.log)
         library = self._analysed(examples | refused, plan)
@@ -121,7 +124,7 @@ class TeachCommand:
         if report.is_noise(learned):
             raise UserError(f"{word} was not taught, as it would be noise")
         self._ask(word, query, library, learned)
-        words.write_word(learned.word, words_dir())
+        taught_words.write_word(learned.word, words_dir())
         fields.declare(learned.word.target.name, fields.NUMBER)
         self._update_library()
         say(
@@ -159,14 +162,6 @@ class TeachCommand:
             if word in moods[each]
             and Provenance.parse(written[each]).wrote("mood", moods[each])
         }
-
-    def _refused(self) -> list[str]:
-        """Return the query of --not."""
-        query = self.opts.refused or ""
-        try:
-            return shlex.split(query)
-        except ValueError as exc:  # of quotation marks
-            raise UserError(f"--not: {query!r}: {exc}") from exc
 
     def _check(self, examples: set[int], refused: set[int]) -> None:
         both = sorted(examples & refused)

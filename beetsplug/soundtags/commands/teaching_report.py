@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from soundtags.collection.teaching import Learned
-    from soundtags.models.words import Check, TaughtWord
+    from soundtags.models.taught_words import Check, TaughtWord
 
 FEW, ENOUGH = 15, 20  # examples: with fewer, figures are rough guesses
 POOR = 0.25  # by how much more examples than other tracks must be found

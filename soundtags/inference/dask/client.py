@@ -1,4 +1,4 @@
-"""The engine that has the workers of a Dask cluster run the models.
+"""The executor that has the workers of a Dask cluster run the models.
 
 Workers return predictions only: the library, its files and the cache are
 written on this machine alone.
@@ -32,7 +32,7 @@ LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 
 class Cluster:
-    """An :class:`~soundtags.inference.engine.Engine` of many machines.
+    """An :class:`~soundtags.inference.executor.Executor` of many machines.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Cluster:
     session_memory
         Bytes that open sessions may take, on each worker.
     engine
-        Which backend runs the models on each worker, as the option says.
+        Which engine runs the models on each worker, as the option says.
     logger
         Gets a warning for each worker that cannot be used.
     """

@@ -72,7 +72,7 @@ class PredictTracks:
     session_memory : int
         Bytes that open sessions may take.
     engine : str
-        Which backend runs the models, as the option says.
+        Which engine runs the models, as the option says.
     files : tuple of RemoteFile
         The tracks.
     """

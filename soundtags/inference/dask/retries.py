@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from soundtags.errors import (
     CrashedWorker,
@@ -17,29 +17,9 @@ from soundtags.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from soundtags.inference.dask.batches import Batch
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Batch(Generic[T]):
-    """Tracks that are sent together.
-
-    Attributes
-    ----------
-    tracks : tuple of (key, path)
-        The tracks.
-    attempts : int
-        How many attempts at them have failed.
-    avoid : frozenset of str
-        Addresses of the workers that failed.
-    returns : int
-        How many times workers have given them back, for whatever reason.
-    """
-
-    tracks: tuple[tuple[T, bytes | str], ...]
-    attempts: int = 0
-    avoid: frozenset[str] = frozenset()
-    returns: int = 0
 
 
 def _costs() -> dict[type[SoundtagsError], int]:

@@ -10,7 +10,6 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from soundtags.audio.features import features
-from soundtags.audio.patches import FRONT_ENDS
 from soundtags.errors import (
     BrokenModels,
     LostCluster,
@@ -22,6 +21,7 @@ from soundtags.errors import (
     capture_errors,
 )
 from soundtags.inference.dask.answers import read_reply
+from soundtags.inference.dask.batches import Batch, tracks_per_batch
 from soundtags.inference.dask.messages import (
     Failed,
     GraphFile,
@@ -35,12 +35,10 @@ from soundtags.inference.dask.messages import (
     plan_models,
     portable_plan,
 )
-from soundtags.inference.dask.retries import Batch, RetryPolicy
+from soundtags.inference.dask.retries import RetryPolicy
 from soundtags.inference.dask.tasks import Tasks
 from soundtags.inference.dask.worker_pool import WorkerPool
-from soundtags.inference.pipeline import GROUP_SIZE, TrackResult
-from soundtags.inference.predict import graph_specs
-from soundtags.inference.sessions import SessionPool
+from soundtags.inference.pipeline import TrackResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +69,7 @@ class Run(Generic[K]):
     session_memory
         Bytes that open sessions may take, on each worker.
     engine
-        Which backend runs the models on each worker.
+        Which engine runs the models on each worker.
     logger
         Gets a warning for each worker that is excluded.
     """
@@ -91,7 +89,7 @@ class Run(Generic[K]):
         self._portable_plan = portable_plan(plan)
         self._session_memory = session_memory
         self._engine = engine
-        self._batch_size = _tracks_per_batch(plan, session_memory)
+        self._batch_size = tracks_per_batch(plan, session_memory)
         self._retry_policy = RetryPolicy()
         self._workers = WorkerPool(client, logger)
         self._tasks = Tasks(client)
@@ -310,15 +308,3 @@ class Run(Generic[K]):
             lambda: next(features(path, self._plan.feature_spec))
         )
         return read if isinstance(read, SoundtagsError) else None
-
-
-def _tracks_per_batch(plan: Plan, session_memory: int) -> int:
-    """Return how many tracks fill the largest call of a model.
-
-    Where models take turns in memory, as many as share a turn.
-    """
-    if not SessionPool(session_memory).fits(graph_specs(plan)):
-        return GROUP_SIZE
-    batch = max(FRONT_ENDS[name].batch for name in plan.front_ends)
-    patches = plan.settings.patches or batch
-    return -(-batch // patches)

@@ -23,7 +23,6 @@ from soundtags.errors import (
     UnsharedFile,
     capture_errors,
 )
-from soundtags.inference.backend_choice import BackendChoice
 from soundtags.inference.dask.answers import encode
 from soundtags.inference.dask.graph_files import find_graph, store_graph
 from soundtags.inference.dask.messages import (
@@ -39,6 +38,7 @@ from soundtags.inference.dask.messages import (
     with_graphs,
 )
 from soundtags.inference.dask.watchdog import Watchdog
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.pipeline import TrackResult, predict_all
 from soundtags.inference.sessions import SessionPool
 from soundtags.version import PACKAGE, package_version
@@ -111,7 +111,7 @@ def predict_files(
     session_memory
         Bytes that open sessions may take.
     engine
-        Which backend runs them.
+        Which engine runs them.
     reader
         Reads the files.
 
@@ -218,4 +218,4 @@ def _store(request: StoreGraphs) -> Outcome:
 @cache
 def _session_pool(memory: int, engine: str) -> SessionPool:
     """Return the sessions of this worker, which stay open between tasks."""
-    return SessionPool(memory, BackendChoice(engine))
+    return SessionPool(memory, EngineChoice(engine))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from soundtags.inference.graph_bounds import node_of
 from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.rewrite.maxima import (
     move_maximum_up,
@@ -14,7 +15,6 @@ from soundtags.inference.rewrite.polyphase import (
     cut_convolution,
     cut_pooled_convolution,
 )
-from soundtags.inference.structure import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from soundtags.inference.graphdef import LAYOUT, attribute
 from soundtags.inference.rewrite.nodes import (
     CHANNELS,
-    LAYOUT,
     NORMALISATIONS,
     View,
-    attribute,
     constant,
     is_plain,
     operation,

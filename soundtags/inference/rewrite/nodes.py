@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundtags.inference.graph_bounds import node_of
 from soundtags.inference.graphdef import (
     FLOAT,
     INT32,
+    LAYOUT,
     NodeDef,
+    attribute,
     to_array,
     to_tensor,
 )
-from soundtags.inference.structure import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +34,6 @@ INPUTS = {
     "Relu": 1,
     "Reshape": 2,
 }
-LAYOUT = b"NHWC"
 CHANNELS = LAYOUT.index(b"C")  # the axis
 # The attribute with the type of the last input, where that is a list of sizes.
 SIZES = {
@@ -116,11 +117,6 @@ def is_plain(node: Any) -> bool:
         and attribute(node, "data_format", "s", LAYOUT) == LAYOUT
         and not attribute(node, "is_training", "b", normalises)
     )
-
-
-def attribute(node: Any, name: str, kind: str, default: Any) -> Any:
-    """Return an attribute of a node, or TensorFlow's default for it."""
-    return getattr(node.attr[name], kind) if name in node.attr else default
 
 
 def source_of(name: str) -> str:

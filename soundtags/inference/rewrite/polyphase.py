@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from soundtags.inference.graphdef import attribute
 from soundtags.inference.rewrite.nodes import (
-    attribute,
     constant,
     is_plain,
     operation,

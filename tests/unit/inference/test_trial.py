@@ -17,7 +17,7 @@ from support.models import write_model
 
 from soundtags.audio.features import features
 from soundtags.errors import UnusableModel
-from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.pipeline import predict_all
 from soundtags.inference.sessions import SessionPool
 from soundtags.inference.verdicts import Verdicts
@@ -46,7 +46,7 @@ class Chooser:
         """Return the models of a plan, made by another run of the program."""
         self.said.clear()
         self.tried.clear()
-        choice = BackendChoice(self.engine)
+        choice = EngineChoice(self.engine)
         verdicts = Verdicts(self.file, self.tried.append, choice)
         made = plan.make_plan(
             names,
@@ -203,7 +203,7 @@ def test_values_that_are_not_finite_cost_the_track(chooser, track, tmp_path):
                 patches += 1.0
             yield chunk
 
-    pool = SessionPool(10**9, BackendChoice(chooser.engine))
+    pool = SessionPool(10**9, EngineChoice(chooser.engine))
     (result,) = predict_all([(0, str(track))], made, pool, 1, loud)
     assert str(result.error) == "moody-1: gives values that are not finite"
 
@@ -228,7 +228,7 @@ def test_tensorflow_that_cannot_run_is_found_out(
     if module == "sitecustomize" and platform.machine() not in X86:
         pytest.skip("only on these processors, TensorFlow needs AVX")
     (tmp_path / f"{module}.py").write_text(content)
-    code = "from soundtags.inference.tensorflow_backend import tensorflow as tf"
+    code = "from soundtags.inference.tensorflow_engine import tensorflow as tf"
     code += "; tf()"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -9,8 +9,8 @@ import pytest
 
 from soundtags.collection.teaching import Lesson, teach
 from soundtags.errors import UnteachableWord, UnusableWord
-from soundtags.labelling.taught import Block, scores
-from soundtags.models.words import read_words, spelled, write_word
+from soundtags.labelling.taught_scores import Block, scores
+from soundtags.models.taught_words import read_words, spelled, write_word
 
 ALBUMS, TRACKS, CLASSES, DIMENSIONS = 40, 5, 8, 30
 

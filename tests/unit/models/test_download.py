@@ -21,7 +21,7 @@ from soundtags.errors import UnreachableHost
 from soundtags.models import checksums, folder_lock, partial_file
 from soundtags.models.catalogue import File
 from soundtags.models.download import Fetched, fetch
-from soundtags.models.transfer import BLOCK
+from soundtags.models.http import BLOCK
 
 CUT = 2 * BLOCK  # where transfers break off
 SHORT = 0.5  # seconds to wait for a slow server

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from soundtags.inference.pooling import TrackPredictions
     from soundtags.labelling.scores import Means
     from soundtags.models.plan import Plan
-    from soundtags.models.words import TaughtWord
+    from soundtags.models.taught_words import TaughtWord
 
 FLOOR = 0.01  # added to activations before their logarithm is taken
 MOST = float(np.finfo(np.float16).max)

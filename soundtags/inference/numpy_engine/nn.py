@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.numpy_backend.attributes import (
-    LAYOUT,
+from soundtags.inference.graphdef import LAYOUT, attribute
+from soundtags.inference.numpy_engine.attributes import (
     UnknownAttribute,
-    attribute,
     image_sizes,
     require,
 )
-from soundtags.inference.numpy_backend.convolution import (
+from soundtags.inference.numpy_engine.convolution import (
     Geometry,
     averages,
     convolve,

@@ -1,4 +1,4 @@
-"""The option `engine`: which backend runs the graphs, in real processes."""
+"""The option `engine`: which engine runs the graphs, in real processes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ import json, sys
 import numpy as np
 from pathlib import Path
 from soundtags.errors import NoTensorFlow
-from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.sessions import GraphSpec, SessionPool
 
 said = []
-choice = BackendChoice(sys.argv[1], said.append)
+choice = EngineChoice(sys.argv[1], said.append)
 graph = Path({str(ROOT / "models" / "msd-musicnn-1.pb")!r})
 spec = GraphSpec(graph, "model/Placeholder", ("model/Sigmoid",), 1)
 shape = None
@@ -41,7 +41,7 @@ except NoTensorFlow as exc:
 print(json.dumps({{
     "shape": shape,
     "said": said,
-    "backend": choice.expected.name,
+    "engine": choice.expected.name,
     "loaded": sys.modules.get("tensorflow") is not None,
 }}))
 """
@@ -102,7 +102,7 @@ def test_tensorflow_is_the_default(tmp_path):
     assert run("auto", tmp_path) == {
         "shape": [2, 50],
         "said": [],
-        "backend": "tensorflow",
+        "engine": "tensorflow",
         "loaded": True,
     }
 
@@ -111,7 +111,7 @@ def test_numpy_needs_nothing_of_tensorflow(tmp_path):
     assert run("numpy", tmp_path) == {
         "shape": [2, 50],
         "said": [],
-        "backend": "numpy",
+        "engine": "numpy",
         "loaded": False,
     }
 
@@ -123,7 +123,7 @@ def test_where_tensorflow_cannot_run_numpy_does(tmp_path, what):
         pytest.skip("only on these processors, TensorFlow needs AVX")
     found = run("auto", tmp_path, module, content)
     assert found["shape"] == [2, 50]
-    assert found["backend"] == "numpy"
+    assert found["engine"] == "numpy"
     (line,) = found["said"]
     assert line.startswith("models run on NumPy: ")
     assert reason in line

@@ -8,15 +8,15 @@ import numpy as np
 
 from soundtags.blas import single_threaded
 from soundtags.errors import UnusableModel
-from soundtags.inference.numpy_backend.steps import ERRORS, compile_steps
+from soundtags.inference.numpy_engine.steps import ERRORS, compile_steps
 
 if TYPE_CHECKING:
-    from soundtags.inference.backend import Program, Session
-    from soundtags.inference.numpy_backend.steps import Steps
+    from soundtags.inference.engine import Program, Session
+    from soundtags.inference.numpy_engine.steps import Steps
 
 
 class NumPy:
-    """The backend that runs everywhere.
+    """The engine that runs everywhere.
 
     Calls run in the thread that makes them, matrix products included, so that
     results do not depend on the number of cores.

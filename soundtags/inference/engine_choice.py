@@ -1,4 +1,4 @@
-"""Which backend runs the graphs."""
+"""Which engine runs the graphs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import threading
 from typing import TYPE_CHECKING
 
 from soundtags.errors import NoTensorFlow
-from soundtags.inference import tensorflow_backend
-from soundtags.inference.numpy_backend import NumPy
-from soundtags.inference.tensorflow_backend import TensorFlow
+from soundtags.inference import tensorflow_engine
+from soundtags.inference.numpy_engine import NumPy
+from soundtags.inference.tensorflow_engine import TensorFlow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundtags.inference.backend import Backend
+    from soundtags.inference.engine import Engine
 
 AUTO = "auto"
 ENGINES = (AUTO, TensorFlow.name, NumPy.name)  # values of the option
 
 
-class BackendChoice:
-    """The backend that an option names, or that runs on this machine.
+class EngineChoice:
+    """The engine that an option names, or that runs on this machine.
 
     Parameters
     ----------
-    engine : str
+    option : str
         One of `ENGINES`. ``auto`` stands for TensorFlow where that loads, and
         for NumPy elsewhere.
     announce : callable
@@ -35,31 +35,29 @@ class BackendChoice:
 
     def __init__(
         self,
-        engine: str = AUTO,
+        option: str = AUTO,
         announce: Callable[[str], object] = lambda _: None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        self._engine = engine
+        self._option = option
         self._announce = announce
         self._check = check
         self._lock = threading.Lock()
-        self._backend: Backend = (
-            NumPy() if engine == NumPy.name else TensorFlow()
-        )
+        self._engine: Engine = NumPy() if option == NumPy.name else TensorFlow()
 
     @property
-    def expected(self) -> Backend:
-        """The backend that is going to run the graphs, as far as is known.
+    def expected(self) -> Engine:
+        """The engine that is going to run the graphs, as far as is known.
 
         Nothing is loaded to find out.
         """
-        is_open = self._engine == AUTO and self._backend.name != NumPy.name
-        if is_open and not tensorflow_backend.is_likely():
+        is_open = self._option == AUTO and self._engine.name != NumPy.name
+        if is_open and not tensorflow_engine.is_likely():
             return NumPy()
-        return self._backend
+        return self._engine
 
-    def load(self) -> Backend:
-        """Return the backend, loaded.
+    def load(self) -> Engine:
+        """Return the engine, loaded.
 
         Raises
         ------
@@ -68,10 +66,10 @@ class BackendChoice:
         """
         try:
             self.check()
-            self._backend.load()
+            self._engine.load()
         except NoTensorFlow as exc:
             self.give_up(exc)
-        return self._backend
+        return self._engine
 
     def check(self) -> None:
         """Find out whether TensorFlow, if it is expected, can be loaded here.
@@ -81,7 +79,7 @@ class BackendChoice:
         NoTensorFlow
             If that would end the process.
         """
-        if self._backend.name == TensorFlow.name:
+        if self._engine.name == TensorFlow.name:
             self._check()
 
     def give_up(self, reason: NoTensorFlow) -> None:
@@ -92,9 +90,9 @@ class BackendChoice:
         NoTensorFlow
             The reason, if it has to be TensorFlow.
         """
-        if self._engine != AUTO:
+        if self._option != AUTO:
             raise reason
         with self._lock:
-            if isinstance(self._backend, TensorFlow):
-                self._backend = NumPy()
+            if isinstance(self._engine, TensorFlow):
+                self._engine = NumPy()
                 self._announce(f"models run on NumPy: {reason}")

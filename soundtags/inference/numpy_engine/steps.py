@@ -10,9 +10,9 @@ import numpy as np
 
 from soundtags.errors import UnusableModel, first_line
 from soundtags.inference.graphdef import to_array
-from soundtags.inference.numpy_backend.attributes import UnknownAttribute
-from soundtags.inference.numpy_backend.nodes import FlatGraph, source_of
-from soundtags.inference.numpy_backend.operations import (
+from soundtags.inference.numpy_engine.attributes import UnknownAttribute
+from soundtags.inference.numpy_engine.flat_graph import FlatGraph, source_of
+from soundtags.inference.numpy_engine.operations import (
     IN_PLACE,
     MONOTONIC,
     OPERATIONS,
@@ -24,8 +24,8 @@ from soundtags.inference.numpy_backend.operations import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from soundtags.inference.backend import Program
-    from soundtags.inference.numpy_backend.nodes import Source
+    from soundtags.inference.engine import Program
+    from soundtags.inference.numpy_engine.flat_graph import Source
 
     Values = dict[Source, Any]
 

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from soundtags.errors import NoTensorFlow
-from soundtags.inference.tensorflow_backend import (
+from soundtags.inference.tensorflow_engine import (
     PACKAGE,
     identity,
     is_likely,

@@ -19,11 +19,11 @@ RUN = """
 import json, os, sys
 from pathlib import Path
 from soundtags.errors import NoTensorFlow
-from soundtags.inference.backend_choice import BackendChoice
-from soundtags.inference.loading import LoadingCheck
+from soundtags.inference.engine_choice import EngineChoice
+from soundtags.inference.tensorflow_check import LoadingCheck
 
 said = []
-choice = BackendChoice(sys.argv[1], said.append, LoadingCheck(Path("kept")))
+choice = EngineChoice(sys.argv[1], said.append, LoadingCheck(Path("kept")))
 try:
     for _ in range(2):
         choice.load()
@@ -54,7 +54,7 @@ class Home:
         (self.folder / "tensorflow.py").write_text(FAKE + content)
 
     def run(self, engine: str = "auto") -> tuple[str, list[str], list[bool]]:
-        """Load a backend in a new process.
+        """Load an engine in a new process.
 
         Return its name, what is said, and for each process in which the
         stand-in was loaded, whether it is the one that asked.

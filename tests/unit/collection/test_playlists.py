@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundtags.collection.lists import Tracks, choose, space_out
+from soundtags.collection.playlists import Tracks, choose, space_out
 from soundtags.collection.recipes import Range, expand, parse_recipe
 from soundtags.errors import UnusableRecipe
 

@@ -13,7 +13,7 @@ from support.paths import ROOT
 from support.standins import PATCHES, write_standin
 
 from soundtags.errors import UnusableModel
-from soundtags.inference.backend_choice import BackendChoice
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.graphdef import GraphDef
 from soundtags.inference.sessions import GraphSpec, SessionPool
 from soundtags.models import installed
@@ -42,7 +42,7 @@ Pools = dict[str, SessionPool]
 @pytest.fixture(scope="module")
 def pools() -> Iterator[Pools]:
     made = {
-        engine: SessionPool(2 * 10**9, BackendChoice(engine))
+        engine: SessionPool(2 * 10**9, EngineChoice(engine))
         for engine in ("tensorflow", "numpy")
     }
     yield made

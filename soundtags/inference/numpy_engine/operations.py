@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.graphdef import DTYPES, FLOAT, INT32
-from soundtags.inference.numpy_backend.attributes import (
+from soundtags.inference.graphdef import (
+    DTYPES,
+    FLOAT,
+    INT32,
     LAYOUT,
-    UnknownAttribute,
     attribute,
+)
+from soundtags.inference.numpy_engine.attributes import (
+    UnknownAttribute,
     require,
     sizes,
 )
-from soundtags.inference.numpy_backend.elementwise import ELEMENTWISE, LOGICAL
-from soundtags.inference.numpy_backend.layers import LAYERS
+from soundtags.inference.numpy_engine.elementwise import ELEMENTWISE, LOGICAL
+from soundtags.inference.numpy_engine.nn import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-LAYOUT = b"NHWC"
+from soundtags.inference.graphdef import LAYOUT, attribute
 
 
 class UnknownAttribute(Exception):
     """A node has an attribute with a value that is not implemented."""
-
-
-def attribute(node: Any, name: str, kind: str, default: Any) -> Any:
-    """Return an attribute of a node, or TensorFlow's default for it."""
-    return getattr(node.attr[name], kind) if name in node.attr else default
 
 
 def sizes(node: Any, name: str, default: tuple[int, ...] = ()) -> list[int]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from soundtags.inference.backend import Program, Session
+    from soundtags.inference.engine import Program, Session
 
 PACKAGE = "tensorflow"
 # Names that a package which is not whole, or far too old, may lack.
@@ -43,7 +43,7 @@ AT_NODE = re.compile(r"^Node: '(.+)'\n(.+)", re.MULTILINE)
 
 
 class TensorFlow:
-    """The backend that is fastest where it runs.
+    """The engine that is fastest where it runs.
 
     A GPU that TensorFlow finds is used; it takes the memory it needs, not all
     of it.
