@@ -1,7 +1,7 @@
 """Estimates from auto-tags, for targets that no model covers.
 
-Where an estimate is better than a model, ``targets.json`` says so (``outdone``),
-and the plan leaves the model out.
+Where an estimate is better than a model, ``targets.json`` says so
+(``outdone``), and the plan leaves the model out.
 """
 
 from __future__ import annotations
