@@ -1,7 +1,7 @@
 """Tags music by what it sounds like: audio in, predictions and labels out.
 
 The Python interface is described in ``docs/python.rst``. NumPy is loaded when
-one of its names is first used, TensorFlow when a model is first run.
+one of the names below is first used, TensorFlow when a model is first run.
 """
 
 from __future__ import annotations

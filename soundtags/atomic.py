@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     AnyPath = Path | os.PathLike[str]
 
 PREFIX = ".soundtags-"
-ENDING = 8  # characters of a name's ending that say what a file is
-PRIVATE, PUBLIC = 0o600, 0o666  # permissions, of which the umask takes some
+ENDING = 8  # characters of the extension that a temporary file keeps
+PRIVATE, PUBLIC = 0o600, 0o666  # permissions, before the umask
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[str]:
-    """Let a file be changed in a copy, which then takes its place.
+    """Let the caller change a copy of a file, which then replaces it.
 
-    Whatever happens, at any moment, under the file's name is what was there
-    or what is to be. The copy lies beside the file and is gone afterwards; if
-    the process is killed, the next one to change the file deletes it. A
+    Whatever happens, at any moment, the file's name leads to either the old
+    content or the new. The copy lies beside the file and is gone afterwards;
+    if the process is killed, the next one to change the file deletes it. A
     symbolic link stays one. A hard link does not: the other names keep the
     file as it was.
 
@@ -48,17 +48,17 @@ def replacing(path: Path) -> Iterator[str]:
     Raises
     ------
     ChangedMeanwhile
-        If somebody else has written to the file in between.
+        If another program has written to the file in the meantime.
     OSError
-        If the file must not be written, the copy cannot be, or it would have
-        another owner, group or mode than the file.
+        If the file is not writable, the copy cannot be written, or it would
+        have a different owner, group or mode.
     """
     target = os.path.realpath(os.fsdecode(path))
     _check_writable(target)
     with _part(target, PRIVATE) as copy:
         before = os.stat(target)
         shutil.copyfile(target, copy)
-        with suppress(OSError):  # not every file system has all of it
+        with suppress(OSError):  # not every file system supports all of it
             shutil.copystat(target, copy)
         _inherit(copy, before)
         _check_access(copy, before)
@@ -71,7 +71,7 @@ def replacing(path: Path) -> Iterator[str]:
 
 @contextmanager
 def writing(path: AnyPath) -> Iterator[BinaryIO]:
-    """Let a file be written, which appears when it is complete.
+    """Let the caller write a file that appears only when it is complete.
 
     Until then, what was there before stays, and if anything goes wrong, it
     stays for good. A symbolic link is followed. A device or a pipe is written
@@ -90,8 +90,8 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the file must not be written, or cannot be. Its ``filename`` is the
-        path that was asked for.
+        If the file may not or cannot be written. The ``filename`` of the error
+        is the path that was asked for.
     """
     target = os.fsdecode(path)
     place = os.path.realpath(target)
@@ -111,7 +111,7 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
                 _check_access(part, before)
             commit(part, place)
     except OSError as exc:
-        # Nobody has named the part, or where a link leads.
+        # The caller has named neither the part nor the target of a link.
         named = exc.filename
         if not isinstance(named, str) or (
             PREFIX in named or place.startswith(named)
@@ -121,7 +121,7 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
 
 
 def commit(part: AnyPath, target: AnyPath) -> None:
-    """Put a complete file in its place, also in case of a power cut.
+    """Put a complete file in its place, so that it survives a power cut.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def commit(part: AnyPath, target: AnyPath) -> None:
 
 
 class _Stream(FileIO):
-    """A device or a pipe, which has no positions, whatever it says."""
+    """A device or a pipe, which cannot seek, even if it says that it can."""
 
     def seekable(self) -> bool:
         return False
@@ -154,7 +154,7 @@ class _Stream(FileIO):
 
 @contextmanager
 def _part(target: str, mode: int) -> Iterator[str]:
-    """Have a new file beside another one for a while."""
+    """Create a temporary file beside another one."""
     folder, name = os.path.split(target)
     prefix = f"{PREFIX}{_digest(name)}-"
     _delete_leftovers(folder, prefix)
@@ -171,7 +171,7 @@ def _part(target: str, mode: int) -> Iterator[str]:
 
 @contextmanager
 def _claimed(handle: int) -> Iterator[None]:
-    """Keep others from taking an open file for a leftover; close it."""
+    """Keep others from taking an open file for a leftover, then close it."""
     if sys.platform == "win32":  # open files cannot be renamed there
         os.close(handle)
         yield
@@ -193,7 +193,7 @@ def _claim(handle: int) -> None:
 
 
 def _delete_leftovers(folder: str, prefix: str) -> None:
-    """Delete the parts of writers that are no more."""
+    """Delete the parts whose writers are no longer running."""
     with os.scandir(folder) as entries:
         leftovers = [e.path for e in entries if e.name.startswith(prefix)]
     for path in leftovers:
@@ -214,9 +214,9 @@ def _stat(target: str) -> os.stat_result | None:
 
 
 def _is_replaceable(found: os.stat_result, place: str) -> bool:
-    """Return whether a file is a regular one, and has a place of its own.
+    """Return whether a file is regular, and is the one at its real path.
 
-    A file that is open, as /dev/stdout, may have been deleted.
+    An open file, such as that behind /dev/stdout, may have been deleted.
     """
     there = _stat(place)
     is_there = there is not None and os.path.samestat(found, there)
@@ -224,7 +224,7 @@ def _is_replaceable(found: os.stat_result, place: str) -> bool:
 
 
 def _check_writable(target: str) -> None:
-    # The folder decides what may be replaced, but the file's own word counts.
+    # Replacing a file takes only the folder's permission; respect the file's.
     with open(target, "r+b"):
         pass
 
@@ -232,7 +232,7 @@ def _check_writable(target: str) -> None:
 def _inherit(part: str, before: os.stat_result) -> None:
     """Give a file the owner, group and permissions of another one.
 
-    As far as that is possible, one by one.
+    Each is set separately, as far as that is possible.
     """
     with suppress(AttributeError):  # no owners on Windows
         for ids in ((before.st_uid, -1), (-1, before.st_gid)):
@@ -243,7 +243,7 @@ def _inherit(part: str, before: os.stat_result) -> None:
 
 
 def _check_access(part: str, before: os.stat_result) -> None:
-    """Refuse to replace a file by one that others could not use as before."""
+    """Refuse to replace a file with one that others cannot use as before."""
     found = os.stat(part)
     same = [
         getattr(found, name) == getattr(before, name)
@@ -256,7 +256,7 @@ def _check_access(part: str, before: os.stat_result) -> None:
 
 
 def _digest(name: str) -> str:
-    import hashlib  # costs more than all else that beets would load for us
+    import hashlib  # takes longer than all else that beets loads for us
 
     encoded = name.encode(errors="surrogateescape")
     return hashlib.sha256(encoded).hexdigest()[:16]
@@ -270,7 +270,7 @@ def _sync(path: AnyPath) -> None:
 def _rename(part: AnyPath, target: AnyPath) -> None:
     os.replace(part, target)
     # Without this, a power cut could bring back what was there before.
-    with suppress(OSError):  # Windows opens no folders
+    with suppress(OSError):  # Windows cannot open folders
         folder = os.path.dirname(os.fsdecode(target)) or os.curdir
         handle = os.open(folder, os.O_RDONLY)
         try:

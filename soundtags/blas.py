@@ -1,4 +1,4 @@
-"""BLAS in a single thread, so that results do not depend on how many it has.
+"""BLAS in one thread, so that results do not depend on how many there are.
 
 How a matrix product is divided among threads shows in its last bits. Also,
 threads of a BLAS compete for the cores that our own threads are using.
@@ -27,7 +27,8 @@ class SingleThread:
     Parameters
     ----------
     libraries
-        Returns the controllers of the libraries, as threadpoolctl has them.
+        Returns the controllers of the libraries, as threadpoolctl provides
+        them.
     """
 
     def __init__(self, libraries: Callable[[], Iterable[Any]]) -> None:
@@ -38,7 +39,7 @@ class SingleThread:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Limit them for the duration of a ``with`` statement."""
+        """Limit the libraries for the duration of a ``with`` statement."""
         own = _limit(each for each in self._libraries() if _is_per_thread(each))
         with self._lock:
             if self._users == 0:
@@ -75,16 +76,16 @@ def _set(limits: Limits) -> None:
 def _release(library: Any) -> None:
     """Let any thread set the limit.
 
-    With recent versions of threadpoolctl, the first thread to set that of an
-    OpenBLAS is the only one that can, until it gives that up: others are
-    ignored.
+    With recent versions of threadpoolctl, only the first thread to set the
+    limit of an OpenBLAS can set it again, until it gives up control: other
+    threads are ignored.
     """
     if hasattr(library, "clear_controlling_thread"):
         library.clear_controlling_thread(force=True)
 
 
 def _is_per_thread(library: Any) -> bool:
-    """Whether a library has a limit per thread, as threadpoolctl sets it."""
+    """Return whether threadpoolctl sets a library's limit per thread."""
     return (
         hasattr(library, "clear_controlling_thread")
         and library.threading_layer == "openmp"
@@ -93,7 +94,7 @@ def _is_per_thread(library: Any) -> bool:
 
 @cache
 def numpy_libraries() -> list[Any]:
-    """Return what controls the BLAS that NumPy has loaded."""
+    """Return the controllers of the BLAS libraries that NumPy has loaded."""
     import numpy  # noqa: F401
     from threadpoolctl import ThreadpoolController
 

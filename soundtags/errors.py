@@ -1,6 +1,7 @@
 """The exceptions, one class per cause, in groups.
 
-All that the user is told in one line derives from :class:`SoundtagsError`::
+Errors that are reported to the user in one line derive from
+:class:`SoundtagsError`::
 
     SoundtagsError
     +-- ParameterError (also a ValueError)
@@ -148,7 +149,7 @@ class NotPublished(DownloadError):
 
 
 class WrongDigest(DownloadError):
-    """The file has another digest than the one that is known."""
+    """The file's digest differs from the one that is known."""
 
 
 class NotAModel(DownloadError):
@@ -188,7 +189,7 @@ class UnusableCache(StorageError):
 
 
 class ClusterError(SoundtagsError):
-    """The cluster, or a worker of it, cannot do its part."""
+    """The cluster, or one of its workers, cannot do its part."""
 
 
 class UnreachableCluster(ClusterError):
@@ -200,7 +201,7 @@ class LostCluster(ClusterError):
 
 
 class UnfitWorker(ClusterError):
-    """The worker lacks what every track needs."""
+    """The worker lacks something that every track needs."""
 
 
 class UnsharedFile(ClusterError):
@@ -216,7 +217,7 @@ class MissingDependency(SoundtagsError):
 
 
 class NoTensorFlow(MissingDependency):
-    """TensorFlow is to run the models, but is missing or does not load."""
+    """TensorFlow should run the models, but is missing or does not load."""
 
 
 class NoResampler(MissingDependency):
@@ -241,7 +242,7 @@ class UnexpectedFailure(SoundtagsError):
     Attributes
     ----------
     trace : str
-        The traceback, for those who look into it.
+        The traceback, for debugging.
     """
 
     trace = ""
@@ -255,7 +256,7 @@ def first_line(exc: BaseException) -> str:
 def _message(exc: BaseException) -> str:
     try:
         return str(exc)
-    except Exception:  # whatever other packages' errors are made of
+    except Exception:  # other packages' errors may fail here, too
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Silences native libraries, which write to standard error past Python."""
+"""Silences native libraries, which write to standard error directly."""
 
 from __future__ import annotations
 
@@ -82,10 +82,11 @@ _diversion: _Diversion | None = None
 
 @contextmanager
 def silence_stderr(logger: Logger, enabled: bool = True) -> Iterator[None]:
-    """Silence TensorFlow, its libraries and decoders.
+    """Silence TensorFlow, its libraries and the decoders.
 
-    They write to file descriptor 2 past Python. It is one per process, so
-    all threads share one diversion, which ends with the last of them.
+    They write to file descriptor 2 directly, not through Python. There is
+    only one per process, so all threads share one diversion, which ends with
+    the last of them.
 
     Parameters
     ----------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Return a text with a question mark for all that cannot be printed.
+    r"""Return a text with a question mark for each unprintable character.
 
-    Names of files and what models say of themselves come from anywhere: an
+    File names and what models say about themselves come from anywhere: an
     escape sequence in them could move the cursor, or retitle the window.
 
     Examples
@@ -18,7 +18,7 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, columns: int, ending: str = "...") -> str:
-    """Return a text that takes no more columns than there are.
+    """Return a text, shortened if it takes more columns than there are.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def cut(text: str, columns: int, ending: str = "...") -> str:
     columns
         Room for it; some characters, such as Chinese ones, take two.
     ending
-        What the text ends with where some of it is missing.
+        What a shortened text ends with.
     """
     from rich.cells import cell_len, set_cell_size  # beets need not wait for it
 

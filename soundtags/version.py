@@ -1,4 +1,4 @@
-"""What of this package is installed, from its metadata."""
+"""Which distributions of this package are installed, from their metadata."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def is_lite() -> bool:
 
 
 def with_extra(extra: str) -> str:
-    """Return what pip is told to install for an extra of what is here.
+    """Return what pip has to install for an extra of this distribution.
 
-    The quotes are for shells to which brackets are a pattern.
+    The quotes are for shells in which brackets are a pattern.
     """
     return f'"{LITE if is_lite() else PACKAGE}[{extra}]"'
 

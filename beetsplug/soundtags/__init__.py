@@ -1,4 +1,4 @@
-"""Tags music with genre, mood, danceability and voice by listening to it."""
+"""Analyses audio, to tag music with genre, mood, danceability and voice."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ T = TypeVar("T")
 
 
 class Pending(NamedTuple):
-    """What an item still lacks whose file is not in place yet.
+    """What an item still lacks while its file is not in place yet.
 
     Attributes
     ----------
     names
-        The fields that the file is to have.
+        Fields to write to the file.
     plan
-        By which the item is up to date then.
+        Digest of the plan that the item is up to date with from then on.
     before
-        The fields as they were before.
+        The fields as they were before the analysis.
     """
 
     names: list[str]
@@ -104,7 +104,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     ) -> dict[str, T]:
         """Leave out fields that another plugin declares, too.
 
-        Two plugins with types of their own for one field would stop beets.
+        Beets stops if two plugins declare different types for one field.
         """
         others = {
             name
@@ -134,7 +134,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
                 raise UserError(printable(str(exc))) from exc
             except OSError as exc:
                 if exc.filename is None:
-                    raise  # such as a closed pipe, which beets takes quietly
+                    raise  # such as a closed pipe, which ends beets quietly
                 path = displayable_path(exc.filename)
                 raise UserError(printable(f"{path}: {exc.strerror}")) from exc
 
@@ -167,7 +167,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self._complaints.add(str(error))
 
     def _declare_computed_fields(self) -> None:
-        # Types of others may not bear with albums that have nothing to say.
+        # Types of other plugins may not accept None, which albums can have.
         for name in albums.FIELDS.keys() & self.item_types:
             self.album_template_fields[name] = partial(
                 albums.album_value, name=name
@@ -224,10 +224,10 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
             before = snapshot(item, outcome.fields)
             names = tagger.apply(item, outcome.fields)
             if ui.should_write():
-                with suppress(UnwritableTags):  # which is said when it matters
+                with suppress(UnwritableTags):  # the write reports it
                     record_file(item, names)
             self._pending[item.id] = Pending(names, item[fields.PLAN], before)
-            # Up to date when the file is: a killed import is begun again.
+            # Not up to date before the file is: a killed import is redone.
             del item[fields.PLAN]
             store_items(item)
 
@@ -241,7 +241,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self._import_tagger = None
 
     def files_in_place(self, task: ImportTask, **_kwargs: Any) -> None:
-        """Write what beets has not: it writes no tags of as-is imports."""
+        """Write tags that beets has not: it writes none for as-is imports."""
         for item in task.imported_items():
             pending = self._pending.pop(item.id, None)
             if pending is None:
@@ -280,19 +280,19 @@ def _update_album(tagger: Tagger, task: ImportTask) -> None:
 
 
 def _make_printable(record: LogRecord) -> bool:
-    """Keep what could do something to a terminal out of messages."""
+    """Keep characters that could affect a terminal out of messages."""
     if record.levelno > DEBUG:  # traces have several lines
         record.msg = printable(str(record.msg))
     return True
 
 
 def _complete(item: Item, pending: Pending) -> None:
-    """Write an item's file, and say in the library that it is up to date."""
+    """Write an item's file, and mark the item as up to date in the library."""
     from beetsplug.soundtags.safe_write import file_mtime, write_item
     from beetsplug.soundtags.storage import store_items
 
     try:
-        # Beets has just put the file there, newer than it said.
+        # Beets has just put the file there, newer than the item says.
         item.mtime = file_mtime(item)
         item[fields.PLAN] = pending.plan
         if ui.should_write():

@@ -53,13 +53,13 @@ FIELDS: dict[str, tuple[Type, Callable[[Any], Any]]] = {
 def album_value(album: Album, name: str) -> Any:
     """Return the value of an album, or else what its tracks have in common.
 
-    None if it has no tracks, or if one of them has no value: beets shows tracks
-    the values of their album where they have none, so that one would get one.
+    None if it has no tracks, or if one of them has no value: beets shows the
+    album's value for such a track, which would thus seem to have one.
 
     Parameters
     ----------
     album
-        In its library.
+        An album of a library.
     name
         One of `FIELDS`.
     """

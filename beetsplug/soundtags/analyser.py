@@ -101,7 +101,7 @@ class Analyser:
         Raises
         ------
         UnusableModel
-            If a graph that the user named cannot be used.
+            If the graph of a model that the user named cannot be used.
         NoTensorFlow
             If TensorFlow does not load.
         """
@@ -257,7 +257,7 @@ class _Queue:
 
 
 def input_digests(item: Item) -> list[str]:
-    """Return the digests of what models were fed of an item's file.
+    """Return the digests of the input that models got from an item's file.
 
     See :class:`soundtags.audio.features.Features`.
     """

@@ -1,4 +1,4 @@
-"""The tracks of the library of which the cache has predictions."""
+"""The tracks of the library whose predictions are in the cache."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class CachedTracks:
     Attributes
     ----------
     ids
-        Of the items.
+        Ids of the items.
     albums
-        Number of the album of each; one of its own without an album.
+        The number of each item's album; unique for an item without an album.
     blocks
-        What each auto-tagger makes of them.
+        Activations and embeddings of the items, a block per auto-tagger.
     silent
         Ids of items without sound, which are left out.
     """
@@ -52,7 +52,7 @@ class CachedTracks:
 
     @classmethod
     def read(cls, lib: Library, config: ConfigView, plan: Plan) -> CachedTracks:
-        """Read them from the cache.
+        """Read the tracks from the cache.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class CachedTracks:
         return cls(ids, _albums(lib, ids), blocks, quiet)
 
     def lesson(self, examples: set[int], refused: set[int]) -> Lesson:
-        """Return what to learn from."""
+        """Return what to learn a word from, given ids of tracks."""
         return Lesson(
             self.blocks,
             np.array([each in examples for each in self.ids], bool),
@@ -92,7 +92,7 @@ class CachedTracks:
 
 
 class _Cached(NamedTuple):
-    """All that the cache has of an auto-tagger.
+    """All that the cache has for an auto-tagger.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class _Cached(NamedTuple):
 
     @classmethod
     def read(cls, cache: PredictionCache, plan: Plan, model: Model) -> _Cached:
-        """Read it."""
+        """Read all that the cache has for a model."""
         name = plan.identity(model)
         return cls(
             name,

@@ -32,9 +32,9 @@ def columns(
     lib
         The library.
     ids
-        Of the tracks.
+        Ids of the tracks.
     names
-        Of fields, those of the table of items and others.
+        Names of fields: columns of the table of items, or flexible fields.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def columns(
 
 
 def numbered(values: Sequence[Any]) -> np.ndarray:
-    """Return a number per value; what is empty is like nothing else."""
+    """Return a number per value; each empty value has one of its own."""
     numbers: dict[Any, int] = {}
     return np.array(
         [

@@ -59,14 +59,14 @@ DEFAULTS: dict[str, Any] = {
     "cluster_ship": False,
     **Settings()._asdict(),
 }
-# Values that were renamed, to what they are called now.
+# Former names of values to their present names.
 FORMER_RESAMPLERS = {"soxr": "sinc"}
 
 # Storing, writing tags and distributing work hold Python's lock for about a
 # sixteenth of the time that a track takes, and each thread needs memory.
 MOST_JOBS = 16
 TRIALS = "soundtags-trials.json"
-MANY_JOBS = 1000  # that somebody may want who knows better
+MANY_JOBS = 1000  # the most that the option accepts
 SIZE = r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)B?"
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -142,12 +142,12 @@ def plan(
 
 @cache
 def _warn_once(logger: Logger, message: str) -> None:
-    """Warn of a model; plans are made anew when another one is left out."""
+    """Warn only once, though plans are made anew when a model is left out."""
     logger.warning("{}", message)
 
 
 def verdicts(config: ConfigView, logger: Logger) -> Verdicts:
-    """Return where it is kept which models can be used: beside the cache."""
+    """Return the record of which models can be used, kept beside the cache."""
     from soundtags.inference.verdicts import Verdicts
 
     def announce(count: int) -> None:
@@ -179,7 +179,7 @@ def _engine_choice(engine: str, logger: Logger, trials: Path) -> EngineChoice:
     from soundtags.inference.tensorflow_check import LoadingCheck
     from soundtags.version import is_lite
 
-    # Who has installed the distribution without TensorFlow knows.
+    # Whoever installed the distribution without TensorFlow knows.
     say = logger.info if is_lite() else logger.warning
     return EngineChoice(engine, partial(say, "{}"), LoadingCheck(trials))
 
@@ -234,7 +234,7 @@ def models(config: ConfigView) -> list[str] | None:
 
 
 def model_dir(config: ConfigView) -> Path:
-    """Return the model folder, relative to the configuration folder."""
+    """Return the model folder, resolved against the configuration folder."""
     return path_of(config["model_dir"], Filename(in_app_dir=True))
 
 
@@ -252,7 +252,7 @@ def placeholder_genres(config: ConfigView) -> frozenset[str]:
 def file_tags(config: ConfigView, types: Collection[str]) -> list[str]:
     """Return the fields to write to files; internal ones never are.
 
-    A word can be forgotten, and its field is left out then.
+    The field of a word that has been forgotten is left out.
     """
     allowed = [n for n in types if n not in INTERNAL and n.isascii()]
     view = config["file_tags"]
@@ -301,7 +301,7 @@ def session_memory(config: ConfigView) -> int:
 
 
 def store(config: ConfigView) -> Path:
-    """Return the file of the cache, relative to the library's folder.
+    """Return the file of the cache, resolved against the library's folder.
 
     Each library has its own: ``soundtags.db`` beside ``library.db``, and
     ``jazz-soundtags.db`` beside ``jazz.db``.

@@ -46,14 +46,14 @@ DECIMAL = r"(?a)[ \t-\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t-\r]*"
 
 
 def _queried_value(model: Model, name: str) -> Any:
-    """Return the value that a query compares, of a track or an album."""
+    """Return the value of a track or an album that a query compares."""
     if isinstance(model, Item):
         return own_value(model, stored_name(name))
     return model.get(name)
 
 
 class NumberQuery(NumericQuery):
-    """Matches numbers; what has none itself never matches."""
+    """Matches numbers; a track or album without its own never does."""
 
     def match(self, obj: Model) -> bool:
         value = _queried_value(obj, self.field_name)
@@ -66,7 +66,7 @@ class NumberQuery(NumericQuery):
 
 
 class NamesQuery(SubstringQuery):
-    """Matches lists of names; what has none itself never matches."""
+    """Matches lists of names; a track or album without its own never does."""
 
     def match(self, obj: Model) -> bool:
         names = _queried_value(obj, self.field_name) or []
@@ -74,7 +74,7 @@ class NamesQuery(SubstringQuery):
 
 
 class Number(types.NullFloat):
-    """A number; None where nothing was analysed, while 0.0 is 0.0."""
+    """A number; None, rather than 0.0, where nothing was analysed."""
 
     query = NumberQuery
 
@@ -93,7 +93,7 @@ class Number(types.NullFloat):
 
 
 class Names(types.DelimitedString):
-    """Several names; formats as nothing, not as an error, where none are."""
+    """Several names; None formats as an empty text, not as an error."""
 
     query = NamesQuery
 
@@ -102,15 +102,15 @@ class Names(types.DelimitedString):
 
 
 class Text(types.String):
-    """A text; a type of its own says that a field is ours."""
+    """A text; the separate type shows that a field is ours."""
 
 
 NUMBER = Number(DECIMALS)
 PLAIN_TEXT = Text()
 LIST_OF_NAMES = Names(types.MULTI_VALUE_DSV.db_delimiter)
 TRACK = "track_"
-# Computed fields of tracks: in paths, beets prefers the values of albums to
-# those of their tracks, which have the same names.
+# Computed fields of tracks, needed in paths: there, beets prefers the value of
+# an album to that of its track if both have a field of the same name.
 TRACK_FIELDS: dict[str, types.Type] = {
     f"{TRACK}mood": LIST_OF_NAMES,
     f"{TRACK}{TAGS_FIELD}": LIST_OF_NAMES,
@@ -154,7 +154,7 @@ def declare(name: str, kind: types.Type) -> None:
 
 
 def kind_of(field: types.Type) -> type:
-    """Return of what kind the values of a field are: list, float or str."""
+    """Return the kind of a field's values: list, float or str."""
     if field is LIST_OF_NAMES:
         return list
     return float if field is NUMBER else str

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from beetsplug.soundtags.proof import Expected
     from soundtags.types import Path
 
-    # Field to the values of each tag that stores it. Genres of MP4 that are
-    # numbers have one more list: the items, to be restored as they are.
+    # Field to the values of each tag that stores it. MP4 genres that are
+    # numbers have one more list: the stored items, to be restored as they are.
     Tags = Mapping[str, list[list[str]]]
 
 
@@ -41,9 +41,9 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     Parameters
     ----------
     path
-        The file, as the operating system wants it.
+        Path of the file, in the form that the operating system wants.
     values
-        Field to value; None or nothing removes the tag.
+        Field to value; None or an empty value removes the tag.
     id3v23
         Whether to keep to ID3v2.3 in MP3 files.
 
@@ -55,7 +55,7 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
     Raises
     ------
     UnwritableTags
-        If the file cannot be opened, tagged or saved. It is as it was then.
+        If the file cannot be opened, tagged or saved. It is then unchanged.
     """
     texts = {name: _as_texts(value) for name, value in values.items()}
 
@@ -67,14 +67,14 @@ def write_tags(path: Path, values: Mapping[str, Any], id3v23: bool) -> bool:
 
 
 def read_tags(path: Path, names: Iterable[str]) -> Tags:
-    """Return the tags in which a file has some fields, each as it is.
+    """Return the tags that store some fields in a file, each as it is.
 
     Parameters
     ----------
     path
-        The file, as the operating system wants it.
+        Path of the file, in the form that the operating system wants.
     names
-        Of the fields.
+        Names of the fields.
 
     Raises
     ------
@@ -102,10 +102,10 @@ def restore_tags(
     path, id3v23
         As for :func:`write_tags`.
     tags
-        What it returned.
+        What :func:`read_tags` returned.
     written
-        Field to the value that we wrote since. Where the file has another
-        one by now, it stays.
+        Field to the value that we have written since. If the file has another
+        value by now, that one stays.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def restore_tags(
     Raises
     ------
     UnwritableTags
-        If the file cannot be opened, tagged or saved. It is as it was then.
+        If the file cannot be opened, tagged or saved. It is then unchanged.
     """
     with _named():
         file = mediafile.MediaFile(path)
@@ -169,7 +169,7 @@ def _rewrite(
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """Say in one line what keeps tags from being written."""
+    """Turn any error into `UnwritableTags`, with the reason in one line."""
     try:
         yield
     except mediafile.UnreadableFileError as exc:
@@ -183,27 +183,27 @@ def _named() -> Iterator[None]:
         raise UnwritableTags(f"tags not written: {exc}") from exc
     except UnwritableTags:
         raise
-    except Exception as exc:  # of a library, on a file it did not expect
+    except Exception as exc:  # from a library, on a file it did not expect
         raise UnwritableTags(
             f"tags not written: unexpected {type(exc).__name__}: {exc}"
         ) from exc
 
 
 def _read(path: Path, names: Iterable[str]) -> Expected:
-    """Return the tags that store some fields, and what they have."""
+    """Return the tags that store some fields, and their texts."""
     file = _opened(path)
     styles = [style for name in names for style in _styles(file, name)]
     return {_names(style): _texts(style, file) for style in styles}
 
 
 def _opened(path: Path) -> Any:
-    """Return a file as the library that writes tags has it."""
+    """Return a file without ID3v1, opened by the library that writes tags."""
     file = mediafile.MediaFile(path).mgfile
     return id3_saving.without_id3v1(os.fsdecode(path), file)
 
 
 def _set(file: mediafile.MediaFile, values: Mapping[str, Any]) -> set[str]:
-    """Give fields their values; return those that had another one."""
+    """Give fields their values; return those that had a different one."""
     changed = set()
     for name, value in values.items():
         if _held(_value(file, name, value)) != _held(value):
@@ -223,7 +223,7 @@ def _restore(file: mediafile.MediaFile, tags: Tags) -> set[str]:
 
 
 def _restored(file: mediafile.MediaFile, name: str, tags: Tags) -> Expected:
-    """Return the tags that store a field, and what they have if restored."""
+    """Return the tags that store a field, and their texts once restored."""
     numbers = []
     if name == GENRES and isinstance(file.mgfile, MP4):
         numbers = mp4_saving.numbers(_numbered_genre(tags))
@@ -234,7 +234,7 @@ def _restored(file: mediafile.MediaFile, name: str, tags: Tags) -> Expected:
 
 
 def _numbered_genre(tags: Tags) -> list[str]:
-    """Return the items of a genre of MP4 that is a number."""
+    """Return the items of an MP4 genre that is a number."""
     return next(iter(tags.get(GENRES, [])[1:]), [])
 
 
@@ -267,7 +267,7 @@ def _texts(style: Any, file: Any) -> list[str]:
 
 
 def _styles(file: Any, name: str) -> Iterator[Any]:
-    """Yield how a file's format stores a field, one or several values."""
+    """Yield how a file's format stores a field, read as a list of values."""
     yield from _descriptor(name, []).styles(file)
 
 
@@ -276,7 +276,7 @@ def _names(style: Any) -> frozenset[str]:
     description = getattr(style, "description", None)
     name = f"{style.key}:{description}" if description else style.key
     names = {name.upper()}
-    if name == mp4_saving.GENRE:  # which replaces numbers of genres
+    if name == mp4_saving.GENRE:  # which replaces a genre that is a number
         names.add(mp4_saving.NUMBER.upper())
     return frozenset(names)
 
@@ -290,12 +290,12 @@ def _as_texts(value: Any) -> list[str]:
 
 
 def _value(file: mediafile.MediaFile, name: str, like: Any) -> Any:
-    """Return the value of a field in a file; its kind is as of another."""
+    """Return the value of a field in a file, of the same kind as another."""
     return _descriptor(name, like).__get__(file)
 
 
 def _held(value: Any) -> Any:
-    """Return a value; None for nothing, which no tag is the same as."""
+    """Return a value; None if it is empty, which is the same as no tag."""
     return None if value in ("", []) else value
 
 

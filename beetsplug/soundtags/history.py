@@ -29,7 +29,7 @@ class Record:
     tags
         Tags of its file that have been written since.
     plan
-        Plan by which it is up to date since that change.
+        Plan that it has been up to date with since that change.
     """
 
     fields: dict[str, Any] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def record_changes(model: Model, before: Mapping[str, Any]) -> None:
 
 
 def record_tags(model: Model, tags: Tags) -> None:
-    """Record tags of its file, too; those recorded first stay."""
+    """Record tags of an item's file, too; those recorded first stay."""
     record = Record.from_field(model)
     replace(
         record, tags={**tags, **record.tags}, plan=own_value(model, PLAN)
@@ -91,7 +91,7 @@ def record_tags(model: Model, tags: Tags) -> None:
 
 
 def restore_fields(model: Model) -> Tags:
-    """Restore the fields of a track or an album, except for those of others.
+    """Restore fields of a track or an album, unless others have set them.
 
     Returns
     -------

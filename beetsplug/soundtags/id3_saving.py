@@ -1,4 +1,4 @@
-"""Writes frames of an ID3v2 tag, and leaves all others as they are."""
+"""Writes changed frames of ID3v2 tags, and leaves all others as they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEW_IN_24 = {"TMOO"}  # frames of ours that ID3v2.3 lacks
 class _Unread(dict[str, Any]):
     """Names of frames whose bytes the library is to leave as they are.
 
-    It has to know names, as it finds out by them how sizes are written.
+    The library needs the names to find out how sizes are written.
     """
 
     def __getitem__(self, name: str) -> Any:
@@ -29,14 +29,14 @@ class _Unread(dict[str, Any]):
 
 
 def snapshot(tags: Any) -> dict[str, str] | None:
-    """Return what frames say, to find those that change; None without ID3."""
+    """Return the frames as texts, to find changes; None without ID3."""
     if not isinstance(tags, ID3):
         return None
     return {key: repr(frame) for key, frame in dict(tags).items()}
 
 
 def without_id3v1(path: str, file: Any) -> Any:
-    """Return a file as it is without what only its ID3v1 tag says."""
+    """Return a file as it is when read without its ID3v1 tag."""
     if isinstance(file.tags, ID3):
         file = type(file)(path, load_v1=False)
         if file.tags is None:
@@ -47,7 +47,7 @@ def without_id3v1(path: str, file: Any) -> Any:
 def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
     """Save the frames that have changed since a snapshot.
 
-    The tag keeps its version, and the other frames keep their contents, also
+    The tag keeps its version, and the other frames keep their contents, even
     those that the library does not know or would translate.
 
     Parameters
@@ -75,7 +75,7 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
     }
     raw = _open_unread(path, type(file))
     if raw.tags is None:
-        if before:  # beside another tag, many players pass over what it says
+        if before:  # ID3v1, which many players ignore beside another tag
             raise UnwritableTags(
                 "tags not written: its ID3v1 tag would have to be converted, as"
                 " beet write -f does"
@@ -98,9 +98,9 @@ def save(path: str, file: Any, before: Mapping[str, str], id3v23: bool) -> None:
 
 
 def _open_unread(path: str, kind: Any) -> Any:
-    """Open a file whose frames are all raw bytes, fit for a tag without flags.
+    """Open a file with all frames as raw bytes, for a tag without flags.
 
-    That is how the library writes the header of a tag.
+    The library always writes the header of a tag without flags.
     """
     raw = kind(
         path, known_frames=_Unread(Frames), translate=False, load_v1=False
@@ -114,10 +114,10 @@ def _open_unread(path: str, kind: Any) -> Any:
 
 
 def _with_new_header(frame: bytes, unsynchronised: bool) -> bytes:
-    """Return a frame of ID3v2.4 whose own header says all about its content.
+    """Return an ID3v2.4 frame whose own header says all about its content.
 
-    Its size is written as the standard has it, unlike in old versions of
-    iTunes: readers expect the same of all sizes in a tag.
+    Its size is written as in the standard, unlike in old versions of iTunes:
+    readers expect all sizes in a tag to be written in the same way.
     """
     content = frame[FRAME_HEADER:]
     size, last = len(content), frame[FRAME_HEADER - 1]

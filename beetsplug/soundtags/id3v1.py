@@ -1,4 +1,4 @@
-"""Keeps ID3v1 tags, of which the library that writes tags makes its own."""
+"""Keeps ID3v1 tags, which the library that writes tags would replace."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def postponed_interrupt() -> Iterator[None]:
-    """Postpone Ctrl-C to the end of a block; a second one is for at once.
+    """Postpone Ctrl-C to the end of a block; a second one acts at once.
 
     Only the main thread is ever interrupted; elsewhere, nothing is done.
     """

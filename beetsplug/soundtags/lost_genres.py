@@ -37,14 +37,14 @@ def restore_genres(
     lib
         The library.
     ids
-        Of the tracks.
+        Ids of the tracks.
     pretend
         Whether only to count them.
 
     Returns
     -------
     int
-        How many tracks had others in the library.
+        How many tracks had other genres in the library.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def restore_genres(
 
 
 def _suspects(lib: Library, ids: Sequence[int]) -> Iterator[Item]:
-    """Yield tracks of albums with other genres than we wrote."""
+    """Yield tracks of albums whose own genres are not those that we wrote."""
     for item_id, genres, written in genres_beside(lib, ids, WRITTEN, ENTRY):
         entry = next(
             (each for each in written.split() if each.startswith(ENTRY)), ""
@@ -75,7 +75,7 @@ def _suspects(lib: Library, ids: Sequence[int]) -> Iterator[Item]:
 
 @cache  # a library has few genres, and we wrote few
 def _differ(genres: str, entry: str) -> bool:
-    """Return whether stored genres are others than those that we wrote."""
+    """Return whether stored genres differ from those that we wrote."""
     provenance = Provenance.parse(entry)
     return GENRES in provenance.digests and not provenance.wrote(
         GENRES, field_type(GENRES).from_sql(genres)

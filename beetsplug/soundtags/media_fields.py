@@ -26,7 +26,7 @@ class _Tag(mediafile.MediaField):
 
 
 class _ListTag(mediafile.ListMediaField):
-    """Several values, each its own; removed where there is none."""
+    """A tag with several separate values, removed where there are none."""
 
     def __get__(self, file: mediafile.MediaFile, owner: Any = None) -> Any:
         return _text_or_none(super().__get__, file, owner)
@@ -77,7 +77,7 @@ def media_field(name: str, kind: type) -> mediafile.MediaField:
     if name == "mood":
         return _ListTag(
             mediafile.MP3ListStorageStyle("TMOO"),
-            # ID3v2.3 has no TMOO, and "/" between the values of a frame.
+            # ID3v2.3 has no TMOO, and puts "/" between the values of a frame.
             mediafile.MP3ListDescStorageStyle("MOOD", split_v23=True),
             mediafile.MP4ListStorageStyle("----:com.apple.iTunes:MOOD"),
             _VorbisList("MOOD"),

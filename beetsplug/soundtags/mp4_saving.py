@@ -1,4 +1,4 @@
-"""Writes items of an MP4 file's tags, and leaves all others as they are."""
+"""Writes changed items of MP4 tags, and leaves all others as they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GENRE, NUMBER = "\xa9gen", "gnre"  # the library reads both as the first
 class _Items(MP4Tags):
     """Items as they are stored.
 
-    The library writes back what it fails to parse; here, that is all to keep.
+    The library writes back what it fails to parse: here, all items to keep.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ def numbered_genre(file: Any) -> list[str]:
     Returns
     -------
     list of str
-        The name and the content of each in hexadecimal; nothing if the genre
-        is no number, or none that the library knows.
+        The name and the content of each in hexadecimal; empty if the genre is
+        not a number, or not one that the library knows.
     """
     if not file.tags or GENRE not in file.tags:
         return []

@@ -1,4 +1,4 @@
-"""Values of options: read, and refused with what is allowed instead."""
+"""Reads the values of options; errors say what is allowed instead."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def path_of(view: ConfigView, kind: Filename) -> Path:
     Raises
     ------
     confuse.ConfigError
-        If the value is not a path; so do all functions here.
+        If the value is not a path. All functions here that read an option
+        raise it if the value is not allowed.
     """
     path = str(view.get(kind))
     if "\0" in path:  # which no file system has in names
@@ -53,7 +54,7 @@ def count(view: ConfigView) -> int:
 def count_or(
     view: ConfigView, word: str, least: int, most: int | None = None
 ) -> int | None:
-    """Return a whole number; None where there is a word instead."""
+    """Return a whole number, or None if the value is the given word."""
     if view.get() == word:
         return None
     until = "" if most is None else f" and at most {most}"

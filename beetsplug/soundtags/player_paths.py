@@ -34,7 +34,7 @@ class PlayerPaths:
 
     @property
     def options(self) -> dict[str, str]:
-        """The same, as options of beets' smartplaylist plugin."""
+        """The same settings, as options of beets' smartplaylist plugin."""
         found = {"playlist_dir": self._folder, "relative_to": self._base}
         if self._prefix is not None:
             found.update(relative_to=self._music, prefix=self._prefix)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from beetsplug.soundtags.parts import Parts, Tag
 
-    # Names of tags to the texts that one of them has, or is to have.
+    # The names that a tag can have to the texts that it has, or is to have.
     Expected = Mapping[frozenset[str], Collection[str]]
 
 # What the library that writes tags may add.
@@ -56,13 +56,13 @@ def check_read(parts: Parts, read: Expected) -> None:
     parts
         What is in the file.
     read
-        For the names of each tag, in capitals, the texts that it has read.
+        For the names of each tag, in capitals, the texts that were read.
 
     Raises
     ------
     UnwritableTags
-        If it has read no text of a tag that has some: undo would not restore
-        what nobody has read.
+        If no text was read of a tag that has some: undo could not restore
+        what was not read.
     """
     for tag in parts.tags:
         for names, texts in read.items():
@@ -89,7 +89,7 @@ def check_copy(before: Parts, after: Parts, expected: Expected) -> None:
     Raises
     ------
     UnwritableTags
-        If anything of the file is missing or different in the copy, or our
+        If anything in the file is missing or different in the copy, or our
         tags are not as they should be.
     """
     rest, then = Counter(before.rest), Counter(after.rest)
@@ -151,9 +151,10 @@ def _others(
 def _has(
     tags: Iterable[Tag], names: Collection[str], texts: Collection[str]
 ) -> bool:
-    """Return whether one tag of these names has some texts.
+    """Return whether tags of these names have some texts.
 
-    In ID3v2.3, all texts can be one, with slashes between them.
+    Without texts, no such tag may have any. In ID3v2.3, several texts can be
+    stored as one, with slashes between them.
     """
     found = [tag for tag in tags if tag.name.upper() in names]
     if not texts:

@@ -53,7 +53,7 @@ class Provenance:
 
     @classmethod
     def parse(cls, stored: str) -> Provenance:
-        """Return the provenance that a field has."""
+        """Return the provenance that the text of a field describes."""
         parts = (part.partition("=") for part in stored.split())
         pairs = {name: digest for name, _, digest in parts}
         owned = frozenset(name for name in pairs if pairs[name] == OWNED)
@@ -85,7 +85,7 @@ class Provenance:
         )
 
     def wrote(self, name: str, value: Any) -> bool:
-        """Return whether we wrote a field, and with this value."""
+        """Return whether we wrote this value to a field."""
         return self.digests.get(name) == _digest(value)
 
     def gave(self, name: str) -> bool:
@@ -93,7 +93,7 @@ class Provenance:
         return self.digests.get(name, NONE) != NONE
 
     def leave(self, names: Iterable[str]) -> Provenance:
-        """Return the provenance when more fields are left to the owner."""
+        """Return the provenance with more fields left to the owner."""
         owned = self.owned | {*names}
         kept = {
             name: digest

@@ -1,8 +1,8 @@
-"""The library's database: all that needs beets' private parts or its tables.
+"""The library's database: all that needs beets' internals or its tables.
 
 Beets takes minutes and a lot of memory to load the items of a large library.
-Which of them are not up to date can be told from their ids alone, and values
-are counted by the database itself.
+Ids and single fields are enough to tell which of them are not up to date, and
+values are counted by the database itself.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def queried_fields(query: Sequence[str]) -> set[str]:
 def track_values(album: Album, name: str) -> list[str | None]:
     """Return a flexible field of each track of an album, as it is stored.
 
-    None if a track has no value, also if it has not been analysed.
+    None for a track that has no value, or has a blank but was not analysed.
     """
     with album.db.transaction() as transaction:
         rows = transaction.query(TRACK_VALUES, (album.id, name, PLAN_FIELD))
@@ -134,7 +134,7 @@ def matching_ids(lib: Library, query: Sequence[str]) -> list[int]:
     lib
         The library.
     query
-        As on the command line.
+        Its parts, as on the command line.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def matching_ids(lib: Library, query: Sequence[str]) -> list[int]:
         with context.music_dir(lib.directory):
             parsed, sort = parse_query_parts(query, Item)
     except InvalidQueryArgumentValueError:
-        return _fetched(lib, query)  # which says why
+        return _fetched(lib, query)  # which raises an error that says why
     statement = _statement(parsed, sort or lib.get_default_item_sort())
     if statement is None:
         return _fetched(lib, query)
@@ -163,7 +163,7 @@ def field_values(lib: Library, name: str) -> dict[int, str]:
 
 
 def any_item_has(lib: Library, name: str) -> bool:
-    """Return whether any item has a flexible field, in no time if some do."""
+    """Return whether any item has a flexible field; quick if one does."""
     statement = "SELECT 1 FROM item_attributes WHERE key = ? LIMIT 1"
     with lib.transaction() as transaction:
         return bool(transaction.query(statement, (name,)))
@@ -179,14 +179,14 @@ def items_without(
     lib
         The library.
     names
-        Of the fields that they may lack, or have no value for.
+        Names of the fields that they may lack, or have no value for.
     beside
-        Of the field that they have.
+        Name of the field that the items have.
 
     Returns
     -------
     list
-        Ids, the name of the field that is missing, and the value of the other.
+        Ids, names of the missing fields, and values of the other field.
     """
     with lib.transaction() as transaction:
         rows = transaction.query(
@@ -205,9 +205,9 @@ def count_values(
     lib
         The library.
     ids
-        Of the items.
+        Ids of the items.
     names
-        Of flexible fields; ``genres`` is counted as well.
+        Names of flexible fields; ``genres`` is counted as well.
 
     Returns
     -------
@@ -228,16 +228,16 @@ def count_values(
 def item_columns(
     lib: Library, ids: Sequence[int], columns: Sequence[str]
 ) -> dict[int, tuple[Any, ...]]:
-    """Return what the table of items itself says of some of them.
+    """Return columns of the table of items, for some of the items.
 
     Parameters
     ----------
     lib
         The library.
     ids
-        Of the items.
+        Ids of the items.
     columns
-        Such as ``title``; values are as the database has them.
+        Their names, such as ``title``; values are as the database has them.
     """
     statement = (
         f"SELECT id, {', '.join(columns)} FROM items"  # noqa: S608
@@ -258,11 +258,11 @@ def genres_beside(
     lib
         The library.
     ids
-        Of the tracks to choose from.
+        Ids of the tracks to choose from.
     name
-        Of the other, flexible field.
+        Name of the other field, which is flexible.
     part
-        What that field contains.
+        Text that the other field must contain.
 
     Returns
     -------
@@ -287,5 +287,5 @@ def _statement(query: Query, sort: Sort) -> str | None:
     if not where or sort.is_slow() or of_albums:
         return None
     order = sort.order_clause() or "id"
-    # Beets has made both, and left places for values.
+    # Beets has made both, with placeholders for values.
     return f"SELECT id FROM items WHERE {where} ORDER BY {order}"  # noqa: S608

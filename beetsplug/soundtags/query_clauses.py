@@ -54,11 +54,11 @@ OF_ITEM = {"table": "item_attributes", "owner": "items.id"}
 OF_ITS_ALBUM = {"table": "album_attributes", "owner": "items.album_id"}
 OF_ALBUM = {"table": "album_attributes", "owner": "albums.id"}
 
-# Text that is no number is greater than all numbers.
+# Text that is not a number is greater than all numbers.
 IN_RANGE = """\
 stored <= CAST(9e999 AS REAL) AND CAST(stored AS REAL) BETWEEN ? AND ?"""
-# Lists are split as beets does it: by what separates them in the database, or
-# else in formats.
+# Lists are split as beets does it: by their delimiter in the database, or else
+# by the one in formatted values.
 ANY_NAME = """\
 EXISTS (SELECT 1 FROM json_each('[' || replace(
     json_quote(stored), CASE WHEN instr(stored, ?) THEN ? ELSE ? END, '","'
@@ -69,22 +69,22 @@ DELIMITERS = (
     LIST_OF_NAMES.fmt_delimiter,
 )
 
-# The hint is true of whatever has a match, and quick. LIKE knows no other
-# letters, and none that also become "i" or "k" in lower case. (AND would not
-# spare the test.)
+# The hint is quick to test, and true of all that match. LIKE ignores case only
+# in ASCII letters, so the hint has wildcards for all else, also for "i" and
+# "k", which other letters become in lower case. (AND would not save the test.)
 TEXT = "CASE WHEN stored LIKE ? THEN {} ELSE 0 END"
 LIST = "CASE WHEN stored <> '' AND stored LIKE ? THEN {} ELSE 0 END"
 HINT = 100  # characters
 
 CASED = 0x20000  # no character from here on has upper and lower case
-# What lower() makes of a sigma depends on the next letter, and of a dotted
-# capital I, two characters: the second is this.
+# What lower() makes of a capital sigma depends on its neighbours. Of a dotted
+# capital I, it makes two characters, of which the second is U+0307.
 DOTTED_I = "İ"
 DEPENDENT = set("σς\u0307")
 
 
 class Condition(NamedTuple):
-    """SQL about what is ``stored``, and what its question marks stand for."""
+    """SQL about the value ``stored``, and values for its question marks."""
 
     sql: str
     values: Sequence[Any] = ()
@@ -100,8 +100,8 @@ class Search(NamedTuple):
 def answer_from_database() -> None:
     """Have the database answer queries of our fields from now on.
 
-    There is no hook for this: what ``mood:=happy`` and ``mood::^h`` become
-    is beets' own choice, and no query knows whether it is one for albums.
+    There is no hook for this: beets itself chooses the queries for
+    ``mood:=happy`` and ``mood::^h``, and no query knows if it is for albums.
     """
     for model in (Item, Album):
         made_by_beets = model.field_query
@@ -133,7 +133,7 @@ def _clause(model: type[LibModel], query: FieldQuery) -> Condition | None:
     sources = _sources(model, query) if kind in CONDITIONS else []
     if not sources:
         return None
-    default = int(query.match(model()))  # of what has no value
+    default = int(query.match(model()))  # without a value
     parts: list[str] = []
     values: list[Any] = []
     for template, place in sources:
@@ -150,9 +150,9 @@ def _clause(model: type[LibModel], query: FieldQuery) -> Condition | None:
 
 
 def _sources(model: type[LibModel], query: FieldQuery) -> Sources:
-    """Return where a query looks for values: it takes the first that is there.
+    """Return where a query looks for values; the first one found counts.
 
-    There is none for what plugins compute.
+    There is no place for fields that plugins compute.
     """
     name = query.field_name
     if isinstance(query, (NamesQuery, NumberQuery)):
@@ -164,7 +164,7 @@ def _sources(model: type[LibModel], query: FieldQuery) -> Sources:
         return []
     if getter is None:
         return _in_any_case(OF_ITEM) + _in_any_case(OF_ITS_ALBUM)
-    # What tracks have in common is nothing where one of them has no value.
+    # Tracks have nothing in common if one of them has no value.
     is_ours = isinstance(getter, partial) and getter.func is album_value
     return _in_any_case(OF_ITEM) + [(TYPED, OF_ITS_ALBUM)] if is_ours else []
 
@@ -190,7 +190,7 @@ def _in_range(query: NumberQuery) -> Condition | None:
 
 
 def _never(_query: FieldQuery) -> Condition:
-    """Return that for a number, which is equal to no text."""
+    """Return a condition that is always false: no number equals a text."""
     return Condition("0")
 
 
@@ -234,7 +234,7 @@ def _search(query: FieldQuery) -> Search | None:
 
 
 def _made(test: str, value: str, part: str) -> Search | None:
-    # Half characters come from arguments in another encoding.
+    # Lone surrogates come from arguments in another encoding.
     if re.search("[\ud800-\udfff]", value):
         return None
     wildcards = re.sub("[^A-HJL-Za-hjl-z]", "_", part[:HINT])
@@ -243,7 +243,7 @@ def _made(test: str, value: str, part: str) -> Search | None:
 
 @cache
 def _capitals() -> dict[str, str]:
-    """Return all characters that become another one in lower case, by it."""
+    """Return the characters that lower() changes, by what they become."""
     capitals: dict[str, str] = {}
     for character in map(chr, range(CASED)):
         lower = character.lower()

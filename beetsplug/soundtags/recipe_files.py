@@ -29,7 +29,7 @@ def ready_made_folder() -> Path:
 
 
 def own_folder() -> Path:
-    """Return the folder for recipes of the user's own."""
+    """Return the folder for the user's own recipes."""
     return Path(beets_config.config_dir()) / OWN
 
 
@@ -41,15 +41,16 @@ def read_recipes(
     Parameters
     ----------
     values
-        What a recipe can make one playlist for each of, such as genres.
+        Kind, such as ``genre``, to the values for each of which a recipe can
+        make a playlist.
     warn
         Gets a message for each file that cannot be used, which is left out.
 
     Returns
     -------
     list
-        By name. A file of the user's own replaces the ready-made one of the
-        same name, or, if it is empty, removes it.
+        The recipes by name. A file of the user's replaces the ready-made one
+        of the same name, or, if it is empty, removes it.
     """
     found: dict[str, Recipe] = {}
     for path in _paths():
@@ -93,12 +94,12 @@ def _reason(error: Exception) -> str:
 
 
 def common(values: Sequence[Any], least: int, most: int) -> list[str]:
-    """Return the commonest words of a field, each as it is mostly spelt.
+    """Return the commonest words of a field, each in its usual spelling.
 
     Parameters
     ----------
     values
-        A word, a list of words, or None, per track.
+        For each track, a word, a list of words, or None.
     least
         How many tracks must have the word.
     most

@@ -34,7 +34,7 @@ def write_item(item: Item, names: Iterable[str]) -> None:
     Raises
     ------
     UnwritableTags
-        If the file cannot be written. The item is unchanged then.
+        If the file cannot be written. The modification time is then unchanged.
     """
     tags = {name: own_value(item, name) for name in names}
     record_file(item, tags)
@@ -47,7 +47,7 @@ def write_item(item: Item, names: Iterable[str]) -> None:
 
 
 def _leave_emptied(item: Item, names: Iterable[str]) -> None:
-    """Take note of our values that another plugin does not want to be there."""
+    """Leave to the owner those of our values that a plugin has emptied."""
     provenance = Provenance.from_field(item) or Provenance()
     emptied = {
         name
@@ -66,14 +66,14 @@ def restore_item(item: Item, tags: Tags, written: Mapping[str, Any]) -> None:
     item
         The item.
     tags
-        What they were.
+        The tags as they were.
     written
-        Field to the value that we wrote since.
+        Field to the value that we have written since.
 
     Raises
     ------
     UnwritableTags
-        If the file cannot be written. The item is unchanged then.
+        If the file cannot be written. The item is then unchanged.
     """
     _rewrite(item, partial(restore_tags, tags=tags, written=written))
 
@@ -101,7 +101,7 @@ def _rewrite(item: Item, write: Callable[..., bool]) -> None:
 
 
 def file_mtime(item: Item) -> int:
-    """Return when the file of an item was modified, as beets counts time.
+    """Return when the file of an item was modified, as beets records it.
 
     Raises
     ------

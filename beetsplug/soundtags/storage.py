@@ -24,68 +24,68 @@ ATTEMPTS = 12  # each lasts as long as beets' `timeout`, 5 seconds by default
 
 
 def get_item(lib: Library, item_id: int) -> Item | None:
-    """Return an item as it is in the library now; None if it is no more.
+    """Return an item as it is in the library now; None if it is gone.
 
     Raises
     ------
     UnusableLibrary
-        If another program does not let go of the library, or it is read-only.
+        If another program keeps the library locked, or it is read-only.
     """
     return _read(partial(lib.get_item, item_id))
 
 
 def get_album(lib: Library, album_id: int) -> Album | None:
-    """Return an album as it is in the library now; None if it is no more.
+    """Return an album as it is in the library now; None if it is gone.
 
     Raises
     ------
     UnusableLibrary
-        If another program does not let go of the library, or it is read-only.
+        If another program keeps the library locked, or it is read-only.
     """
     return _read(partial(lib.get_album, album_id))
 
 
 def get_items(lib: Library, ids: Sequence[int]) -> list[Item]:
-    """Return those of some items that are in the library now.
+    """Return those items with the given ids that are in the library now.
 
     Raises
     ------
     UnusableLibrary
-        If another program does not let go of the library, or it is read-only.
+        If another program keeps the library locked, or it is read-only.
     """
     query = InQuery("id", ids)
     return _read(lambda: list(lib.items(query)))
 
 
 def store_items(*items: Item) -> None:
-    """Store what is new of some items, all at once.
+    """Store the changes to some items, all at once.
 
     Raises
     ------
     UnusableLibrary
-        If another program does not let go of the library, or it is read-only.
+        If another program keeps the library locked, or it is read-only.
     """
     _write(items[0].db, *(item.store for item in items))
 
 
 def store_album(album: Album) -> None:
-    """Store what is new of an album, and leave its tracks alone.
+    """Store the changes to an album, and leave its tracks alone.
 
     Raises
     ------
     UnusableLibrary
-        If another program does not let go of the library, or it is read-only.
+        If another program keeps the library locked, or it is read-only.
     """
     _write(album.db, partial(album.store, inherit=False))
 
 
 def store_field(item: Item, name: str) -> None:
-    """Store one field of an item now, and nothing else that is new of it.
+    """Store one field of an item now, and none of its other changes.
 
     Raises
     ------
     UnusableLibrary
-        If another program does not let go of the library, or it is read-only.
+        If another program keeps the library locked, or it is read-only.
     """
     same = get_item(item.db, cast("int", item.id))
     if same:
@@ -112,7 +112,7 @@ def _write(database: Database, *stores: Callable[[], None]) -> None:
 
     def attempt() -> None:
         with postponed_interrupt(), database.transaction() as transaction:
-            # First: a model that fails to be stored forgets what was to be.
+            # First, as a model that fails to be stored forgets its changes.
             transaction.mutate("BEGIN EXCLUSIVE")
             for store in stores:
                 store()

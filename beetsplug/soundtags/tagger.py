@@ -42,7 +42,7 @@ class Tagger(Analyser):
     genre
         Policy for ``genres``: fill, replace or never.
     placeholders
-        Genres that are none, in lower case.
+        Genres that count as none, in lower case.
     file_tags
         Fields that are written to files, besides ``genres``.
     force
@@ -85,7 +85,7 @@ class Tagger(Analyser):
         record_changes(item, before)
         file_tags = [*self.file_tags, *forgotten]
         genres = fields.get(GENRES)
-        # Also if a run that was killed had already set them.
+        # Also true if a run that was killed had already set them.
         is_set = genres and item.genres == genres
         if (is_set or taken_back) and self.genre != "never":
             file_tags.append(GENRES)
@@ -110,7 +110,7 @@ class Tagger(Analyser):
     def _forgotten(
         self, item: Item, provenance: Provenance | None
     ) -> list[str]:
-        """Return fields with scores of words that are taught no more."""
+        """Return fields with scores of words that have been forgotten."""
         if provenance is None:
             return []
         return [
@@ -146,14 +146,14 @@ def make_tagger(
     force: bool = False,
     cluster: str | None = None,
 ) -> Tagger:
-    """Return a tagger as the configuration or the command line has it.
+    """Return a tagger as the configuration and the command line describe it.
 
     Parameters
     ----------
     config
         The plugin's part of the configuration.
     logger
-        Where messages of the run arrive.
+        Receives the messages of the run.
     names, jobs, force, cluster
         What the command line says instead of the configuration.
 
@@ -162,7 +162,7 @@ def make_tagger(
     confuse.ConfigError
         If a value is not allowed.
     SoundtagsError
-        If a model that was asked for is not there or cannot be used.
+        If a model that was asked for is not installed or cannot be used.
     """
     for complaint in configuration.unknown(config):
         logger.warning("{}", complaint)
@@ -208,7 +208,7 @@ def make_executor(
     config
         The plugin's part of the configuration.
     logger
-        Where messages of the run arrive.
+        Receives the messages of the run.
     jobs, cluster
         What the command line says instead of the configuration.
 

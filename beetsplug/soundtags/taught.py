@@ -1,4 +1,4 @@
-"""The words that the user has taught, and what configurations say of them."""
+"""The words that the user has taught, and how configurations name them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDER = "soundtags-words"
 
 
 def words_dir() -> Path:
-    """Return the folder with the words: in the configuration folder."""
+    """Return the folder of the words, in the configuration folder."""
     return Path(beets_config.config_dir()) / FOLDER
 
 
@@ -41,9 +41,9 @@ def taught_words() -> tuple[TaughtWord, ...]:
 
 
 def is_untaught(name: str, types: Collection[str]) -> bool:
-    """Return whether a field is that of a word that has not been taught.
+    """Return whether a field is that of a word that is not taught.
 
-    Or has been forgotten: that is no reason to refuse a configuration.
+    The word may have been forgotten: no reason to refuse a configuration.
     """
     return name.startswith(MOOD_FIELD) and name not in types
 

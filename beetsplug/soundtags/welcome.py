@@ -29,7 +29,7 @@ IDEAS = ("beet soundlists", "beet soundreport -o report.html")
 
 
 class Welcome:
-    """Counts what is found during an import, to say it if it is the first."""
+    """Counts what an import finds, to report it if the import is the first."""
 
     def __init__(self) -> None:
         self._is_first = False
@@ -45,7 +45,7 @@ class Welcome:
         self._is_first = not quiet and known is False
 
     def count(self, item: Item, names: Collection[str]) -> None:
-        """Count an item that was analysed, and has these tags now."""
+        """Count an item that was analysed, given the fields to be written."""
         moods = own_value(item, "mood") or []
         self._tracks += 1
         self._moods.update(moods)
@@ -53,7 +53,7 @@ class Welcome:
         self._in_files |= bool(names) and ui.should_write()
 
     def end(self, **_kwargs: object) -> None:
-        """Say what was done if it was the first import, and something was."""
+        """Say what was done, if this was the first import and anything was."""
         if not self._is_first or not self._tracks:
             return
         done = "1 track" if self._tracks == 1 else f"{self._tracks} tracks"

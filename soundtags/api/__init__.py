@@ -1,1 +1,1 @@
-"""The Python interface; :mod:`soundtags` has its names."""
+"""The Python interface, whose names :mod:`soundtags` exports."""

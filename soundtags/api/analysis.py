@@ -36,9 +36,9 @@ class TrackAnalysis:
         Field to score: probabilities from 0 to 1, such as ``danceability``,
         and the numbers of regression models.
     fields : dict
-        All fields with the values that the plugin stores in the library,
-        including class names such as that of ``voice_instrumental``; None
-        where nothing can be said.
+        All label fields, with the values that the plugin stores in the
+        library, including class names such as that of ``voice_instrumental``;
+        None where nothing can be said.
     predictions : dict
         Model id to class to mean activation.
     """
@@ -91,7 +91,7 @@ def analyse(path: AnyPath, model_dir: TextPath | None = None) -> TrackAnalysis:
     if result.error is not None:
         with naming(path):
             raise result.error
-    assert result.predictions is not None  # it is either of the two
+    assert result.predictions is not None  # since there is no error
     warn(path, result.warning)
     found = interpret(result.predictions, plan)
     return _track_analysis(found.fields, found.model_means)

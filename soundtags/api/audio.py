@@ -27,7 +27,7 @@ KINDS = {
     "effnet": "TensorflowPredictEffnetDiscogs",
 }
 
-# Resampling may go somewhat beyond what files are cut off at.
+# Resampling may somewhat exceed the level at which decoding clips.
 LOUDEST = 10 * PEAK
 
 
@@ -36,15 +36,15 @@ def load(path: AnyPath, resampler: str = "sinc") -> np.ndarray:
 
     Corresponds to Essentia's ``MonoLoader`` with ``sampleRate=16000``,
     including its roll-off below 8 kHz, to which the models are sensitive.
-    Channels are averaged; nothing is clipped.
+    Channels are averaged; nothing is clipped at full scale.
 
     Parameters
     ----------
     path : str, bytes or os.PathLike
         A file in any format that libsndfile or FFmpeg can read.
     resampler : str
-        ``"sinc"``, which has the filter of libsamplerate, as Essentia has; or
-        ``"resampy"``, which the auto-taggers were trained with.
+        ``"sinc"``, which uses the filter of libsamplerate, as Essentia does;
+        or ``"resampy"``, which the auto-taggers were trained with.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def mel_bands(audio: np.ndarray, kind: str) -> np.ndarray:
     classification." ICASSP.
 
     Slaney, M. (1998). "Auditory Toolbox", whose mel scale ``"musicnn"`` and
-    ``"effnet"`` use; that of ``"vggish"`` is the one of HTK.
+    ``"effnet"`` use; ``"vggish"`` uses that of HTK.
 
     Examples
     --------

@@ -44,7 +44,7 @@ def naming(path: AnyPath) -> Iterator[None]:
 
 
 def warn(path: AnyPath, warning: str) -> None:
-    """Log a warning about a file, unless it is empty."""
+    """Log a warning about a file, unless the warning is empty."""
     if warning:
         log.warning("%s: %s", os.fsdecode(path), warning)
 

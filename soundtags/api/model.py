@@ -38,16 +38,16 @@ class Model:
         Id or alias of a model that is part of the package or in `model_dir`,
         or the path of a ``.pb`` file with its ``.json`` beside it.
     model_dir : str or os.PathLike, optional
-        Folder with more models, such as ``beet soundmodels fetch`` downloads.
-        The backbone of a head is looked for there, too; if the head is given
-        as a path, next to it by default.
+        Folder with more models, such as those that ``beet soundmodels fetch``
+        downloads. The backbone of a head is looked for there, too; by default,
+        next to the head if that is given as a path.
 
     Attributes
     ----------
     id : str
         Name of the file without its extension.
     classes : tuple of str
-        Names of the columns of the predictions, as the metadata has them;
+        Names of the columns of the predictions, as in the metadata;
         empty for a feature extractor.
     layers : tuple of str
         The nodes that the metadata lists as outputs.
@@ -186,8 +186,8 @@ class Model:
         Raises
         ------
         ParameterError
-            If the activations have another shape, no row, or are no numbers,
-            or if `n` is not a whole number from 1.
+            If the activations have another shape, have no rows, or are not
+            numbers, or if `n` is not a whole number of at least 1.
 
         Examples
         --------

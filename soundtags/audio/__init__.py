@@ -1,1 +1,1 @@
-"""From files to the patches that models are fed."""
+"""From files to the patches that models take as input."""

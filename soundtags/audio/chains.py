@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 WINDOW = 1 << 20  # bytes that are searched at a time
 OVERLAP = 63  # bytes: a header may lie across the border of two windows
 # Ogg streams that run side by side, such as sound and pictures, begin with
-# small pages, one after the other. Bytes from one such page to the next.
+# small pages, one after the other. The most bytes from one such page to the
+# next.
 SIDE_BY_SIDE = 512
 
 # How a stream begins, by the first bytes of the file. Searching is fast only
@@ -29,7 +30,8 @@ HEADERS = {
     for start, rest in {
         b"OggS": rb"\0[\2\6]",  # the first page of a stream
         b"fLaC": rb"[\0\x80]\0\0\x22",  # 34 bytes of information
-        # FLAC may keep that of the WAV it was made of, in a block "riff".
+        # FLAC may keep the header of the WAV that it was made from, in a
+        # block "riff".
         b"RIFF": rb"(?<!riffRIFF).{4}WAVE",
         b"FORM": rb".{4}AIF[CF]",
         b"caff": rb"\0\x01\0\0desc",
@@ -41,14 +43,14 @@ HEADERS = {
         b"\x30\x26\xb2\x75": rb"\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",
     }.items()
 }
-# A first frame of MP3, by what encoders note in it.
+# The first frame of an MP3, by what encoders write into it.
 MP3 = re.compile(rb"\xff[\xf2-\xfb].{2}\0{9,32}(?:Xing|Info)", re.DOTALL)
-# What may also follow streams that begin like this.
+# What may follow a stream that begins like this, besides its own kind.
 MIXED = [HEADERS[start] for start in (b"OggS", b"fLaC", b"RIFF")]
 OTHERS = {b"OggS": MIXED, b"fLaC": [*MIXED, MP3], b"RIFF": MIXED}
 
-BOX = 16  # bytes at most of the header of a box in MP4
-# A page of Ogg: where it is in time, and of which stream.
+BOX = 16  # bytes that the header of a box in MP4 takes at most
+# A page of Ogg: its position in time, and the stream that it belongs to.
 PAGE = re.compile(rb"OggS\0[\0-\7](.{8})(.{4})", re.DOTALL)
 
 
@@ -63,8 +65,8 @@ def find_streams(file: BinaryIO) -> list[tuple[int, int]]:
     Returns
     -------
     list of (int, int)
-        Start and stop of each in bytes, without a gap: a single one unless
-        the format is one of :data:`HEADERS` or MP4.
+        Start and stop of each stream in bytes, without gaps; a single stream
+        unless the format is one of :data:`HEADERS` or MP4.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -84,7 +86,7 @@ def find_streams(file: BinaryIO) -> list[tuple[int, int]]:
 
 
 def steps_back(file: BinaryIO) -> bool:
-    """Return whether in an Ogg file, time goes backwards."""
+    """Return whether a file is an Ogg file in which time goes backwards."""
     file.seek(0)
     if file.read(4) != b"OggS":
         return False
@@ -109,16 +111,16 @@ def _matches(
         window = kept + data
         matches = (each for one in patterns for each in one.finditer(window))
         for match in sorted(matches, key=re.Match.start):
-            if match.end() > len(kept):  # else, it is known
+            if match.end() > len(kept):  # else, it is known from before
                 yield start - len(kept) + match.start(), match
         start += len(data)
         kept = window[-OVERLAP:]
 
 
 def _files_in_boxes(file: BinaryIO, size: int) -> Iterator[int]:
-    """Yield where a file starts among those joined, by the boxes of MP4.
+    """Yield where each of several joined MP4 files starts, by their boxes.
 
-    Pictures in tags may hold such files, so searching for them will not do.
+    A picture in the tags may be such a file, too, so searching will not do.
     """
     start = 0
     while start < size:
@@ -147,7 +149,7 @@ class Part:
     Attributes
     ----------
     name
-        Name of the file; its suffix is a hint at the format.
+        Name of the file; its suffix hints at the format.
     """
 
     def __init__(self, file: BinaryIO, start: int, stop: int) -> None:
@@ -159,17 +161,17 @@ class Part:
 
     @classmethod
     def whole(cls, file: BinaryIO) -> Part:
-        """Return all of a file."""
+        """Return all of a file as one part."""
         return cls(file, 0, file.seek(0, os.SEEK_END))
 
     def tell(self) -> int:
         return self._position - self._origins[os.SEEK_SET]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go there, unless it is before the part: a damaged file says so."""
+        """Go to a position, unless damage puts it before the part."""
         position = self._origins.get(whence, self._position) + offset
         if position < self._origins[os.SEEK_SET]:
-            return -1  # FFmpeg's sign of an error; PyAV prints exceptions
+            return -1  # an error to FFmpeg; PyAV would print an exception
         self._position = position
         return self.tell()
 

@@ -1,4 +1,4 @@
-"""Processes that compute features, so that a decoder may crash or hang."""
+"""Processes that compute features, to survive decoders that crash or hang."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from soundtags.audio.features import FeatureReader, Features, FeatureSpec
     from soundtags.types import Path
 
-TIMEOUT = 60.0  # seconds without a heartbeat until a file is given up
+TIMEOUT = 60.0  # seconds without a heartbeat until a file is abandoned
 HEARTBEAT_INTERVAL = 1.0  # seconds
 POLL_INTERVAL = 0.1  # seconds
-MAX_OPEN = 16  # files that a process keeps open; it starts others over
+MAX_OPEN = 16  # files that a process keeps open; others are started over
 READY, HEARTBEAT = "ready", "heartbeat"
-# Why the system starts no process, and what helps.
+# Why the system cannot start a process, and what helps.
 OBSTACLES = {
     errno.EAGAIN: "too many processes; raise the limit (ulimit -u)",
     errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
@@ -47,7 +47,7 @@ OBSTACLES = {
 
 @dataclass(frozen=True)
 class _Request:
-    """A chunk that is asked for: its file's number, its own, and what of."""
+    """A request for a chunk of a file's features; both are numbered."""
 
     file: int
     chunk: int
@@ -64,11 +64,12 @@ class DecoderPool:
     Parameters
     ----------
     size
-        The largest number of processes: as many as there are threads that ask.
+        The largest number of processes: as many as there are threads that use
+        the pool.
     reader
-        What computes the features of a file in a process.
+        Computes the features of a file, inside a process.
     timeout
-        Seconds without a heartbeat after which a file is given up.
+        Seconds without a heartbeat after which a file is abandoned.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class DecoderPool:
         request: _Request,
         checkpoint: Callable[[], None],
     ) -> tuple[_Decoder, Features]:
-        """Return a chunk, and the decoder that has the file open."""
+        """Return the decoder that has the file open, and a chunk from it."""
         while True:
             with self._borrowed(preferred) as decoder:
                 try:
@@ -148,7 +149,7 @@ class DecoderPool:
 
 
 class _Decoder:
-    """A process that computes features, seen from here."""
+    """A process that computes features, as seen from its parent."""
 
     def __init__(self, reader: FeatureReader, timeout: float) -> None:
         self._reader = reader
@@ -158,7 +159,7 @@ class _Decoder:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process has been started, and not been stopped."""
+        """Whether the process has been started, and not stopped since."""
         return self._process is not None
 
     def ask(
@@ -247,7 +248,7 @@ def _launch(reader: FeatureReader) -> tuple[Connection, Any]:
 def _obstacle(error: OSError) -> str:
     """Say why no process can be started."""
     try:
-        os.getcwd()  # which new processes are told
+        os.getcwd()  # new processes are told where it is
     except OSError:
         return "the current folder no longer exists; change to another one"
     return OBSTACLES.get(error.errno or 0) or error.strerror or str(error)

@@ -2,8 +2,8 @@
 
 What one of them cannot read, the other often can. Without libsndfile, FFmpeg
 reads everything. With it, FFmpeg still reads segments, because one in ten of
-libsndfile's seeks in Vorbis lands 10 to 20 ms off; and Opus, which takes it a
-third of libsndfile's time.
+libsndfile's seeks in Vorbis lands 10 to 20 ms off. It also reads Opus, in a
+third of the time that libsndfile takes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from soundtags.types import Path
 
-# 40 dB above full scale: this is no music, and its square would overflow.
+# 40 dB above full scale: anything beyond is not music, and its square could
+# overflow.
 PEAK = 100.0
 # Below this share of the channels' peak, a mix has cancelled out.
 ANTIPHASE = 1e-3
@@ -39,8 +40,8 @@ OPUS = b"OpusHead"  # starts an Opus stream, after the header of an Ogg page
 PAGE_HEADER = 28  # bytes
 PREROLL = 1 / 8  # seconds in which decoders settle; Opus needs 80 ms
 JITTER = 4096  # samples by which time stamps may be wrong after a seek
-MAX_LEAD = 60  # seconds before a segment that are decoded for its sake
-# Seconds by which decoders disagree about the end of the same audio.
+MAX_LEAD = 60  # the most seconds to decode before a segment to reach it
+# Seconds by which decoders may disagree about the end of the same audio.
 PADDING = 0.5
 
 
@@ -201,7 +202,7 @@ def _open_seekable(path: Path, stack: ExitStack) -> Seekable | None:
 def decode(path: Path) -> Audio:
     """Decode a file and mix it down to mono: the mean of its channels.
 
-    All of it is decoded, also where channels or sample rate change, and where
+    All of it is decoded, even where channels or sample rate change, or where
     streams are chained. Of a damaged file, everything that can be decoded is
     returned.
 
@@ -213,7 +214,8 @@ def decode(path: Path) -> Audio:
     Returns
     -------
     Audio
-        Decoded lazily, block by block. Its rate is that of the first part.
+        Decoded lazily, block by block. Its rate is that of the first part or,
+        if that is below 16 kHz, the highest of all parts.
 
     Raises
     ------
@@ -252,7 +254,7 @@ def _check_regular(path: Path) -> None:
 
 
 def _decode(path: Path, faults: list[str]) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode a file with libsndfile, and with FFmpeg what that leaves out.
+    """Decode a file with libsndfile, and what that leaves out with FFmpeg.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""From a file to what models are fed: its patches, chunk by chunk."""
+"""From a file to the input of models: its patches, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from soundtags.types import Path
 
 CHUNK_SIZE = 64  # patches of one front end
-DIGEST_SIZE = 10  # bytes: enough to tell all the tracks there are apart
+DIGEST_SIZE = 10  # bytes: enough to tell apart all tracks that exist
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Features:
         chunk and of how they were chosen. Equal digests mean equal
         predictions.
     warning
-        A line that says what of the file is missing; empty if nothing is.
+        A line that says what part of the file is missing; empty if none is.
     """
 
     patches: Mapping[str, np.ndarray]
@@ -193,7 +193,7 @@ def _chunks(track: Track, spec: FeatureSpec) -> Iterator[Features]:
 
 
 def _patch_refs(length: int, spec: FeatureSpec) -> Iterator[PatchRef]:
-    """Yield the patches of a track of so many samples."""
+    """Yield the patches of a track that has this many samples."""
     for name in spec.front_ends:
         front_end = FRONT_ENDS[name]
         frames = frame_count(length, front_end.mel)
@@ -264,7 +264,7 @@ def _cut(
     patches = {}
     for name, each in starts.items():
         front_end = FRONT_ENDS[name]
-        skipped = -begin % front_end.mel_hop  # so that frames are the track's
+        skipped = -begin % front_end.mel_hop  # to align with the track's
         if front_end.mel not in bands:
             bands[front_end.mel] = mel_bands(samples[skipped:], front_end.mel)
         first = (begin + skipped) // front_end.mel_hop

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from soundtags.types import Path
 
-NOTABLE = 1 / 10  # share of damaged packets from which on they are mentioned
+NOTABLE = 1 / 10  # share of damaged packets above which they are mentioned
 
 # Formats with exact seeking: containers, and how the names of the codecs in
 # them start.
@@ -32,11 +32,12 @@ SEEKABLE = {
     "flac": ("flac",),
     "ogg": ("vorbis", "opus"),
 }
-# Those of frames, which need not end where the file says. Seconds before that
-# place that are looked at, and after it, from which on audio matters.
+# Those that consist of frames, which need not end where the file says. Seconds
+# before that place from which to look, and seconds by which the audio may
+# exceed it.
 FRAMED = ("flac", "ogg")
 BEFORE, AFTER = 2, 0.25
-PRESKIP = slice(10, 12)  # where OpusHead has the samples that are dropped
+PRESKIP = slice(10, 12)  # where OpusHead has the number of samples to drop
 
 
 def extent(path: Path) -> tuple[int, int]:
@@ -78,7 +79,7 @@ def extent(path: Path) -> tuple[int, int]:
 
 
 def _length(container: Any) -> int:
-    """Return the samples of a file with exact seeking, 0 for others."""
+    """Return the length in samples of a file with exact seeking, else 0."""
     (stream, *_) = container.streams.audio or [None]
     codecs = SEEKABLE.get(container.format.name)
     if stream is None or codecs is None or not stream.duration:
@@ -98,7 +99,7 @@ def outlasts(file: BinaryIO, length: int) -> bool:
     file
         An open file in one of the formats :data:`FRAMED`.
     length
-        Samples per channel, as it says.
+        Samples per channel, as the file says.
 
     Raises
     ------
@@ -174,7 +175,7 @@ def read_blocks(
 def _part_blocks(
     part: Part, faults: list[str]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode one stream of several, without which the others can do."""
+    """Decode one of several streams; its faults do not affect the others."""
     count = 0
     try:
         for rate, block in _stream_blocks(part, faults):
@@ -236,11 +237,11 @@ class Damage:
     Attributes
     ----------
     packets, failed
-        Packets so far, and those among them that could not be decoded.
+        Number of packets so far, and of those that could not be decoded.
     seconds
         Duration of what was decoded.
     stop
-        Why FFmpeg does not go on; empty at the end of a file.
+        Why FFmpeg stopped; empty if it reached the end of the file.
     """
 
     packets: int = 0
@@ -266,7 +267,7 @@ def read_frames(packets: Iterable[Any], damage: Damage) -> Iterator[Any]:
     packets
         Packets of one stream.
     damage
-        Is kept up to date.
+        Updated with every packet.
 
     Yields
     ------
@@ -290,10 +291,10 @@ def read_frames(packets: Iterable[Any], damage: Damage) -> Iterator[Any]:
 
 
 class FrameBuffer:
-    """Joins frames of one format, and converts what they amount to.
+    """Joins frames of one format, and converts them all at once.
 
     Converting frame by frame takes three times as long as decoding. The first
-    conversion takes as long as decoding a second.
+    conversion takes as long as decoding a second of audio.
     """
 
     def __init__(self) -> None:
@@ -319,9 +320,9 @@ class FrameBuffer:
         Raises
         ------
         ValueError
-            If its format is not that of those before.
+            If its format differs from that of earlier frames.
         """
-        frame.pts = None  # else, they would have to follow one another
+        frame.pts = None  # else, frames would have to be consecutive
         self._frames.write(frame)
 
     def take(self) -> np.ndarray:
@@ -340,7 +341,7 @@ def _format(frame: Any) -> tuple[int, str, str]:
 
 
 def _joined(frames: Iterable[Any], length: int) -> Iterator[np.ndarray]:
-    """Join frames of one format to blocks of at least a number of samples."""
+    """Join frames of one format into blocks of at least this many samples."""
     buffer = FrameBuffer()
     for frame in frames:
         buffer.add(frame)

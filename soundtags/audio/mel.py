@@ -190,7 +190,7 @@ def _htk_mel(hz: float | np.ndarray) -> np.ndarray:
 
 MUSICNN, VGGISH = "TensorflowInputMusiCNN", "TensorflowInputVGGish"
 
-# By the names of Essentia's algorithms.
+# Keyed by the names of Essentia's algorithms.
 INPUTS = {
     MUSICNN: MelInput(
         512, 256, 2, _musicnn_bank, lambda x: np.log10(1 + 1e4 * x)

@@ -27,8 +27,8 @@ class FrontEnd:
     batch
         Patches per call of a model: as few as keep a core busy, so that calls
         run side by side and take little memory. One is enough for MusiCNN's
-        convolutions; VGGish's layers of 268 MB are better read for many; the
-        graph of EffNet takes exactly 64.
+        convolutions; VGGish's layers of 268 MB are better read for many
+        patches at a time; the graph of EffNet takes exactly 64.
     """
 
     mel: str
@@ -83,7 +83,7 @@ def patch_starts(
         How patches are cut.
     limit
         The largest number of patches, evenly spread from the first frame to
-        the last. None, or a limit that is not reached, gives every patch as
+        the last. None, or a limit that is not reached, gives all patches as
         Essentia cuts them: half overlapping (almost end to end for VGGish),
         without an incomplete last one.
 

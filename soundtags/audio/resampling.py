@@ -1,7 +1,7 @@
 """Resampling to 16 kHz, block by block, so that memory stays small.
 
 All models work at 16 kHz, and are sensitive to how the resampler rolls off
-below the end of the band, see :mod:`sinc`.
+below the end of the band; see :mod:`sinc`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Resampler:
     length
         Rounds the exact number of samples as the method does.
     package
-        What has to be installed for it; empty if nothing has.
+        Package that has to be installed for it; empty if none has.
     """
 
     run: Callable[[np.ndarray, int, int], np.ndarray]
@@ -95,7 +95,7 @@ def resample(audio: Audio, resampler: str = "sinc") -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        All of it at 16 kHz: mono float32 samples of shape (samples,).
+        The whole file at 16 kHz: mono float32 samples of shape (samples,).
 
     Raises
     ------
@@ -123,7 +123,7 @@ def resampled_blocks(
 ) -> Iterator[np.ndarray]:
     """Yield all of a source at another rate, in blocks.
 
-    Only the last one is short. The parameters are those of
+    Only the last block is short. The parameters are those of
     :func:`read_segment`.
     """
     start, block = 0, np.zeros(BLOCK)
@@ -138,14 +138,14 @@ def read_segment(
 ) -> np.ndarray:
     """Read a segment of a source at another rate.
 
-    It equals the same segment of the whole source resampled, to 2e-6.
+    It equals that segment of the whole source, resampled, to within 2e-6.
 
     Parameters
     ----------
     source
         Samples at their own rate.
     start, stop
-        In samples at the new rate.
+        Where the segment is, in samples at the new rate.
     resampler
         A key of :data:`RESAMPLERS`.
     rate

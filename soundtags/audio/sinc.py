@@ -1,8 +1,8 @@
 """Resampling by a windowed sinc, with matrix products.
 
 The filter is that of libsamplerate's medium quality, with which Essentia
-resamples: a sinc under a Kaiser window. Only a few parameters describe it, and
-with those below its impulse response is the same to 1e-6. It passes all up to
+resamples: a sinc under a Kaiser window. Few parameters describe it; with those
+below, the impulse response agrees to 1e-6. It passes everything up to
 84 % of the band, and is down by 3 dB at 91 % and by 90 dB at the end.
 """
 
@@ -19,13 +19,13 @@ CUTOFF = 0.919063  # where the ideal low-pass ends, as a share of the band
 REACH = 45.7029  # samples of the lower rate on either side of the middle
 BETA = 12.2529  # of the Kaiser window
 
-RESOLUTION = 2048  # values per sample, between which it is interpolated
+RESOLUTION = 2048  # values of the filter per sample; others are interpolated
 # Matrices that are kept, of 20 to 80 kB: common rates need two to ten.
 KEPT = 32
 
 
 def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
-    """Resample a signal, of which the first sample stays where it is.
+    """Resample a signal; its first sample stays where it is.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
     length = rounded_length(len(samples) * target / source)
     reach = _reach(source, target)
     # After a period, the samples of both rates coincide again. A row of the
-    # matrix below is a number of periods: more than the filter is long, since
-    # BLAS takes rows that do not overlap without a copy.
+    # matrix below is as many periods as make it longer than the filter, since
+    # BLAS needs no copy of rows that do not overlap.
     common = math.gcd(source, target)
     outputs = -(-reach * target // source)  # that share one matrix
     periods = -(-(3 * reach + 2) * common // source)
@@ -82,12 +82,12 @@ def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
 
 
 def rounded_length(exact: float) -> int:
-    """Return how many samples there are, given the exact length."""
+    """Return the number of samples, given the exact length."""
     return math.floor(exact + 0.5)
 
 
 def _reach(source: int, target: int) -> int:
-    """Return the samples of the source on either side that matter."""
+    """Return how many samples of the source matter on either side."""
     return math.ceil(REACH * max(1, source / target))
 
 
@@ -115,7 +115,7 @@ def _taps(source: int, target: int, first: int, last: int) -> np.ndarray:
 
 @cache
 def _half() -> np.ndarray:
-    """Return the right half of the filter, with zeros where it has ended."""
+    """Return the right half of the filter, with zeros after its end."""
     time = np.arange(REACH * RESOLUTION) / RESOLUTION
     window = np.i0(BETA * np.sqrt(1 - (time / REACH) ** 2)) / np.i0(BETA)
     return np.append(CUTOFF * np.sinc(CUTOFF * time) * window, [0, 0])

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from soundtags.types import Path
 
-# By libsndfile's names: formats of frames, which others may follow, and
-# formats of chunks.
+# By libsndfile's names: formats made up of frames, which more frames may
+# follow, and formats made up of chunks.
 FRAMES = {"MP3", "FLAC", "OGG"}
 CHUNKS = {"WAV", "WAVEX", "AIFF"}
 # Formats with exact seeking: containers, and how the names of the codecs
@@ -33,8 +33,8 @@ CODECS = ("PCM", "FLOAT", "DOUBLE", "VORBIS", "OPUS")
 
 TAGS = 4096  # bytes after the audio that need not be looked at
 # How a chunk begins, perhaps after a byte of padding: with its name and size.
-# Those of the two names excluded are files of their own. Tags as in MP3 may
-# stand between chunks.
+# Chunks with the two excluded names are files of their own. Tags like those of
+# MP3 may come between chunks.
 CHUNK = re.compile(rb"\0?(?!RIFF|FORM)[ -~]{4}(.{4})", re.DOTALL)
 ID3 = re.compile(rb"\0?ID3[\2-\4].{2}([\0-\x7f]{4})", re.DOTALL)
 APE = re.compile(rb"\0?APETAGEX.{4}(.{4}).{16}", re.DOTALL)
@@ -76,7 +76,7 @@ def read_blocks(
     path
         An audio file.
     faults
-        Gets a line if samples follow that no decoder reads.
+        Gets a line if there are further samples, which no decoder reads.
 
     Yields
     ------
@@ -169,7 +169,7 @@ def _sound_file(path: Path, file: BinaryIO) -> Any:
         source = file if windows else file.fileno()
         return soundfile.SoundFile(source, closefd=False)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):
-        # A few formats are known by their names alone.
+        # A few formats are recognised only by the names of their files.
         file.seek(0, os.SEEK_END)
         # Bytes allow names that are not UTF-8; Windows takes text.
         name = os.fsdecode(path) if windows else os.fsencode(path)
@@ -215,12 +215,12 @@ def _outruns_header(sound: Any, file: BinaryIO) -> bool:
         file.seek(end)
         end = _chunk_end(file, "big" if big else "little")
     file.seek(position)
-    # Samples may look like a name, but hardly with a size that fits.
+    # Samples may look like a chunk's name, but hardly with a size that fits.
     return end is None or not size - TAGS <= end <= size
 
 
 def _chunk_end(file: BinaryIO, order: Literal["big", "little"]) -> int | None:
-    """Return where a chunk ends that starts here; None if none does."""
+    """Return where the chunk that starts here ends; None if none does."""
     start = file.tell()
     header = file.read(LONGEST)
     if match := APE.match(header):

@@ -1,4 +1,4 @@
-"""A file as samples at 16 kHz, of which only those needed are in memory."""
+"""A file as samples at 16 kHz; only those needed are in memory."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from soundtags.audio.resampling import Source
     from soundtags.types import Path
 
-# Samples at 16 kHz that are buffered of a file that has to be decoded from the
+# The most samples at 16 kHz to buffer if a file has to be decoded from the
 # start: 17 minutes in 64 MB. A longer file is decoded twice: first to learn
 # its length, then for its samples.
 MAX_BUFFERED = 2**24
 
 
 def no_checkpoint() -> None:
-    """Let the reading go on."""
+    """Do nothing, so that the reading goes on."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Track:
     Attributes
     ----------
     length
-        In samples.
+        Length in samples.
     source
         Where the samples come from.
     resampler
@@ -125,7 +125,7 @@ def open_whole(
     Raises
     ------
     UnreadableAudio
-        If it holds no audio.
+        If the file holds no audio.
     """
     audio = decode(path)
     buffered: list[np.ndarray] = []

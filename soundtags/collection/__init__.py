@@ -1,1 +1,1 @@
-"""What many tracks have in common."""
+"""Histograms, similarity, playlists and reports of many tracks."""

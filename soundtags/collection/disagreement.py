@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from soundtags.models.catalogue import Target
     from soundtags.models.installed import Model
 
-# As scores.Means, but with arrays of shape (tracks,); NaN where there is none.
+# Like scores.Means, with arrays of shape (tracks,); NaN where there is none.
 Activations = dict[str, dict[str, Any]]
 
 ESTIMATES = "estimates"  # a source, like a model
@@ -39,8 +39,8 @@ class Disagreements:
     sources
         Names of all sources: ids of models, or ``estimates``.
     item, low_by, high_by
-        Indices into these, int, shape (tracks,). The item is -1 where no
-        sources differ.
+        Indices of the item and of the sources of the lowest and the highest
+        value, int, shape (tracks,). The item is -1 where no sources differ.
     low, high
         The lowest and the highest value, float, shape (tracks,), 0 to 1.
     """
@@ -66,9 +66,9 @@ def find_disagreements(
     Where several models cover one target, or a model and an estimate do, their
     scores are compared. Where nothing has two scores, as with the auto-taggers
     alone, the tags that two of them know are compared instead. Each learnt
-    from different people, some of whom name guitars more readily, so it is
-    ranks that are compared: the share of the tracks in which a model finds
-    less of the tag. Tags that no model is clear about are left out.
+    from the tags of different people, some of whom name guitars more readily,
+    so ranks are compared: the share of the tracks in which a model finds less
+    of the tag. Tags of which no model is sure are left out.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _scores(
 
 def _shares(means: Mapping[str, Any]) -> dict[str, np.ndarray]:
     total = sum(means.values())
-    with np.errstate(invalid="ignore"):  # 0 of 0 is NaN
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
         return {name: np.asarray(means[name] / total) for name in means}
 
 
@@ -135,7 +135,7 @@ def _ranks(
     models: Sequence[Model],
     targets: Mapping[str, Target],
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield the tags that several models know, with their ranks of tracks."""
+    """Yield the tags that several models know, with the ranks by source."""
     pooled: dict[str, dict[str, np.ndarray]] = {}
     for model in models:
         target = targets[str(model.target)]
@@ -157,7 +157,7 @@ def _ranks(
 
 
 def _rank(values: np.ndarray) -> np.ndarray:
-    """Return the share of tracks with less; NaN for NaN."""
+    """Return the share of tracks with a lower value; NaN stays NaN."""
     known = np.sort(values[~np.isnan(values)])
     less = np.searchsorted(known, values) / max(len(known), 1)
     return np.where(np.isnan(values), np.nan, less)

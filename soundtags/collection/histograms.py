@@ -46,7 +46,7 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """All tracks."""
+        """Number of all tracks."""
         return int(self.counts.sum())
 
 
@@ -55,7 +55,7 @@ def histograms(
     targets: Mapping[str, Target],
     settings: Settings,
 ) -> dict[str, Histogram]:
-    """Count how the values of fields are distributed.
+    """Return how the values of fields are distributed.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _histogram(
     scale = [*amounts, 0.0, 1.0] if is_share else list(amounts)
     low = math.floor(min(scale))
     high = max(math.ceil(max(scale)), low + 1)
-    # Rounded, or 0.7 would be less than the edge that is to be 0.7.
+    # Rounded, or 0.7 would be less than the edge that is meant to be 0.7.
     edges = np.linspace(float(low), float(high), BINS + 1).round(DECIMALS)
     counts, _ = np.histogram(
         list(amounts), edges, weights=list(amounts.values())
@@ -105,12 +105,12 @@ def _histogram(
 
 
 def occurrences(lists: Iterable[tuple[list[str], int]]) -> Counter[str]:
-    """Count names.
+    """Count the tracks that have each name.
 
     Parameters
     ----------
     lists
-        Names that tracks have, each with the number of tracks that do.
+        Lists of names, each with the number of tracks that have this list.
     """
     found: Counter[str] = Counter()
     for names, tracks in lists:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from soundtags.collection.playlists import Playlist
     from soundtags.collection.recipes import Condition
 
-MADE_BY = "made by beet soundlists"  # in every file, to know it by
-# Of one of several genres in beets' database, which separates them by "\\␀".
+MADE_BY = "made by beet soundlists"  # in every file, to recognise it by
+# What surrounds a genre in beets' database, where "\\␀" separates genres.
 GENRES, BEFORE, BEHIND = "genres", "(^|␀)", r"(\\|$)"
-SMALLEST = 0.0001  # difference of scores
-# What Navidrome calls fields that it reads anyway; others are custom tags.
+SMALLEST = 0.0001  # difference between scores
+# Navidrome's names for fields that it reads anyway; others are custom tags.
 NAVIDROME_FIELDS = {
     "album": "album",
     "albumartist": "albumartist",
@@ -31,7 +31,7 @@ NAVIDROME_FIELDS = {
     "mood": "mood",
     "year": "year",
 }
-# How formats name a tag; `{}` is the name in capitals.
+# How audio formats name a tag; `{}` is the name in capitals.
 ALIASES = ("TXXX:{}", "{}", "----:com.apple.iTunes:{}")
 
 
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     Attributes
     ----------
     path : str
-        As the player is to read it.
+        The path of its file, as the player needs it.
     name : str
         What players show until they have read the file.
     seconds : float
@@ -65,13 +65,13 @@ def m3u(title: str, entries: Iterable[Entry]) -> str:
 
 
 def smart_query(playlist: Playlist) -> str:
-    """Return a query of beets for about the tracks of a playlist."""
+    """Return a beets query that finds roughly the tracks of a playlist."""
     terms = [_term(*each) for each in playlist.conditions.items()]
     field, weight = _leading(playlist)
     if field:
         terms.append(f"{field}{'-' if weight > 0 else '+'}")
     quoted = " ".join(map(shlex.quote, terms))
-    # Commas mean "or", and bind less.
+    # A comma means "or", and binds less tightly than a space.
     given = playlist.recipe.query.split(" , ")
     return " , ".join(f"{each} {quoted}".strip() for each in given)
 
@@ -79,7 +79,7 @@ def smart_query(playlist: Playlist) -> str:
 def _term(field: str, condition: Condition) -> str:
     if isinstance(condition, Range):
         return f"{field}:{condition}"
-    if field == GENRES:  # where "=" would mean the only one
+    if field == GENRES:  # "=" would find only tracks with no other genre
         return f"{field}::(?i){BEFORE}{re.escape(condition)}{BEHIND}"
     return f"{field}:={condition}"
 
@@ -92,9 +92,9 @@ def smartplaylist(
     Parameters
     ----------
     options
-        Of the plugin, such as where playlists are.
+        Options of the plugin, such as the folder of the playlists.
     playlists
-        What it is to make.
+        The playlists that it is to make.
     """
     lines = ["smartplaylist:"]
     lines += [f"    {name}: {_quoted(each)}" for name, each in options.items()]
@@ -108,9 +108,9 @@ def smartplaylist(
 
 
 def navidrome(playlist: Playlist) -> str:
-    """Return a smart playlist of Navidrome, for an ``.nsp`` file.
+    """Return a smart playlist for Navidrome, for an ``.nsp`` file.
 
-    Its recipe must not have a query, which only beets understands.
+    Its recipe must not have a query, as only beets understands queries.
     """
     rules: list[dict[str, Any]] = []
     for field, condition in playlist.conditions.items():
@@ -145,7 +145,7 @@ def custom_tags(playlists: Iterable[Playlist]) -> dict[str, bool]:
 
 
 def navidrome_configuration(tags: Mapping[str, bool]) -> str:
-    """Return what ``navidrome.toml`` must say of custom tags."""
+    """Return what ``navidrome.toml`` must say about custom tags."""
     lines = []
     for field, is_number in tags.items():
         aliases = [each.format(field.upper()) for each in ALIASES]
@@ -159,7 +159,7 @@ def navidrome_configuration(tags: Mapping[str, bool]) -> str:
 
 
 def _navidrome_rules(name: str, condition: Condition) -> list[dict[str, Any]]:
-    """Return rules; there is "more than", but no "at least"."""
+    """Return rules for Navidrome, which has "more than" but no "at least"."""
     if not isinstance(condition, Range):
         return [{"is": {name: condition}}]
     low, high = condition
@@ -172,7 +172,7 @@ def _navidrome_rules(name: str, condition: Condition) -> list[dict[str, Any]]:
 
 
 def _leading(playlist: Playlist) -> tuple[str, float]:
-    """Return the score that counts most, and its weight; none is ""."""
+    """Return the score that counts most, and its weight; "" if none counts."""
     return max(
         playlist.recipe.by.items(),
         key=lambda each: abs(each[1]),

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     Value: TypeAlias = float | str | list[str] | None
     Column: TypeAlias = Sequence[Value]
 
-# By how much a track fits less for each better one of its album, and artist.
+# How much less a track fits for each better track of its album, or its artist.
 SAME_ALBUM, SAME_ARTIST = 0.03, 0.01
-RUN = 2  # tracks of an artist in a row
-FEWEST = 3  # tracks of a playlist
+RUN = 2  # most tracks of an artist in a row
+FEWEST = 3  # tracks in a playlist
 SHARES = np.linspace(0, 0.5, 11)  # of tracks that thresholds may leave out
 MIXER = 2654435761  # spreads consecutive ids evenly over 32 bits
 
@@ -34,9 +34,9 @@ class Tracks:
     Parameters
     ----------
     ids : numpy.ndarray
-        Of the tracks, integers.
+        Ids of the tracks, integers.
     artists, albums : numpy.ndarray
-        A number per artist, and per album.
+        For each track, a number that stands for its artist, or its album.
     columns : dict
         Field to a number, a word, a list of words, or None, per track.
     """
@@ -56,7 +56,7 @@ class Tracks:
         self._words: dict[str, dict[str, dict[int, float]]] = {}
 
     def numbers(self, field: str) -> np.ndarray:
-        """Return a field as numbers; NaN where it is none."""
+        """Return a field as numbers; NaN where it is not a number."""
         if field not in self._numbers:
             column = self._columns.get(field, [None] * len(self.ids))
             self._numbers[field] = np.array([_number(each) for each in column])
@@ -65,7 +65,7 @@ class Tracks:
     def strengths(self, field: str, condition: Condition) -> np.ndarray:
         """Return how well a condition holds, 0 to 1, and 0 where it does not.
 
-        Of several words, the first counts most.
+        Where a field has several words, the first counts most.
         """
         if isinstance(condition, Range):
             numbers = self.numbers(field)
@@ -88,11 +88,11 @@ class Playlist:
     recipe : Recipe
         How it was made.
     places : numpy.ndarray
-        Of its tracks among all, in their order.
+        Places of its tracks among all tracks, in the order of the playlist.
     fits : numpy.ndarray
-        How well each of these fits, 0 to 1.
+        How well each of its tracks fits, 0 to 1.
     thresholds : dict of str to Range
-        Fields to ranges that hold for about these tracks.
+        Fields to ranges that together hold for roughly these tracks.
     """
 
     recipe: Recipe
@@ -102,7 +102,7 @@ class Playlist:
 
     @property
     def conditions(self) -> dict[str, Condition]:
-        """What about these tracks, and no others, fulfil."""
+        """Conditions that roughly these tracks, and no others, fulfil."""
         found = dict(self.recipe.where)
         for field, limits in self.thresholds.items():
             given = found.get(field)
@@ -117,8 +117,8 @@ def choose(
 ) -> Playlist:
     """Choose the tracks for a playlist.
 
-    As many as fit, but no more than the recipe allows; if they are too few,
-    the best of those that fit less.
+    These are all that fit, but no more than the recipe allows; if they are too
+    few, the best of those that fit less are added.
 
     Parameters
     ----------
@@ -133,14 +133,14 @@ def choose(
     -------
     Playlist
         The best tracks first, but no more than two of an artist in a row where
-        that can be avoided. It is empty if there are fewer than three.
+        that can be avoided. It is empty if there would be fewer than three.
     """
     fits = _fits(recipe, tracks)
     if allowed is not None:
         fits = np.where(allowed, fits, 0)
     possible = np.flatnonzero((fits > 0) & (fits >= recipe.fit.low))
     best = possible[_best_first(fits[possible], tracks.ids[possible])]
-    # The second track of an album comes behind others that fit nearly as well.
+    # The second track of an album comes after others that fit nearly as well.
     spread = fits[best] - SAME_ALBUM * _occurrence(tracks.albums[best])
     spread -= SAME_ARTIST * _occurrence(tracks.artists[best])
     least, most = (int(min(end, len(best))) for end in recipe.tracks)
@@ -155,9 +155,10 @@ def choose(
 
 
 def _fits(recipe: Recipe, tracks: Tracks) -> np.ndarray:
-    """Return how well tracks fit, 0 to 1; 0 if something does not hold.
+    """Return how well tracks fit, 0 to 1; 0 if a condition does not hold.
 
-    That is the weighted geometric mean of scores: all of them must be high.
+    That is the weighted geometric mean of scores, so that all of them must be
+    high; if the recipe has no scores, it is how well the conditions hold.
     """
     strengths = np.ones(len(tracks.ids))
     for field, condition in recipe.where.items():
@@ -173,14 +174,14 @@ def _fits(recipe: Recipe, tracks: Tracks) -> np.ndarray:
 
 
 def _best_first(fits: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return an order; tracks that fit the same are mixed, always alike."""
+    """Return the order by fit; ties are shuffled, the same way each time."""
     mixed = (ids * MIXER) % 2**32
     order: np.ndarray = np.lexsort((mixed, -fits))
     return order
 
 
 def _occurrence(values: np.ndarray) -> np.ndarray:
-    """Return how many of the same there are before each value."""
+    """Return how many equal values come before each value."""
     order = np.argsort(values, kind="stable")
     _, starts, counts = np.unique(
         values[order], return_index=True, return_counts=True
@@ -196,7 +197,7 @@ def space_out(artists: Sequence[int]) -> list[int]:
     Parameters
     ----------
     artists
-        The artist of each track, in the order that is preferred.
+        The artist of each track, in the preferred order.
 
     Returns
     -------
@@ -217,7 +218,7 @@ def space_out(artists: Sequence[int]) -> list[int]:
         fitting = [each for each in waiting if artists[each] != full] or waiting
         (most, count), *_ = left.most_common(1)
         others = len(waiting) - count
-        # Every other track parts two of the most frequent artist at most.
+        # Each of the others makes room for two of the most frequent artist.
         is_urgent = count > RUN * others and most != full
         chosen = next(
             each for each in fitting if not is_urgent or artists[each] == most
@@ -231,10 +232,11 @@ def space_out(artists: Sequence[int]) -> list[int]:
 def _thresholds(
     recipe: Recipe, tracks: Tracks, chosen: np.ndarray
 ) -> dict[str, Range]:
-    """Find a range per score that holds for about as many tracks.
+    """Find ranges of scores that hold for about as many tracks as chosen.
 
-    A weighted sum is more than players can compute. So the weakest of the
-    chosen tracks are left out, until no more than those have such scores.
+    A weighted mean is more than players can compute. So the ranges leave out
+    the weakest of the chosen tracks, until they hold for no more tracks than
+    were chosen.
     """
     found: dict[str, Range] = {}
     if not len(chosen):
@@ -268,7 +270,7 @@ def _number(value: Value) -> float:
 
 
 def _words(column: Column) -> dict[str, dict[int, float]]:
-    """Return for each word in which places it is, and how early there."""
+    """Return for each word the places that have it, and how early it comes."""
     found: dict[str, dict[int, float]] = defaultdict(dict)
     for place, value in enumerate(column):
         words = value if isinstance(value, list) else [str(value)]

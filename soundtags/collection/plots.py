@@ -36,7 +36,7 @@ TAGS = 15  # rows of the taggram
 DOTS = 100  # per inch
 TITLE, TAG, SCORE_LABEL, NOTE = 100, 22, 34, 150  # columns of text
 
-# The colour-blind can tell them apart (Okabe and Ito), also in grey.
+# Colour-blind people can tell these apart (Okabe and Ito), also in grey.
 ABOVE, OTHER, CUT = "#0072b2", "#9a9a9a", "#d55e00"
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 # Matplotlib's own font has no Chinese, Japanese or Korean.
@@ -64,11 +64,11 @@ def draw_track(
     Parameters
     ----------
     path
-        The PNG file to write; it appears as a whole.
+        The PNG file to write; it appears when it is complete.
     title
         What to call the track.
     profile
-        What the models made of it.
+        What the models predict over the course of the track.
     plan
         Which models ran.
 
@@ -99,7 +99,7 @@ def draw_histograms(
 ) -> None:
     """Draw histograms of the scores of some tracks.
 
-    Parameters, errors: as of :func:`draw_track`.
+    Parameters and errors are like those of :func:`draw_track`.
     """
     columns = min(3, len(histograms))
     rows = -(-len(histograms) // columns)
@@ -199,7 +199,7 @@ def _draw_histogram(axis: Any, name: str, histogram: Histogram) -> None:
 def _scores(
     profile: TrackProfile, plan: Plan
 ) -> list[tuple[str, float, float | None]]:
-    """Return labels and scores, with the thresholds that there are."""
+    """Return labels and scores, with thresholds where there are any."""
     fields = profile.analysis.fields
     thresholds = mood_thresholds(plan.targets, plan.settings)
     found = []
@@ -244,7 +244,7 @@ def _patches(profile: TrackProfile) -> str:
 
 
 def _edges(profile: TrackProfile) -> np.ndarray:
-    """Return where a patch gives way to the next: between their middles."""
+    """Return where one patch gives way to the next: between their middles."""
     seconds = profile.analysis.predictions.seconds
     middles = profile.times + profile.extent / 2
     between = (middles[1:] + middles[:-1]) / 2
@@ -252,7 +252,7 @@ def _edges(profile: TrackProfile) -> np.ndarray:
 
 
 def _step(seconds: float) -> int:
-    """Return the seconds between times that are written on an axis."""
+    """Return the seconds between the times written on an axis."""
     return next(
         (step for step in STEPS if seconds / step <= MOST_STEPS), STEPS[-1]
     )
@@ -265,12 +265,12 @@ def _time(seconds: float, _place: int) -> str:
 
 @contextmanager
 def _styled() -> Iterator[None]:
-    """Draw as we do, whatever the user's own settings of Matplotlib are."""
+    """Draw in our style, whatever the user's settings of Matplotlib."""
     here = set(font_manager.get_font_names())
     ours = {
         "font.family": [name for name in FONTS if name in here],
         "font.size": 9,
-        "text.parse_math": False,  # a dollar is a dollar
+        "text.parse_math": False,  # a dollar sign is plain text
     }
     with style.context(["default", ours]):
         yield

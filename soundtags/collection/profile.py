@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from soundtags.models.plan import Plan
     from soundtags.types import Path
 
-# Every patch of half an hour; a longer track has that many, evenly spread, as
-# a picture has no room for more.
+# All patches of half an hour. Of a longer track, this many are taken, evenly
+# spread, as a picture has no room for more.
 PATCHES = 1200
 
 
@@ -45,12 +45,12 @@ class TrackProfile:
     extent : float
         Duration of a patch in seconds.
     tags : mapping of str to numpy.ndarray
-        Vocabulary of the auto-taggers' tags, strongest first, to activations of
-        shape (patches,).
+        Tag of the auto-taggers, in the user's words, to activations of shape
+        (patches,); the strongest first.
     latent : numpy.ndarray
         Shape (patches, units), float32: values of the layer.
     layer : str
-        The model and the layer.
+        Names of the model and the layer.
     """
 
     analysis: Interpretation
@@ -73,7 +73,7 @@ def profile_track(
     plan : Plan
         Which models run; its number of patches does not apply.
     layer : Layer
-        A layer of an auto-tagger. The tags of that model are shown where the
+        A layer of an auto-tagger. The tags of that model are shown if the
         plan has no auto-tagger.
     predictor : FilePredictor
         Reads the file and runs the models.
@@ -132,7 +132,7 @@ def _nodes(plan: Plan, layer: Layer) -> dict[Model, tuple[str, ...]]:
 def _tags(
     outputs: Sequence[ModelOutputs], plan: Plan, default: Model
 ) -> dict[str, np.ndarray]:
-    """Return the tags over time, in the order and under the names of fields."""
+    """Return the tags over time, ordered and named as in fields."""
     pooled: dict[str, np.ndarray] = {}
     for target, models in _taggers(plan, default).items():
         activations = [_over_time(outputs, model) for model in models]

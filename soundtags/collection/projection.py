@@ -1,4 +1,4 @@
-"""Projects embeddings onto a plane, for the map of a collection."""
+"""Projection of embeddings onto a plane, for the map of a collection."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ AXES = 2
 def project(embeddings: np.ndarray) -> tuple[np.ndarray, float]:
     """Put tracks on a plane so that those that sound alike lie close.
 
-    These are the principal components of the embeddings' directions, as
-    angles are what :func:`similarity.nearest` goes by. Methods that unfold
-    neighbourhoods, such as t-SNE, part groups more clearly, but they need
-    another package, take much longer where there are 500,000 tracks, and
-    distances between the groups then mean nothing.
+    Its axes are the principal components of the embeddings' directions, as
+    :func:`similarity.nearest` compares angles. Methods that unfold
+    neighbourhoods, such as t-SNE, separate groups more clearly, but they need
+    another package, take much longer for 500,000 tracks, and leave distances
+    between groups without meaning.
 
     Parameters
     ----------
@@ -26,16 +26,16 @@ def project(embeddings: np.ndarray) -> tuple[np.ndarray, float]:
     Returns
     -------
     places : numpy.ndarray
-        Shape (tracks, 2). The farthest from the middle has a coordinate of 1
-        or -1. The same on every machine, but for rounding.
+        Shape (tracks, 2). The coordinate farthest from 0 is 1 or -1. Places
+        are the same on every machine, except for rounding.
     share : float
-        What part of all variance the plane shows, from 0 to 1.
+        Share of all variance that the plane shows, from 0 to 1.
     """
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = embeddings / np.where(lengths > 0, lengths, 1)
     unit -= unit.mean(axis=0)
     with single_threaded():
-        # Of a matrix as small as an embedding, however many tracks there are.
+        # The matrix has a row per dimension, however many tracks there are.
         variances, axes = np.linalg.eigh((unit.T @ unit).astype(float))
         strongest = axes[:, ::-1][:, :AXES]
         # Either end of an axis could be the positive one.

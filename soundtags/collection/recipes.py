@@ -1,4 +1,4 @@
-"""Recipes of playlists: data that say which tracks fit, and how well."""
+"""Recipes for playlists: data that say which tracks fit, and how well."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Range(NamedTuple):
     high: float
 
     def within(self, other: Range) -> Range:
-        """Return what of this range is in another one, too."""
+        """Return the part of this range that is also in another."""
         return Range(max(self.low, other.low), min(self.high, other.high))
 
     def __str__(self) -> str:
-        """As in queries of beets."""
+        """Return the range as it is written in beets queries."""
         low, high = (
             "" if math.isinf(end) else f"{end:g}"
             for end in (self.low, self.high)
@@ -38,7 +38,7 @@ class Range(NamedTuple):
 
 
 NOTHING = Range(math.inf, -math.inf)
-Condition = Range | str  # or a word, which a field has or is
+Condition = Range | str  # or a word that a field is, or has in a list
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,25 @@ class Recipe:
     Attributes
     ----------
     name : str
-        Of its file, without the ending.
+        Name of the playlist's file, without the ending.
     title : str
         What players show.
     where : dict of str to Range or str
-        Field to what it must be: in a range, or a word. Of a field with several
-        words, one must be that word.
+        Field to what it must be: in a range, or a word. If a field has several
+        words, one of them must be that word.
     query : str
-        What must match besides, a query of beets; empty for nothing.
+        A beets query that tracks must match as well; empty if there is none.
     by : dict of str to float
-        Score to its weight: the higher the score, the better the track fits,
-        or, with a negative weight, the lower.
+        Score to its weight: the higher the score, the better a track fits;
+        with a negative weight, the lower the score, the better.
     fit : Range
-        From the upper end on, tracks fit; below the lower one, they never do.
+        Tracks fit from the upper end on; those below the lower end are never
+        taken.
     tracks : Range
-        How many the playlist should have, and at most has.
+        How many tracks the playlist should have at least, and has at most.
     source : str
-        The file of the user's own that it is from, for messages.
+        The user's own file that it comes from, for messages; empty if it is
+        ready-made.
     """
 
     name: str
@@ -78,7 +80,7 @@ class Recipe:
 
     @property
     def fields(self) -> set[str]:
-        """All fields that it depends on."""
+        """All fields of its conditions and scores."""
         return {*self.where, *self.by}
 
 
@@ -88,9 +90,9 @@ def parse_recipe(name: str, data: Any, source: str = "") -> Recipe:
     Parameters
     ----------
     name
-        Of its playlist.
+        Name of its playlist.
     data
-        What a YAML file says.
+        Content of a YAML file.
     source
         The file, if it is one of the user's own.
 
@@ -101,7 +103,7 @@ def parse_recipe(name: str, data: Any, source: str = "") -> Recipe:
     Raises
     ------
     UnusableRecipe
-        If something in it cannot be understood; it names the entry.
+        If something in it cannot be understood; the message names the entry.
     """
     _check_entries(data)
     where = {
@@ -136,15 +138,15 @@ def parse_recipe(name: str, data: Any, source: str = "") -> Recipe:
 def expand(
     name: str, data: Any, values: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, Any]]:
-    """Make several recipes of one that says ``each``.
+    """Make several recipes from one that has the entry ``each``.
 
     Parameters
     ----------
     name, data
-        As of :func:`parse_recipe`. In a recipe with ``each: genre``, all
+        As for :func:`parse_recipe`. In a recipe with ``each: genre``, all
         texts can contain ``$genre``.
     values
-        What there can be one for each of, such as genres.
+        Kind, such as ``genre``, to the values that get a recipe each.
 
     Yields
     ------
@@ -154,7 +156,7 @@ def expand(
     Raises
     ------
     UnusableRecipe
-        If there is nothing of that kind.
+        If ``each`` is not one of the kinds.
     """
     if not isinstance(data, dict) or "each" not in data:
         yield name, data
@@ -171,7 +173,7 @@ def expand(
 
 
 def slug(text: str) -> str:
-    """Return a text as a part of a file's name that every system accepts.
+    """Return a text as part of a file name that every system accepts.
 
     Examples
     --------
@@ -182,7 +184,7 @@ def slug(text: str) -> str:
 
 
 def unused(name: str, taken: set[str]) -> str:
-    """Return a name, with a number if it is taken; it is taken then."""
+    """Return a name, with a number if it is taken, and mark it as taken."""
     found, number = name, 1
     while found in taken:
         number += 1

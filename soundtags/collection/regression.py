@@ -7,7 +7,7 @@ import numpy as np
 from soundtags.blas import single_threaded
 from soundtags.labelling.estimates import logistic
 
-STEPS = 50  # of Newton's method; it takes fewer than ten
+STEPS = 50  # at most, of Newton's method; it takes fewer than ten
 
 
 def regress(
@@ -16,16 +16,17 @@ def regress(
     weights: np.ndarray,
     penalty: float,
 ) -> np.ndarray:
-    """Return weights, and last the bias, of a logistic regression.
+    """Return the weights of a logistic regression, the bias last.
 
     Parameters
     ----------
     inputs
         Shape (rows, inputs).
     wanted, weights
-        The label of each row, 0 to 1, and what it counts.
+        The label of each row, 0 to 1, and how much the row counts.
     penalty
-        Of the squares of the weights; the bias is free.
+        Penalty on the squares of the weights; there is next to none on the
+        bias.
     """
     x = np.column_stack([inputs, np.ones(len(inputs))])
     ridge = np.append(np.full(inputs.shape[1], penalty), 1e-6)
@@ -37,7 +38,7 @@ def regress(
         return float(misfit + ridge @ b**2 / 2)
 
     with single_threaded():
-        for _ in range(STEPS):  # Newton's, shorter ones where needed
+        for _ in range(STEPS):  # Newton's steps, shorter where needed
             p = logistic(x @ found)
             slope = x.T @ (weights * (p - wanted)) + ridge * found
             curve = (x * (weights * p * (1 - p))[:, None]).T @ x
@@ -52,16 +53,16 @@ def regress(
 
 
 def folds_of(groups: np.ndarray, count: int, seed: int = 1) -> np.ndarray:
-    """Return the fold of each row: whole groups, at random.
+    """Return a random fold for each row, the same for all of a group.
 
     Parameters
     ----------
     groups
-        What rows belong to.
+        The group of each row.
     count
         Number of folds.
     seed
-        Of the random order.
+        Seed of the random order.
     """
     names, numbers = np.unique(groups, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))

@@ -1,4 +1,4 @@
-"""Similar tracks: nearest neighbours of embeddings, and ways between them."""
+"""Similar tracks: nearest neighbours of embeddings, and paths."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from soundtags.blas import single_threaded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-# Of a way from one track to another: how many tracks may be on it.
+# Tracks that are tried for a path, and how many more per track wanted.
 CANDIDATES, CANDIDATES_PER_STEP = 400, 4
-SAME = 0.05  # chord between two versions of a recording
-UNWANTED = 1.0  # a large step is better
+SAME = 0.05  # chord below which tracks are versions of one recording
+UNWANTED = 1.0  # added to the cost of steps that are worse than a large one
 
 
 def nearest(
@@ -51,16 +51,17 @@ def nearest(
 def distinct(
     order: Iterable[int], given: Iterable[int], *groups: np.ndarray
 ) -> Iterator[int]:
-    """Leave out tracks that share something with one before them.
+    """Leave out tracks that share something with an earlier one.
 
     Parameters
     ----------
     order
         Indices of tracks.
     given
-        Indices of tracks that come before them.
+        Indices of tracks that come before these.
     groups
-        Such as a number per artist and a number per album, shape (tracks,).
+        Numbers that stand for what tracks must not share, such as the artist
+        or the album, shape (tracks,).
 
     Yields
     ------
@@ -82,12 +83,12 @@ def path(
     count: int,
     artists: np.ndarray,
 ) -> list[int]:
-    """Find a way from one track to another by small steps.
+    """Find a path from one track to another in small steps.
 
     The steps are the chords between the directions of embeddings. Candidates
-    are the tracks that are close to both ends, from those near the first to
-    those near the last; of all ways through them, the one with the smallest
-    sum of fourth powers is found, which has no large step if that can be.
+    are the tracks that are close to both ends, in order from those near the
+    first to those near the last. Of all paths through them, the one with the
+    smallest sum of fourth powers of steps is found, which avoids large steps.
 
     Parameters
     ----------
@@ -96,14 +97,15 @@ def path(
     ends
         Indices of the first and the last track.
     count
-        How many tracks there should be, with both ends.
+        How many tracks there should be, including both ends.
     artists
-        A number per artist, shape (tracks,). One after itself is avoided.
+        A number that stands for the artist of each track, shape (tracks,). Two
+        tracks of an artist in a row are avoided.
 
     Returns
     -------
     list of int
-        Indices; fewer than `count` if there are not as many tracks.
+        Indices; fewer than `count` if there are too few tracks.
     """
     first, last = ends
     units = embeddings / _lengths(embeddings)[:, None]
@@ -119,7 +121,7 @@ def path(
     costs = _step_costs(units[way], artists[way])
     best, before = costs[0], []
     for _ in range(steps):
-        # From the first track only by way of others, each time one more.
+        # The cost of reaching each track by way of one more track each time.
         sums = best[:, None] + costs
         before.append(sums.argmin(axis=0))
         best = sums.min(axis=0)
@@ -127,7 +129,7 @@ def path(
 
 
 def _walk_back(way: np.ndarray, before: Sequence[np.ndarray]) -> list[int]:
-    """Return the way to the last place, by what is best before each."""
+    """Return the path to the last place, given the best one before each."""
     place = len(way) - 1
     found = [place]
     for each in reversed(before):

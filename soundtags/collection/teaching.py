@@ -1,9 +1,10 @@
 """Teaching a word: from examples to weights, and how good these are.
 
-A word is a logistic regression on what auto-taggers make of a track. Examples
-count as much as all other tracks together, so that at a score of 0.5 a track is
-as much like the examples as like the rest: no threshold has to be chosen, and
-what is found of examples left out is what will be found of others.
+A word is a logistic regression on the outputs of auto-taggers for a track.
+Examples count as much as all other tracks together, so that a track with a
+score of 0.5 is as much like the examples as like the rest: no threshold has to
+be chosen, and the share of examples found when they are left out is the share
+that will be found of further tracks like them.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ if TYPE_CHECKING:
 
     from soundtags.labelling.taught_scores import Block
 
-LEAST = 5  # examples, and other tracks
-MOST = 1000  # other tracks that are learned from: more make no difference
+LEAST = 5  # fewest examples, and fewest other tracks
+MOST = 1000  # other tracks to learn from; more make no difference
 FOLDS = 5
 PENALTY, SLOPE_PENALTY = 1.0, 0.1
-SLOPES = 0.5, 4.0  # within which scores are spread
-CONSTANT = 1e-6  # standard deviation of an input that says nothing
+SLOPES = 0.5, 4.0  # limits of the factor that spreads scores
+CONSTANT = 1e-6  # standard deviation up to which an input says nothing
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a word is learned from: tracks, of which some are examples.
+    """What a word is learned from: tracks, some of which are examples.
 
     Attributes
     ----------
     blocks
-        What each auto-tagger makes of the tracks.
+        Outputs of each auto-tagger for the tracks.
     examples, refused
         Which tracks are examples, and which are counter-examples. Shape
         (tracks,), bool.
@@ -64,11 +65,12 @@ class Learned:
     scores
         The score of each track, shape (tracks,).
     doubtful
-        Tracks on which an answer would help most, as indices, the least
+        Indices of the tracks for which an answer would help most, the least
         certain first; no two of one album if there is a choice.
     advantage
-        How much more likely an example left out is nearer to the examples
-        than to the rest than another track is; None if nothing tells.
+        Share of the examples that are more like the examples than like the
+        rest if they are left out in learning, minus that of the other tracks;
+        None if there is no way to tell.
     """
 
     word: TaughtWord
@@ -86,7 +88,7 @@ class _Rows:
     inputs
         Standardised, shape (rows, inputs).
     wanted, refused, albums
-        As in a lesson; wanted are 0 and 1.
+        As in a lesson; `wanted` is 1 for its examples, and 0 for the rest.
     """
 
     inputs: np.ndarray
@@ -104,10 +106,10 @@ class _Rows:
         )
 
     def weights(self) -> np.ndarray:
-        """Return what rows count: examples as much as all others together.
+        """Return how much rows count: examples as much as all others together.
 
-        Counter-examples count as much as examples, but no more than half of
-        all others, as long as there are more.
+        Each counter-example counts as much as an example, but together they
+        count for at most half of all others, unless they are all others.
         """
         examples = self.wanted.sum()
         rest = (self.wanted == 0) & ~self.refused
@@ -119,7 +121,7 @@ class _Rows:
         return weights
 
     def regress(self) -> np.ndarray:
-        """Return weights, and last the bias."""
+        """Return the weights, the bias last."""
         return regress(self.inputs, self.wanted, self.weights(), PENALTY)
 
     def unseen(self) -> np.ndarray | None:
@@ -138,7 +140,7 @@ class _Rows:
         return found
 
     def _folds(self) -> np.ndarray | None:
-        """Return the fold of each row; each has some of the examples."""
+        """Return the fold of each row; every fold has some of the examples."""
         with_examples = np.isin(self.albums, self.albums[self.wanted > 0])
         count = min(FOLDS, len(np.unique(self.albums[with_examples])))
         if count < 2:
@@ -214,7 +216,7 @@ def _check_numbers(word: str, lesson: Lesson) -> None:
 
 
 def _sample(lesson: Lesson) -> np.ndarray:
-    """Return the tracks to learn from: all examples, and enough others."""
+    """Return the tracks to learn from: all those named, and some others."""
     told = lesson.examples | lesson.refused
     rest = np.random.default_rng(0).permutation(np.flatnonzero(~told))[:MOST]
     return np.sort(np.concatenate([np.flatnonzero(told), rest]))
@@ -223,10 +225,10 @@ def _sample(lesson: Lesson) -> np.ndarray:
 def _standardised(
     blocks: Sequence[Block], rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return inputs, their scales, and the means that were taken from them.
+    """Return inputs, their scales, and the means subtracted from them.
 
-    The activations, and the embeddings, of each model have the same variance
-    in all, however many they are.
+    The activations of each model, and likewise its embeddings, have the same
+    total variance, however many numbers they are.
     """
     values, scales = [], []
     for block in blocks:
@@ -244,9 +246,10 @@ def _standardised(
 
 
 def _slope(rows: _Rows, unseen: np.ndarray) -> float:
-    """Return by what log-odds have to be multiplied.
+    """Return the factor by which log-odds have to be multiplied.
 
-    Shrunken weights make scores timid; unseen rows tell how much.
+    The penalty on weights keeps scores too close to 0.5; unseen rows tell how
+    much.
     """
     slope, _ = regress(
         unseen[:, None], rows.wanted, rows.weights(), SLOPE_PENALTY

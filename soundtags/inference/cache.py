@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from soundtags.models.plan import Plan
 
 TIMEOUT = 60  # seconds to wait for another program that writes
-# What is wrong with a file's permissions, folder or disk, not with the file.
+# Errors due to a file's permissions, folder or disk, not to its content.
 OUTSIDE = (OSError, sqlite3.OperationalError)
 IF_DAMAGED = " (if it is a damaged cache, delete it; re-analysing rebuilds it)"
 ACTIVATIONS, EMBEDDING = np.dtype("<f4"), np.dtype("<f2")
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS means (
 CREATE INDEX IF NOT EXISTS means_of_models ON means (model, input);
 """
 SAVE_INPUT = "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?, ?, ?)"
-# A model that is only a backbone in one plan has classes in another.
+# A model that is only a backbone in one plan may have activations in another.
 SAVE_MEANS = """
 INSERT INTO means VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     activations = coalesce(excluded.activations, activations),
@@ -58,7 +58,7 @@ INSERT INTO means VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 
 
 class ModelUsage(NamedTuple):
-    """What a model takes in the cache: its identity, tracks and bytes."""
+    """How much of the cache a model takes: its identity, tracks and bytes."""
 
     model: str
     tracks: int
@@ -162,7 +162,7 @@ class PredictionCache:
     def match_inputs(
         self, digests: Iterable[str], plan: Plan
     ) -> dict[str, str]:
-        """Return which digests are of a plan's patches and resampler.
+        """Return the digests made with a plan's patches and resampler.
 
         Returns
         -------
@@ -181,7 +181,7 @@ class PredictionCache:
         }
 
     def index(self, plan: Plan) -> CacheIndex:
-        """Return what there is of a plan's models, for all tracks."""
+        """Return which of a plan's models have predictions, for all tracks."""
         front_ends = dict(
             self._rows(
                 "SELECT input, front_end FROM inputs"
@@ -222,7 +222,7 @@ class PredictionCache:
         return {digest for (digest,) in found}
 
     def usage(self) -> list[ModelUsage]:
-        """Return what each model takes, ordered by identity."""
+        """Return how much each model takes, ordered by identity."""
         rows = self._rows(
             "SELECT model, count(*), sum(coalesce(length(activations), 0)"
             " + coalesce(length(embedding), 0)) FROM means"
@@ -236,7 +236,7 @@ class PredictionCache:
         Parameters
         ----------
         inputs : collection of str
-            The digests of the tracks to leave.
+            The digests of the tracks to keep.
 
         Returns
         -------
@@ -311,12 +311,12 @@ class PredictionCache:
 
 
 def _choice(spec: FeatureSpec) -> tuple[str, str]:
-    """Return what decides which patches a track has, as it is stored."""
+    """Return the settings that determine a track's patches, as stored."""
     return str(spec.patches), spec.resampler
 
 
 def _packed(values: np.ndarray | None, dtype: np.dtype) -> bytes | None:
-    """Return values as they are stored, those out of range as its ends."""
+    """Return values as they are stored, clipped to the range of the type."""
     if values is None:
         return None
     ends = np.finfo(dtype)

@@ -1,4 +1,4 @@
-"""What the prediction cache has: for a plan, and of a model."""
+"""What the prediction cache has for a plan, and for a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Coverage:
     Attributes
     ----------
     cached : frozenset of str
-        Ids of the models whose predictions are there.
+        Ids of the models whose predictions are in the cache.
     missing : frozenset of str
         Ids of the others.
     """
@@ -39,7 +39,7 @@ class CacheIndex:
     plan : Plan
         The plan.
     front_ends : dict of str to str
-        Input to its front end, of all inputs with the plan's patches and
+        Input to its front end, for all inputs made with the plan's patches and
         resampler.
     models : dict of str to set of str
         Input to the ids of the models that have predictions for it.
@@ -55,8 +55,8 @@ class CacheIndex:
         Parameters
         ----------
         inputs : iterable of str
-            Digests of the track, from runs with this plan or others. Where
-            several are of one front end, the last one counts.
+            Digests of the track, from runs with this plan or others. If
+            several belong to one front end, the last one counts.
         """
         latest = {self.front_ends.get(each): each for each in inputs}
         latest.pop(None, None)
@@ -85,7 +85,7 @@ class TrackVectors(NamedTuple):
         Parameters
         ----------
         tracks : iterable of sequence of str
-            Their inputs. Where several have rows, the last counts.
+            The inputs of each track. If several have rows, the last counts.
         """
         return [
             next((self.rows[n] for n in reversed(own) if n in self.rows), -1)

@@ -26,7 +26,7 @@ class Chunk(Generic[K]):
     key
         The key that came with the track.
     is_first, is_last : bool
-        Whether it is the first and the last chunk of the track.
+        Whether it is the first or the last chunk of the track.
     features : Features or None
         The patches, unless reading failed or the models need not run.
     outputs : ModelOutputs or None
@@ -36,7 +36,7 @@ class Chunk(Generic[K]):
     error : SoundtagsError or None
         Why the chunk could not be read, or the models could not be run.
     warning : str
-        What of the file is missing, see :class:`Features`.
+        What is missing from the file, see :class:`Features`.
     """
 
     key: K
@@ -50,7 +50,7 @@ class Chunk(Generic[K]):
 
 
 def read_chunks(key: K, read: Iterator[Features]) -> Iterator[Chunk[K]]:
-    """Yield the chunks of a file; an error is the last of them."""
+    """Yield the chunks of a file; an error becomes the last of them."""
     is_first, is_last = True, False
     while not is_last:
         found = capture_errors(next, read)

@@ -1,4 +1,4 @@
-"""The seam between the pool of sessions and what runs the graphs."""
+"""The interface between the pool of sessions and what runs the graphs."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class Engine(Protocol):
         ...
 
     def load(self) -> None:
-        """Import that package.
+        """Import the package behind the engine.
 
         Raises
         ------
         NoTensorFlow
-            If it is TensorFlow, and does not load.
+            If that is TensorFlow, and it does not load.
         """
         ...
 

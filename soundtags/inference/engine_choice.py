@@ -28,7 +28,7 @@ class EngineChoice:
         One of `ENGINES`. ``auto`` stands for TensorFlow where that loads, and
         for NumPy elsewhere.
     announce : callable
-        Told, in one line, that NumPy has to do, and why.
+        Called with a line saying that NumPy is used instead, and why.
     check : callable
         Raises NoTensorFlow where loading TensorFlow would end the process.
     """

@@ -1,4 +1,4 @@
-"""Where models run: on this machine, or on others by the same interface."""
+"""Where models run: on this machine or others, through the same interface."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class LocalExecutor:
     memory : int
         Bytes that open sessions may take.
     choice : EngineChoice, optional
-        What runs the graphs; by default, what runs on this machine.
+        What runs the graphs; by default, TensorFlow if it loads, else NumPy.
     """
 
     def __init__(

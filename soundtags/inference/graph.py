@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_RANK = 32  # of a constant
-# Bytes from which a constant is taken out of the graph; those of MusiCNN are
-# all smaller.
+# Constants of more bytes are taken out of the graph; those of MusiCNN are all
+# smaller.
 LARGE_CONSTANT = 4 * 10**6
 LOCATION = "loc:@"  # before the name of a node to be colocated with
 NEGLIGIBLE = 1e-20  # weights below this change nothing in single precision
@@ -103,7 +103,7 @@ def cut(graph: Any, outputs: Sequence[str]) -> Any:
 
 
 def _needed_nodes(graph: Any, names: Iterable[str]) -> list[Any]:
-    """Return some nodes, and the nodes that these need, in their order.
+    """Return some nodes and all that they need, in the order of the graph.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def _needed_nodes(graph: Any, names: Iterable[str]) -> list[Any]:
 
 
 def _colocated(node: Any) -> list[str]:
-    """Return the nodes that a node has to be on one device with."""
+    """Return the nodes that have to be on the same device as a node."""
     if "_class" not in node.attr:
         return []
     found = [each.decode() for each in node.attr["_class"].list.s]
@@ -174,7 +174,7 @@ def _called(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
 
 
 def _flush_weights(graph: Any) -> None:
-    """Set weights that are next to zero to zero.
+    """Set weights that are almost zero to zero.
 
     Training leaves them in channels that contribute nothing. Their products
     are denormal numbers, which take a processor up to a hundred times as long.
@@ -219,10 +219,11 @@ def _inner_nodes(functions: Iterable[Any]) -> list[Any]:
 def _check_functions(
     path: Path, functions: Iterable[Any], known: Collection[str]
 ) -> None:
-    """Refuse functions that are not what their calls say.
+    """Refuse functions that may do something other than their calls say.
 
-    TensorFlow would take one with the name of an operation in its place, and
-    put anything that a call names in the place of a parameter.
+    TensorFlow would run a function that has the name of an operation instead
+    of the operation, and put anything that a call names in the place of a
+    parameter.
     """
     for each in functions:
         parametric = any(

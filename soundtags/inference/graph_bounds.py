@@ -1,10 +1,10 @@
-"""The structure of graphs, and limits of it that are checked before loading.
+"""The structure of graphs, and limits on it that are checked before loading.
 
-A file of a kilobyte can stand for any amount of work: by functions that call
-functions, and by sizes that are computed. The first is bounded here. So is
-what decides about shapes and branches, which must not depend on the numbers
-that are fed: then all calls of a graph take the same time and memory, and one
-of them shows what the others will take.
+A file of a kilobyte can stand for any amount of work, by functions that call
+functions, and by sizes that are computed. The former are limited here. As for
+the latter, shapes and branches must not depend on the numbers that are fed:
+then all calls of a graph take the same time and memory, and one of them shows
+what the others will take.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from soundtags.inference.graphdef import BOOL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    # A node, or an argument of a function: the function ("" outside of all),
-    # and its name there.
+    # A node, or an argument of a function: the function that it is in ("" if
+    # none), and its name there.
     Place = tuple[str, str]
 
-MAX_NODES = 100_000  # functions expanded; upstream's largest graph has 2,000
+MAX_NODES = 100_000  # with functions expanded; upstream's largest has 2,000
 MAX_DEPTH = 16  # of functions that call one another; upstream's have 3
 
-# Operands that decide about the shape of a result, or whether there is one.
+# Operands that determine the shape of a result, or whether there is one.
 SHAPING: dict[str, tuple[int, ...]] = {
     "ConcatV2": (-1,),
     "ExpandDims": (1,),
@@ -48,13 +48,13 @@ SHAPING: dict[str, tuple[int, ...]] = {
     "Tile": (1,),
     "Transpose": (1,),
 }
-# What they return depends on shapes alone.
+# Operations whose results depend on shapes alone.
 OF_SHAPES = ("Rank", "Shape")
 VARYING = ("Placeholder", "RandomUniform")
 
 
 def check_bounds(graph: Any) -> None:
-    """Check that a graph takes no more than its size suggests.
+    """Check that a graph takes no more work than its size suggests.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def called(node: Any, library: Mapping[str, Any]) -> Iterator[Any]:
 
 
 class _Extent(NamedTuple):
-    """How many nodes there are, functions expanded, and how deeply nested."""
+    """How many nodes there are, with functions expanded, and how deep."""
 
     nodes: int
     depth: int
 
 
 def _check_calls(nodes: Iterable[Any], library: Mapping[str, Any]) -> None:
-    """Refuse functions that lead to too many nodes, or to no end of them."""
+    """Refuse functions that nest too deeply, or expand too far or forever."""
     extents: dict[str, _Extent] = {}
 
     def measure(nodes: Iterable[Any], callers: tuple[str, ...]) -> _Extent:

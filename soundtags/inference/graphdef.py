@@ -1,8 +1,9 @@
 """Frozen graphs as TensorFlow stores them, without TensorFlow.
 
-The messages have the fields that we read or write, with the numbers of
-TensorFlow's public definitions. What else a file contains is kept, and written
-again. They are in a pool of their own, so that TensorFlow can define its own.
+The messages have the fields that we read or write, with the numbers from
+TensorFlow's public definitions. Anything else in a file is kept, and written
+back. The messages are in a descriptor pool of their own, so that TensorFlow
+can define its own.
 """
 
 from __future__ import annotations
@@ -84,10 +85,10 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "ArgDef": {"name": (1, "string"), "type": (3, "int32")},
 }
 
-# TensorFlow's numbers of types.
+# TensorFlow's numbers for types.
 FLOAT, INT32, BOOL = 1, 3, 10
 LAYOUT = b"NHWC"  # of images: rows, height, width, channels
-# By such a number: the type, and the field with single values.
+# By such a number: the type, and the field that lists values one by one.
 DTYPES = {
     FLOAT: (np.float32, "float_val"),
     2: (np.float64, "double_val"),
@@ -167,7 +168,7 @@ def to_array(tensor: Any) -> np.ndarray:
     TypeError
         If it is of a type that no model needs, such as text.
     ValueError
-        If there are not as many values as its shape says.
+        If the values do not fit its shape.
     """
     if tensor.dtype not in DTYPES:
         raise TypeError(f"type {tensor.dtype} of a constant")

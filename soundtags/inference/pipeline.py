@@ -78,7 +78,7 @@ class TrackResult(Generic[K]):
     error : SoundtagsError or None
         Why there are no predictions.
     warning : str
-        What of the file the predictions leave out; empty if nothing.
+        What the predictions leave out of the file; empty if nothing.
     """
 
     key: K
@@ -103,7 +103,7 @@ def predict_all(
 ) -> Generator[TrackResult[K], None, None]:
     """Predict many files, in order; an error in one leaves the others alone.
 
-    Results do not depend on the number of threads, to the last bit: each call
+    Results are the same to the last bit for any number of threads: each call
     of a model runs in one thread, on a number of rows that is fixed.
 
     Parameters
@@ -136,9 +136,9 @@ def predict_all(
         If graphs cannot be used, before any model runs. Until then, only
         recalled tracks and errors are yielded.
     NoTensorFlow
-        If TensorFlow does not load.
+        If the models have to run on TensorFlow, but it does not load.
     NoDecoderProcess
-        If no process can be started that reads files.
+        If no process can be started to read files.
     """
     pipeline = _Pipeline[K](plan, pool, jobs, reader, recall)
     try:
@@ -150,8 +150,8 @@ def predict_all(
 class _Pipeline(Generic[K]):
     """The stages from tracks to results, and the threads they share.
 
-    Worker threads do whatever comes next, be it reading a chunk or a call of
-    a model, so that no core waits for another.
+    Worker threads do whatever comes next, be it reading a chunk or calling a
+    model, so that no core waits for another.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class _Pipeline(Generic[K]):
     def _open(
         self, track: tuple[K, Path]
     ) -> tuple[Iterator[Chunk[K]], Future[Chunk[K]]]:
-        """Start reading a file; return its chunks, and the first one to be."""
+        """Start reading a file; return chunks, and a future of the first."""
         key, path = track
         read = self._reader(path, self._plan.feature_spec, self._checkpoint)
         chunks = read_chunks(key, read)
@@ -272,7 +272,7 @@ class _Pipeline(Generic[K]):
             yield from future.result()
 
     def _run_group(self, group: list[Chunk[K]]) -> list[Chunk[K]]:
-        """Run the models over a group; an error is that of all its chunks."""
+        """Run the models over a group; an error applies to all its chunks."""
         patches = [each.features.patches for each in group if each.features]
         outputs = capture_errors(
             predict, patches, self._nodes, self._pool, self._workers.map
@@ -334,7 +334,7 @@ def _prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
 
 
 def _share_of_call(plan: Plan) -> Callable[[Features], float]:
-    """Return a function for the share of the largest call a chunk fills."""
+    """Return a function for a chunk's share of the largest call."""
     widest = max(plan.front_ends, key=lambda name: FRONT_ENDS[name].batch)
     batch = FRONT_ENDS[widest].batch
     return lambda chunk: len(chunk.patches.get(widest, ())) / batch

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from soundtags.models.plan import Plan
     from soundtags.types import Path
 
-    # Model to the nodes of its graph to compute. With a head, there has to be
-    # its backbone, with the embedding among its nodes.
+    # Model to the nodes of its graph to compute. A head must come with its
+    # backbone, which must have the embedding among its nodes.
     ModelNodes = Mapping[Model, tuple[str, ...]]
     NodeValues = dict[str, np.ndarray]
 
@@ -103,7 +103,7 @@ def predict(
     pool : SessionPool
         Runs the graphs.
     map_fn : callable
-        Makes the single calls, see :meth:`SessionPool.run`.
+        Makes the individual calls, see :meth:`SessionPool.run`.
 
     Returns
     -------
@@ -224,7 +224,7 @@ class FilePredictor:
     pool : SessionPool
         Runs the graphs.
     map_fn : callable
-        Makes the single calls, see :meth:`SessionPool.run`.
+        Makes the individual calls, see :meth:`SessionPool.run`.
     reader : callable
         Reads the file, as :func:`soundtags.audio.features.features` does.
     """
@@ -250,7 +250,7 @@ class FilePredictor:
         Yields
         ------
         features : Features
-            A chunk, in the order of time.
+            A chunk, in order of time.
         outputs : ModelOutputs
             The values for its patches.
 

@@ -75,12 +75,12 @@ class GraphSpec:
 
 @dataclass
 class _Loaded:
-    """A session, and what each of its calls takes.
+    """A session, and the number of rows that each of its calls takes.
 
     Attributes
     ----------
     batch
-        Rows per call; None for all.
+        Rows per call; None for all at once.
     """
 
     session: Session
@@ -104,10 +104,9 @@ class SessionPool:
     ----------
     memory : int
         Bytes that open sessions may take. Beyond that, idle sessions are
-        closed, least recently used first. A single session that is larger
-        still runs.
+        closed, least recently used first. A single session may take more.
     choice : EngineChoice, optional
-        What runs the graphs; by default, what runs on this machine.
+        What runs the graphs; by default, TensorFlow if it loads, else NumPy.
     """
 
     def __init__(self, memory: int, choice: EngineChoice | None = None) -> None:
@@ -136,7 +135,7 @@ class SessionPool:
         Raises
         ------
         NoTensorFlow
-            If the graphs have to run on TensorFlow, which does not load.
+            If the graphs have to run on TensorFlow, but it does not load.
         """
         self._choice.load()
         fits, faults = self.fits(specs), {}
@@ -178,7 +177,7 @@ class SessionPool:
         UnusableModel
             If the graph cannot be loaded or run, or lacks one of the nodes.
         NoTensorFlow
-            If the graph has to run on TensorFlow, which does not load.
+            If the graph has to run on TensorFlow, but it does not load.
         """
         with self._loaded(spec) as loaded:
             try:
@@ -206,7 +205,7 @@ class SessionPool:
             self._entries.move_to_end(spec)
             entry.users += 1
         try:
-            with entry.lock:  # of several threads, one loads the graph
+            with entry.lock:  # only one thread loads the graph
                 loaded = entry.loaded or self._fill(entry, spec)
             yield loaded
         finally:

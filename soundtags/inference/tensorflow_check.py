@@ -1,7 +1,7 @@
-"""Whether TensorFlow, loaded here, would take the whole process with it.
+"""Whether loading TensorFlow here would end the whole process.
 
 It is compiled for certain processors and systems; on others, it may crash or
-exit. A process that is thrown away finds out, once for each TensorFlow and
+exit. A throwaway process finds out, once for each installed TensorFlow and
 processor.
 """
 
@@ -45,12 +45,12 @@ class LoadingCheck:
     def __call__(self) -> None:
         """Find out whether TensorFlow can be loaded.
 
-        An error that TensorFlow raises does no harm; who loads it is told.
+        An error that TensorFlow raises does no harm; whoever loads it gets it.
 
         Raises
         ------
         NoTensorFlow
-            If it would end this process.
+            If it would end this process, or the attempt was interrupted.
         """
         with self._lock:
             if not self._is_done:
@@ -65,9 +65,9 @@ class LoadingCheck:
         if here not in known:
             try:
                 known[here] = crash_at_loading()
-            except InterruptedError as exc:  # next time, it may not be
+            except InterruptedError as exc:  # not kept: try again next time
                 raise NoTensorFlow(AT_LOADING.format(f"is {exc}")) from exc
-            except OSError:  # no process can be started: as without a check
+            except OSError:  # no process can be started: skip the check
                 return
             save_reasons(self._path, PART, versions, known)
         if reason := known[here]:

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from soundtags.inference.engine import Program, Session
 
 PACKAGE = "tensorflow"
-# Names that a package which is not whole, or far too old, may lack.
+# Names that an incomplete or far too old package may lack.
 NEEDED = [
     *("ConfigProto", "Graph", "GraphDef", "RunOptions", "Session"),
     *("convert_to_tensor", "get_variable", "import_graph_def", "placeholder"),
     "errors.OpError",
 ]
-# By glibc's numbers: from where on memory is mapped apart, how much may lie
-# idle, and how much is taken at a time; in bytes.
+# By glibc's numbers, in bytes: from which size memory is mapped separately,
+# how much may lie idle, and how much is taken at a time.
 MALLOC_OPTIONS = {-3: 2**30, -1: 2**31 - 1, -2: 2**26}
 # In TensorFlow's account of an error: the node, and what went wrong there.
 AT_NODE = re.compile(r"^Node: '(.+)'\n(.+)", re.MULTILINE)
@@ -45,15 +45,15 @@ AT_NODE = re.compile(r"^Node: '(.+)'\n(.+)", re.MULTILINE)
 class TensorFlow:
     """The engine that is fastest where it runs.
 
-    A GPU that TensorFlow finds is used; it takes the memory it needs, not all
-    of it.
+    If TensorFlow finds a GPU, it uses it, and takes only as much of its memory
+    as it needs.
     """
 
     name = "tensorflow"
 
     @property
     def version(self) -> str:
-        """Return the installed version; empty if it has another name."""
+        """Return the version; empty if the package has another name."""
         try:
             return metadata.version(PACKAGE)
         except metadata.PackageNotFoundError:
@@ -63,7 +63,7 @@ class TensorFlow:
         tensorflow()
 
     def open(self, program: Program) -> Session:
-        if program.is_trusted:  # what is not is tried with little memory
+        if program.is_trusted:  # others are tried with little memory
             _keep_freed_memory()
         try:
             return _Session(program)
@@ -77,13 +77,13 @@ def is_likely() -> bool:
 
 
 def identity() -> list[str]:
-    """Return what tells the TensorFlow that would be loaded from others."""
+    """Return what identifies the TensorFlow that would be loaded."""
     spec = find_spec(PACKAGE)
     return [TensorFlow().version, str(spec and spec.origin)]
 
 
 def processor() -> str:
-    """Return what tells this processor from others it may not run on."""
+    """Return what identifies this processor: its architecture and features."""
     features = sorted(name for name, has in _cpu_features().items() if has)
     return " ".join([platform.machine(), *features])
 
@@ -110,7 +110,7 @@ def tensorflow() -> Any:
         return _import_tensorflow()
     except KeyboardInterrupt:
         raise
-    except BaseException as exc:  # as many kinds as broken installations
+    except BaseException as exc:  # broken installations raise anything
         raise NoTensorFlow(
             f"TensorFlow does not load: {first_line(exc)}; try: pip install"
             " --upgrade tensorflow"
@@ -118,7 +118,7 @@ def tensorflow() -> Any:
 
 
 def _import_tensorflow() -> Any:
-    """Import TensorFlow, and see whether what we need of it is there."""
+    """Import TensorFlow, and check that it has all the names we need."""
     import tensorflow
 
     tensorflow.get_logger().setLevel("ERROR")
@@ -128,9 +128,9 @@ def _import_tensorflow() -> Any:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed; other libraries do as they do.
+    """Have glibc keep freed memory; other C libraries are left as they are.
 
-    Each call of a graph takes the same memory as the call before. To get it
+    Each call of a graph takes the same memory as the call before. Getting it
     from the system again takes up to a tenth of the time.
     """
     if sys.platform != "linux":
@@ -144,7 +144,7 @@ def _keep_freed_memory() -> None:
 def _has_avx() -> bool:
     """Return whether the processor has what TensorFlow is compiled for.
 
-    Without it, the first call kills the process. NumPy has asked the processor.
+    Without it, the first call kills the process. NumPy detects the features.
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
@@ -158,7 +158,7 @@ def _cpu_features() -> dict[str, bool]:
 
 
 class _Session:
-    """A session, and what each of its calls takes."""
+    """A session, with the tensors that its calls feed and compute."""
 
     def __init__(self, program: Program) -> None:
         tf = tensorflow()
@@ -169,7 +169,7 @@ class _Session:
         options.intra_op_parallelism_threads = 1
         options.inter_op_parallelism_threads = 1
         if not program.is_trusted:
-            # It computes what it can in advance, and gains nothing.
+            # The optimiser would compute what it can in advance, for no gain.
             options.graph_options.rewrite_options.disable_meta_optimizer = True
         self._input = _tensor(program.input)
         self._outputs = list(map(_tensor, program.outputs))
@@ -219,7 +219,7 @@ def _import(
 
 
 def _parse(definition: Any) -> Any:
-    """Return a graph as a message of TensorFlow's."""
+    """Return a graph as one of TensorFlow's own messages."""
     content = definition.SerializeToString()
     try:
         return tensorflow().GraphDef.FromString(content)

@@ -1,8 +1,8 @@
-"""Runs models once, on zeros, in a process with limits on memory and time.
+"""Run models once, on zeros, in a process with limits on memory and time.
 
 A graph of allowed operations can still crash or hang an engine, take all
-memory, or give something else than its metadata says. The process that finds
-out is thrown away; where a model ends it, another one tries the rest.
+memory, or give something other than its metadata says. The process that finds
+out is thrown away; if a model ends it, another process tries the rest.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ STARTING = 300.0  # seconds until an engine has loaded, from a slow disk
 AT_LOADING = "TensorFlow {} when it is loaded"
 REASON = 200  # columns
 
-# What one call may take: several times what any of upstream's models takes.
+# What one trial may take: several times what any of upstream's models takes.
 MEMORY, MEMORY_PER_ROW, MEMORY_PER_BYTE = 256 * 2**20, 8 * 2**20, 4
 SECONDS, SECONDS_PER_ROW, SECONDS_PER_BYTE = 4.0, 1.0, 1e-7
-PATIENCE = 5  # seconds by the clock for one of the processor
+PATIENCE = 5  # seconds to wait per second of processor time
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Candidate:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Bytes and seconds of the processor that the trial may take."""
+        """Bytes, and seconds of processor time, that the trial may take."""
         rows = FRONT_ENDS[self.front_end].batch
         rows += HEAD_BATCH if self.backbone else 0
         models = [self.model, *filter(None, [self.backbone])]
@@ -126,16 +126,16 @@ def try_all(
     Yields
     ------
     candidate : Candidate
-        Each, in order.
+        The candidates, in order.
     reason : str or None
         Why it cannot be used; None if it can.
 
     Raises
     ------
     NoTensorFlow
-        If it is TensorFlow, and does not load.
+        If TensorFlow does not load, or the process ends while loading.
     OSError
-        If no process can be started, or somebody else has stopped it.
+        If no process can be started, or it is stopped from outside.
     """
     waiting = list(candidates)
     while waiting:
@@ -151,12 +151,12 @@ def try_all(
 
 
 def crash_at_loading() -> str | None:
-    """Return how a process ends that loads TensorFlow; None if it goes on.
+    """Return how loading TensorFlow ends a process; None if it does not.
 
     Raises
     ------
     OSError
-        If no process can be started, or somebody else has stopped it.
+        If no process can be started, or it is stopped from outside.
     """
     with closing(_Process([], TensorFlow.name)) as process:
         try:
@@ -171,7 +171,7 @@ class _Ended(Exception):
 
 
 class _Process:
-    """A process that tries models, seen from here."""
+    """A process that tries models, as seen by the one that starts it."""
 
     def __init__(self, candidates: list[Candidate], engine: str) -> None:
         self._engine = engine
@@ -189,9 +189,10 @@ class _Process:
         Raises
         ------
         NoTensorFlow
-            If it is TensorFlow, and does not load.
+            If TensorFlow does not load, or the process ends while loading.
         OSError
-            If it is not, and somebody else has stopped the process.
+            If the engine is not TensorFlow, and the process is stopped from
+            outside.
         """
         try:
             error = self.answer(STARTING)
@@ -205,7 +206,7 @@ class _Process:
             raise error
 
     def answer(self, timeout: float) -> Any:
-        """Return what the process says next."""
+        """Return what the process sends next."""
         if not self._connection.poll(timeout):
             raise _Ended("takes too long")
         try:
@@ -222,7 +223,7 @@ class _Process:
 
 
 def _reason(status: int | None) -> str:
-    """Return what a process did that ended by itself."""
+    """Return how a process ended, if it was not stopped from outside."""
     name = f"status {status}"
     if status is not None and status < 0:
         with suppress(ValueError):
@@ -237,7 +238,7 @@ def _reason(status: int | None) -> str:
 def _serve(
     connection: Connection, candidates: Iterable[Candidate], engine: str
 ) -> None:
-    """Try models, and say of each what is wrong with it."""
+    """Try models, and report what is wrong with each of them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side stops us
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -254,17 +255,17 @@ def _serve(
 
 @contextmanager
 def _limited(memory: float, seconds: float) -> Iterator[None]:
-    """Limit what is taken from now on, where the system can do that."""
+    """Limit memory and processor time from now on, where possible."""
     try:
         import resource
-    except ImportError:  # on Windows, the other side's patience is the limit
+    except ImportError:  # on Windows, only the other side's timeout applies
         yield
         return
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_CPU: int(time.process_time() + seconds),
     }
-    if sys.platform == "linux":  # elsewhere, it is not what is counted
+    if sys.platform == "linux":  # elsewhere, the limit counts something else
         limits[resource.RLIMIT_DATA] = _data_size() + int(memory)
     before = {kind: resource.getrlimit(kind) for kind in limits}
     for kind, limit in limits.items():
@@ -295,7 +296,7 @@ def _fault(candidate: Candidate, choice: EngineChoice) -> str | None:
         _run(candidate, pool)
     except MemoryError:
         return "takes too much memory"
-    except Exception as exc:  # whatever an engine has to say of a graph
+    except Exception as exc:  # whatever an engine raises for a graph
         reason = first_line(exc)
         for name in (model.graph.name, model.id):
             reason = reason.removeprefix(f"{name}: ")

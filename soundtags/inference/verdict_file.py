@@ -1,4 +1,4 @@
-"""The file of what trials have shown, in parts with versions of their own."""
+"""The file with the results of trials, in parts with their own versions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    # What was tried to what is wrong with it; None for nothing.
+    # What was tried to what is wrong with it; None if nothing is.
     Reasons = dict[str, str | None]
 
-# What reading something else than what was kept leads to.
+# What is raised if the file contains something other than what was kept.
 MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -25,9 +25,9 @@ def load_reasons(path: Path, part: str, versions: Sequence[str]) -> Reasons:
     Parameters
     ----------
     path : pathlib.Path
-        The file. Where it cannot be read, nothing was found.
+        The file. If it cannot be read, the result is empty.
     part : str
-        What was tried.
+        The part of the file, named for what was tried.
     versions : sequence of str
         The versions that the outcome depends on.
     """

@@ -1,6 +1,6 @@
 """Which models from elsewhere can be used, as trials have shown.
 
-What came of a trial is kept, so that it is made once for each model.
+The result of a trial is kept, so that each model is tried only once.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ PART = "models"  # of the file
 
 
 class Verdicts:
-    """What came of trials, kept in a file.
+    """The results of trials, kept in a file.
 
     Parameters
     ----------
     path : pathlib.Path
         The file. Where it cannot be read or written, models are tried again.
     announce : callable
-        Told how many models are about to be tried.
+        Called with the number of models that are about to be tried.
     choice : EngineChoice, optional
-        What is going to run the models; by default, what runs on this machine.
+        What is going to run the models; by default, TensorFlow if it loads,
+        else NumPy.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Verdicts:
         Parameters
         ----------
         models : collection of Model
-            Those that are to run.
+            The models that are to run.
         here : mapping of str to Model
             All models at hand, by id.
 
@@ -68,7 +69,7 @@ class Verdicts:
         Raises
         ------
         NoTensorFlow
-            If models have to run on TensorFlow, which does not load.
+            If models have to run on TensorFlow, but it does not load.
         """
         heads = {m: m.metadata.backbone for m in models if m.metadata.backbone}
         fed = [model for model in models if model not in heads]
@@ -124,7 +125,7 @@ class Verdicts:
         return known
 
     def _try(self, new: Iterable[Candidate], known: Reasons) -> Reasons:
-        """Try candidates, and keep what comes of it."""
+        """Try candidates, and keep the results."""
         found: Reasons = {}
         try:
             for candidate, reason in try_all(new, self._engine.name):

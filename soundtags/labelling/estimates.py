@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 UMBRELLA = "Electronic"
 ELECTRONIC = {UMBRELLA, "Ambient", "Chillout", "House", "Techno"}
-GENRES = "genres"  # a field of beets' own, and the estimates that fill it
+GENRES = "genres"  # a field of beets' own; also names its estimates
 CERTAIN = 30  # log-odds beyond which nothing changes
 
 
@@ -34,23 +34,24 @@ def logistic(log_odds: np.ndarray) -> np.ndarray:
 class _Heads(NamedTuple):
     """Estimates as arrays, so that one pass computes all of them.
 
-    Terms that several estimates have are one term here.
+    A term that several estimates share is one term here.
 
     Attributes
     ----------
     classes
         Target and class of each estimate.
     tags
-        Vocabulary and name of each tag: those of the first term, and so on.
+        Vocabulary and name of each tag: first those of the first term, then
+        those of the second, and so on.
     starts
         Where in the tags each term starts: integers, shape (terms,).
     floors
-        Shape (terms,).
+        Added to the sum of each term before its logarithm, shape (terms,).
     weights, biases
-        Shape (terms, columns) and (columns,): a column for each estimate, and
-        behind them one for each that another estimate speaks against.
+        Shape (terms, columns) and (columns,): a column for each estimate, then
+        one for each ``unless`` that an estimate has.
     doubted
-        Columns of the estimates that the last columns speak against.
+        Columns of the estimates with an ``unless``, in the same order.
     """
 
     classes: tuple[tuple[str, str], ...]
@@ -69,7 +70,7 @@ def estimates(means: Means) -> Means:
     ----------
     means
         Mean activations of all models of the plan, with the auto-taggers:
-        numbers, or arrays of a number for each of several tracks.
+        numbers, or arrays with a number per track.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def estimates(means: Means) -> Means:
 
 
 def genre_strengths(means: Means) -> dict[str, float]:
-    """Return the strength of every genre, 0 to 1; at 0.5 are its thresholds.
+    """Return the strength of every genre, 0 to 1; the usual threshold is 0.5.
 
     Empty where an auto-tagger that the estimates need did not run.
     """
@@ -94,10 +95,10 @@ def genre_strengths(means: Means) -> dict[str, float]:
 
 
 def specific_first(strengths: Mapping[str, float]) -> list[str]:
-    """Return genres by their strengths, "Electronic" behind other genres.
+    """Return genres, strongest first, but "Electronic" behind another one.
 
-    It tells of a sound as much as of a genre: electronic jazz is jazz. Its own
-    kinds, such as House, stay where they are.
+    It describes a sound as much as a genre: electronic jazz is jazz. Its own
+    kinds, such as House, stay where they are, and do not count as another one.
     """
     ordered = strongest(strengths)
     others = [name for name in ordered if name not in ELECTRONIC]

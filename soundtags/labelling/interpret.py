@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Interpretation:
-    """The labels of a track, and what they follow from.
+    """The labels of a track, and what they are derived from.
 
     Attributes
     ----------
     fields
         Library field to value; None where there is none.
     predictions
-        What the labels follow from.
+        What the labels are derived from.
     model_means
         Model id to class to mean activation.
     estimates
-        Target to class to what a model would give, as estimated, or as the
-        user has taught it.
+        Target to class to what a model would give, for estimates and for words
+        that the user has taught.
     """
 
     fields: dict[str, Any]
@@ -53,8 +53,8 @@ def interpret(predictions: TrackPredictions, plan: Plan) -> Interpretation:
     Parameters
     ----------
     predictions
-        Those of all models of the plan. Silence gets no labels: models would
-        only guess.
+        Predictions of all models of the plan. Silence gets no labels: models
+        would only guess.
     plan
         Which models count, and how.
     """
@@ -70,7 +70,7 @@ def interpret(predictions: TrackPredictions, plan: Plan) -> Interpretation:
 
 
 def _nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields without values; genres are left out, so they stay."""
+    """Return the fields without values; leave out genres, so they stay."""
     return {
         name: [] if isinstance(value, list) else None
         for name, value in fields.items()

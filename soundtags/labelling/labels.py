@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from soundtags.models.catalogue import Target
     from soundtags.models.settings import Settings
 
-# Threshold of the mean activations of classes that do not exclude each other.
+# Threshold of mean activations, for classes that do not exclude each other.
 LIST_THRESHOLD = 0.1
-# Threshold of estimated genres. If none passes it, one that is this strong is
-# still right more often than not.
+# Threshold of estimated genres, and the least strength that one needs if none
+# passes: it is still right more often than not.
 STRENGTH_THRESHOLD, LEAST_STRENGTH = 0.5, 0.35
-# Further genres have at least this part of the first one's odds.
+# Further genres need at least this share of the odds of the first.
 LEAST_ODDS = 0.2
 SPEECH, SPEECH_THRESHOLD = "speech", 0.5
 VOICE = "voice_instrumental"
@@ -101,7 +101,7 @@ class Vocabulary:
         self._never = {name.lower() for name in settings.never_genres}
 
     def of(self, name: str) -> str | None:
-        """Return the user's word for a name; None if there is to be none."""
+        """Return the user's word for a name; None to drop the name."""
         return self._labels.get(name.lower(), name)
 
     def list(self, names: Iterable[str], limit: int) -> list[str]:
@@ -188,7 +188,7 @@ FIELDS_OF: dict[
 
 
 def _speech(means: Means) -> dict[str, float]:
-    """Return the means of speech: without a voice, nobody speaks."""
+    """Return the means of speech, with no more speech than voice."""
     speech = share(means[SPEECH], "speech") or 0.0
     voice = share(means[VOICE], "voice") if VOICE in means else None
     found = speech if voice is None else min(speech, voice)
@@ -198,7 +198,10 @@ def _speech(means: Means) -> dict[str, float]:
 def _of_speech(
     fields: Mapping[str, Any], targets: Mapping[str, Target], words: Vocabulary
 ) -> dict[str, Any]:
-    """Return fields without what only music has."""
+    """Return the fields of a track of speech, without what only music has.
+
+    Its only tag is speech.
+    """
     about_music = {
         field
         for name, target in targets.items()
@@ -218,7 +221,7 @@ def _is_instrumental(means: Means) -> bool:
 def _moods(
     fields: Mapping[str, Any], targets: Mapping[str, Target], words: Vocabulary
 ) -> list[str] | None:
-    """Return the moods that pass; None if no target is about a mood."""
+    """Return the moods that pass; None if no field is the score of a mood."""
     scores = {
         target.mood: fields[name]
         for name, target in targets.items()
@@ -243,7 +246,7 @@ def _moods(
 def mood_thresholds(
     targets: Mapping[str, Target], settings: Settings
 ) -> dict[str, float]:
-    """Return the thresholds of the fields that decide about moods.
+    """Return the thresholds of the fields that moods depend on.
 
     Parameters
     ----------
@@ -317,7 +320,7 @@ def _only_genres(
 
 
 def _of_classes(target: Target, means: Mapping[str, float]) -> dict[str, float]:
-    """Return genre to strength: of a genre's styles, the strongest counts."""
+    """Return the strengths of genres, each that of its strongest style."""
     genres: dict[str, float] = {}
     for name, mean in means.items():
         genre = target.classes[name].split(SPLIT)[0]
@@ -327,7 +330,7 @@ def _of_classes(target: Target, means: Mapping[str, float]) -> dict[str, float]:
 
 
 def _top(strengths: Mapping[str, float]) -> dict[str, float]:
-    """Keep the strongest of classes of which one is right, and its share."""
+    """Return the strongest of mutually exclusive classes, and its share."""
     top = max(strengths, key=lambda each: strengths[each])
     part = share(strengths, top)
     return {} if part is None else {top: part}

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 # Target, or id of a model, to class to mean activation.
 Means = dict[str, dict[str, float]]
 
-DECIMALS = 4  # of every score, in the library as in files
+DECIMALS = 4  # of every score, in the library and in files
 
 
 def model_means(
     activations: Mapping[str, np.ndarray], models: Iterable[Model]
 ) -> Means:
-    """Name mean activations.
+    """Return mean activations by the names of classes.
 
     Parameters
     ----------
     activations
         Model id to mean activations of shape (classes,).
     models
-        What ran; each names the classes in its own order.
+        The models that ran; each has its classes in an order of its own.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def target_means(means_of_models: Means, models: Iterable[Model]) -> Means:
     means_of_models
         Model id to class to mean activation.
     models
-        What ran.
+        The models that ran.
 
     Returns
     -------
@@ -71,14 +71,14 @@ def target_means(means_of_models: Means, models: Iterable[Model]) -> Means:
 
 
 def strongest(values: Mapping[str, float]) -> list[str]:
-    """Return names by their values, the strongest first."""
+    """Return names in the order of their values, the strongest first."""
     return sorted(
         values, key=lambda name: (-round(values[name], DECIMALS), name)
     )
 
 
 def share(means: Mapping[str, float], name: str) -> float | None:
-    """Return the part that a class has in the sum over all classes.
+    """Return the share of a class in the sum over all classes.
 
     None if all classes are zero.
     """

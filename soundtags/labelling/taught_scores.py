@@ -1,4 +1,4 @@
-"""Words that the user has taught: what they make of tracks."""
+"""Scores of tracks for the words that the user has taught."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ MOST = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class Block:
-    """What words go by, of what an auto-tagger makes of tracks.
+    """Outputs of an auto-tagger for some tracks, as words use them.
 
     Attributes
     ----------
     model
-        Its identity, see :meth:`soundtags.models.plan.Plan.identity`.
+        Identity of the auto-tagger, see
+        :meth:`soundtags.models.plan.Plan.identity`.
     classes
-        Its classes.
+        Classes of the auto-tagger.
     values
-        Logarithms of its activations, and its embeddings: float32, shape
+        Logarithms of its activations, then its embeddings: float32, shape
         (..., classes + dimensions).
     """
 
@@ -51,19 +52,19 @@ class Block:
         activations: np.ndarray,
         embeddings: np.ndarray,
     ) -> Block:
-        """Return the block of mean activations and mean embeddings.
+        """Make a block from mean activations and mean embeddings.
 
         Parameters
         ----------
         model, classes
-            As above.
+            As in the class.
         activations
             Shape (..., classes).
         embeddings
             Shape (..., dimensions).
         """
-        # The cache has embeddings as half floats: scores must not depend on
-        # whether they come from there.
+        # The cache has embeddings as half floats, and scores must not depend
+        # on whether embeddings come from it.
         halves = embeddings.clip(-MOST, MOST).astype(np.float16)
         logarithms = np.log(FLOOR + activations)
         values = np.concatenate(
@@ -80,17 +81,17 @@ def scores(word: TaughtWord, blocks: Iterable[Block]) -> np.ndarray:
     word
         The word.
     blocks
-        What auto-taggers make of the tracks.
+        Outputs of auto-taggers for the tracks.
 
     Returns
     -------
     numpy.ndarray
-        Shape (...), as of the blocks.
+        Shape (...), like the values of the blocks without their last axis.
 
     Raises
     ------
     UnusableWord
-        If the word was taught with something else.
+        If the word was taught with other models, or other outputs of them.
     """
     found = {block.model: block for block in blocks}
     log_odds = np.array(word.bias)
@@ -113,15 +114,15 @@ def taught_means(predictions: TrackPredictions, plan: Plan) -> Means:
     Parameters
     ----------
     predictions
-        Those of all models of the plan.
+        Predictions of all models of the plan.
     plan
-        Its words, and the models that they go by.
+        Which words there are, and which models they use.
 
     Returns
     -------
     dict
-        Target to class to score, without words that the predictions do not
-        suffice for.
+        Target to class to score, without words for which the predictions do
+        not suffice.
     """
     if not plan.words:
         return {}

@@ -1,1 +1,1 @@
-"""Which models there are, and what is known of them."""
+"""Which models there are, and what is known about them."""

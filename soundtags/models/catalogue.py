@@ -1,4 +1,4 @@
-"""The catalogue: published models, targets and estimates, all of it data."""
+"""The catalogue: published models, targets and estimates, all as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SCORE, TEXT, TAGS = "score", "text", "tags"
 LIST, STYLES, NUMBERS = "list", "styles", "numbers"
 
-MOOD_FIELD = "mood_"  # before a mood, in the name of the field of its score
+MOOD_FIELD = "mood_"  # begins the name of the field with a mood's score
 SPLIT = "---"  # between the genre and the style in a class's name
 
 PLAN_FIELD = "soundtags_plan"
@@ -32,26 +32,27 @@ ENDINGS = {SCORE: ("",), TEXT: ("", "_score"), LIST: ("",), STYLES: ("", STYLE)}
 
 
 class Target(NamedTuple):
-    """A question that models answer, and how its answers read.
+    """A question that models answer, and what the answers are called.
 
     Attributes
     ----------
     name
-        Also the name of the library field.
+        Name of the target, and of its library field.
     kind
         ``score`` (probability of the positive class), ``text`` (the top
         class), ``tags`` (the vocabulary of an auto-tagger, pooled with
         others), ``list`` (the top classes), ``styles`` (classes are styles
         of a genre) or ``numbers`` (a number for each class).
     classes
-        Class, as in models' metadata, to its name for people; if ``numbers``,
-        to its field.
+        Class, as in models' metadata, to its readable name or, for
+        ``numbers``, to its field.
     positive
         The class whose probability a ``score`` is.
     scale
-        Of ``numbers``: what becomes 0, and 1; None if they stay as they are.
+        For ``numbers``, the values that become 0 and 1; None if they stay as
+        they are.
     outdone
-        Ids of models that estimates outdo, by what listeners say.
+        Ids of models that estimates outdo, judged by listeners' labels.
     taught
         Whether it is a word that the user has taught.
     """
@@ -84,7 +85,7 @@ class Term(NamedTuple):
     Attributes
     ----------
     weight
-        Of the logarithm of the sum of the tags' mean activations.
+        Weight of the logarithm of the sum of the tags' mean activations.
     tags
         Vocabulary and name of each tag.
     """
@@ -101,11 +102,12 @@ class Estimate(NamedTuple):
     floor
         Added to each sum before its logarithm is taken.
     bias
-        Log-odds of the class, to which terms add.
+        Log-odds of the class, to which the terms add.
     terms
         What speaks for the class or, with negative weights, against it.
     unless
-        Estimates what nothing of the class is, if the tags can tell.
+        Estimate that speaks against the class: one minus its probability is a
+        factor of the result. None if there is no such estimate.
     """
 
     floor: float
@@ -120,9 +122,9 @@ class File(NamedTuple):
     Attributes
     ----------
     path
-        Below the source.
+        Path below the source.
     sha256, size
-        Its digest and its bytes, where they are known.
+        Its digest and its size in bytes, where they are known.
     """
 
     path: str
@@ -147,11 +149,11 @@ class Published(NamedTuple):
         Parameters and accuracy (for auto-taggers, ROC-AUC and PR-AUC) as in
         the announcement's tables; empty if the model came later.
     licence
-        Of the weights.
+        Licence of the weights.
     metadata
-        What it takes and gives.
+        What it takes as input, and what it predicts.
     files
-        Where it may be, in the order in which to try.
+        Files that it may be fetched from, in the order in which to try them.
     """
 
     id: str
@@ -242,7 +244,7 @@ def with_backbones(ids: Iterable[str]) -> list[Published]:
 
 
 def known_digests() -> dict[str, set[str]]:
-    """Return per file name the digests that the catalogue knows."""
+    """Return the digests that the catalogue knows, by file name."""
     known: dict[str, set[str]] = defaultdict(set)
     for model in published().values():
         for file in model.files:
@@ -275,20 +277,20 @@ def targets() -> dict[str, Target]:
 
 
 def readable(name: str) -> str:
-    """Return a class's name for people, where nobody has written one."""
+    """Return a readable name for a class, where nobody has written one."""
     return name.replace("_", " ")
 
 
 @cache
 def estimates() -> dict[str, dict[str, Estimate]]:
-    """Return per target, and for ``genres``, the estimates of classes."""
+    """Return the estimates of classes, by target or ``genres``."""
     return parse_estimates(_data("estimates.json"))
 
 
 def parse_estimates(
     entries: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Estimate]]:
-    """Return estimates from what their file has.
+    """Return estimates from the content of their file.
 
     Parameters
     ----------
@@ -314,7 +316,7 @@ def _term(weight: float, tags: Iterable[str]) -> Term:
 
 def estimates_digest() -> str:
     """Return the digest of the estimates and of how classes are named."""
-    import hashlib  # costs more than all else that beets would load for us
+    import hashlib  # takes longer than all else that beets loads for us
 
     names = ("targets.json", "estimates.json")
     content = b"".join((data_folder() / name).read_bytes() for name in names)

@@ -31,9 +31,9 @@ def file_sha256(path: Path) -> str:
     Raises
     ------
     OSError
-        If it cannot be read, or is no regular file.
+        If it cannot be read, or is not a regular file.
     """
-    import hashlib  # costs more than all else that beets would load for us
+    import hashlib  # takes longer than all else that beets loads for us
 
     if not S_ISREG(path.stat().st_mode):  # a pipe would never end
         raise OSError(errno.EINVAL, "not a regular file")
@@ -45,7 +45,7 @@ def file_sha256(path: Path) -> str:
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """Return what is recorded in a folder.
+    """Return the digests that are recorded in a folder.
 
     Parameters
     ----------

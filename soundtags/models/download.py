@@ -38,7 +38,7 @@ class Fetched:
     path
         The file in the model folder.
     origin
-        URL, without a password, or path of what it was fetched from.
+        URL, without a password, or path that it was fetched from.
     sha256
         Its digest, which is recorded.
     known
@@ -66,29 +66,29 @@ def fetch(
     timeout: float = 30.0,
     pause: float = 1.0,
 ) -> Fetched:
-    """Get the first of some files that is there and is what it should be.
+    """Get the first candidate that is there and is what it should be.
 
-    While others fetch into the same folder, this waits.
+    Waits while others fetch into the same folder.
 
     Parameters
     ----------
     candidates
         The files to try, in order; at least one.
     folder
-        Where to put it; made if need be.
+        Folder to put the file in; created if need be.
     source
         URL or path of a folder with the candidates' paths below it. In a
         folder, the files may also lie side by side.
     insecure
         Whether plain HTTP is good enough.
     report
-        Called during the transfer with the bytes that are here, and with
-        those of the whole file or None.
+        Called during the transfer with the number of bytes so far, and that
+        of the whole file, or None if it is unknown.
     examine
         Called with a file whose digest is not known. It raises UnusableModel
-        if that is no model.
+        if the file is not a model.
     timeout
-        Seconds to wait for a server's next word.
+        Seconds to wait for a server to send something.
     pause
         Seconds before a transfer that broke off is tried again; twice as
         many before the last attempt.
@@ -101,13 +101,13 @@ def fetch(
     Raises
     ------
     UnreachableHost
-        If the source is not there.
+        If there is no such source, or no connection to it.
     UnreachableSource
-        If it does not work, breaks off or is too slow.
+        If the transfer fails, breaks off or is too slow.
     NotPublished, NotAModel, WrongDigest
-        If no candidate is what it should be: the most telling failure.
+        If no candidate is what it should be; the most telling error is raised.
     InsecureSource
-        If the source, or where it leads, is not HTTPS.
+        If the source, or where it redirects to, is not HTTPS.
     NoSpace, UnwritableFolder
         If the model folder cannot take the file.
     """

@@ -26,14 +26,14 @@ def locked(
     Parameters
     ----------
     folder
-        The folder; made if need be.
+        The folder; created if need be.
     on_wait
         Called if somebody else has the lock, before waiting for it.
 
     Raises
     ------
     UnwritableFolder
-        If the folder cannot be made or written to.
+        If the folder cannot be created or written to.
     """
     from filelock import FileLock, Timeout  # most commands need no lock
 

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 16  # bytes that are written at a time
 SLOWEST = 4000  # bytes per second, on average
-GRACE = 2  # timeouts, before the average counts
+GRACE = 2  # timeouts that pass before the average counts
 NOT_A_GRAPH = re.compile(r"text/html|.*[/+](xml|json)\b", re.IGNORECASE)
 
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 WHOLE, PARTIAL, BEYOND_END = 200, 206, 416
-# Statuses after which to try again, as after all from 500 on.
+# Statuses after which to try again, besides all from 500 on.
 PASSING = {408, BEYOND_END, 425, 429}
 
 
@@ -52,7 +52,7 @@ def download(part: Part, insecure: bool, timeout: float, pause: float) -> str:
     insecure
         Whether plain HTTP is good enough.
     timeout
-        Seconds to wait for the server's next word.
+        Seconds to wait for the server to send something.
     pause
         Seconds before the second attempt; twice as many before the third.
 
@@ -83,9 +83,9 @@ def _attempt(part: Part, insecure: bool, timeout: float) -> str:
 class _Transfer:
     """One attempt to get a file.
 
-    It runs in a thread of its own: a server, or what is on the way to it, can
+    It runs in a thread of its own: a server, or anything on the way to it, can
     be slow in more ways than there are timeouts for. A thread that is too slow
-    is left behind, and can do no more.
+    is left behind, and can no longer write to the file.
     """
 
     def __init__(self, part: Part, insecure: bool, timeout: float) -> None:
@@ -132,7 +132,7 @@ class _Transfer:
         result.result()
 
     def write(self, block: bytes) -> None:
-        """Take what has come; pooch writes here."""
+        """Write a block to the file; pooch calls this."""
         with self._lock:
             self._check_wanted()
             self._part.write(block)
@@ -164,11 +164,11 @@ class _Transfer:
             )
             try:
                 get(self._part.origin, self, None)
-            except (OSError, ValueError) as exc:  # what requests' errors are
+            except (OSError, ValueError) as exc:  # as requests raises
                 raise self._failure(exc) from exc
 
     def _look(self, response: Any) -> None:
-        """Judge a response before its body comes."""
+        """Check a response before its body arrives."""
         if not response.is_redirect:
             _begin(self._part, response.status_code, response.headers)
             return
@@ -177,7 +177,7 @@ class _Transfer:
             raise self._part.failure(InsecureSource, f"{target} is not HTTPS")
 
     def _failure(self, exc: Exception) -> SoundtagsError:
-        """Return an error; it is the host's if there is no talking to it."""
+        """Return the error to raise: the host's if it cannot be reached."""
         if not _has_no_connection(exc, urlsplit(self._part.origin).hostname):
             return self._part.failure(UnreachableSource, _root(exc))
         parts = urlsplit(without_password(self._part.origin))
@@ -194,7 +194,7 @@ def _has_no_connection(exc: Exception, host: str | None) -> bool:
 
     request = getattr(exc, "request", None)
     if request is None or urlsplit(request.url).hostname != host:
-        return False  # such as where a redirect leads
+        return False  # such as one that a redirect leads to
     kinds = (
         NewConnectionError,
         exceptions.ConnectTimeout,
@@ -215,7 +215,7 @@ def _request(part: Part) -> dict[str, str]:
 
 
 def _begin(part: Part, status: int, headers: Mapping[str, str]) -> None:
-    """Judge a response by its headers, and start over if it does."""
+    """Check a response's headers; start over unless it continues the file."""
     if status == BEYOND_END:
         part.clear()
     if status in PASSING or status >= 500:
@@ -225,7 +225,7 @@ def _begin(part: Part, status: int, headers: Mapping[str, str]) -> None:
     if NOT_A_GRAPH.match(headers.get("Content-Type", "")):
         raise part.failure(NotAModel, "a web page, or text")
     if "Content-Encoding" in headers:
-        headers = {}  # nothing in them is about the file as it will be
+        headers = {}  # they describe the encoded content, not the file
     start, total = _extent(status, headers)
     part.expect(total)
     known, part.version = part.version, _version(headers)
@@ -254,7 +254,7 @@ def _version(headers: Mapping[str, str]) -> str | None:
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """Yield an error, and those that it was raised for, innermost last."""
+    """Yield an error, and the errors that caused it, innermost last."""
     yield exc
     reason = getattr(exc, "reason", None)  # of urllib3's errors
     for inner in (exc.__cause__, reason, *exc.args):
@@ -264,6 +264,6 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
 
 
 def _root(exc: BaseException) -> str:
-    """Return the words of the error that others were raised for."""
+    """Return the message of an error's innermost cause."""
     *_, root = _causes(exc)
     return getattr(root, "strerror", None) or str(root) or type(root).__name__

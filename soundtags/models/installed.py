@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
     from soundtags.models.metadata import Metadata
 
-# Before the fields of targets that nobody has named, so that no model can
-# overwrite a field of somebody else's.
+# Prefix of the fields of targets that nobody has named, so that no model can
+# overwrite somebody else's field.
 PREFIX = "soundtags_"
 
 MAX_BYTES = 5 * 10**8  # of a graph; upstream's largest has 350 MB
 
 
 class Model(NamedTuple):
-    """A frozen graph and what is known of it.
+    """A frozen graph and what is known about it.
 
     Attributes
     ----------
@@ -43,9 +43,9 @@ class Model(NamedTuple):
     sha256
         Digest of the file.
     target
-        What its classes answer; None for extractors without classes.
+        Name of its target; None for extractors without classes.
     metadata
-        What it takes and gives.
+        What it takes as input, and what it predicts.
     """
 
     id: str
@@ -74,9 +74,9 @@ def graphs(folder: Path) -> dict[str, Path]:
 
 
 def all_graphs(folder: Path) -> list[Path]:
-    """Return the graphs of :func:`graphs`, those that others replace as well.
+    """Return the graphs of :func:`graphs`, and those that others replace.
 
-    The embedded ones come first, each group in the order of names.
+    The embedded ones come first; both groups are sorted by name.
     """
     folders = dict.fromkeys([catalogue.data_folder(), folder])
     found = [path for each in folders for path in sorted(each.glob("*.pb"))]
@@ -84,7 +84,7 @@ def all_graphs(folder: Path) -> list[Path]:
 
 
 def folder_fault(folder: Path) -> str:
-    """Return what is wrong with a model folder; nothing if it may come yet."""
+    """Return what is wrong with a model folder, which need not exist yet."""
     is_there = os.path.lexists(folder) and not os.path.isdir(folder)
     if is_there or "\0" in str(folder):
         return f"model_dir: {printable(str(folder))} is not a folder"
@@ -117,7 +117,7 @@ def find(names: Iterable[str], folder: Path) -> list[Model]:
 
 
 def read_model(graph: Path) -> Model:
-    """Read what is known of a graph.
+    """Read what is known about a graph.
 
     Raises
     ------
@@ -177,10 +177,10 @@ def read_metadata(graph: Path) -> Metadata:
 
 
 def targets(folder: Path) -> dict[str, Target]:
-    """Return all targets by name, those of foreign models included.
+    """Return all targets by name, including those of unpublished models.
 
     A target is left out if one of its fields is taken, so that no two things
-    are stored in one place.
+    are stored in the same place.
     """
     found = dict(catalogue.targets())
     taken = {*catalogue.OWN_FIELDS}
@@ -192,7 +192,7 @@ def targets(folder: Path) -> dict[str, Target]:
         try:
             target = target_of(name, read_metadata(graph))
         except UnusableModel:
-            continue  # said when a plan is made
+            continue  # reported when a plan is made
         if target is None or target.name in found:
             continue
         fields = set(target.fields)
@@ -203,10 +203,11 @@ def targets(folder: Path) -> dict[str, Target]:
 
 
 def target_of(name: str, facts: Metadata) -> Target | None:
-    """Return what a model's classes answer.
+    """Return the target that a model's classes answer.
 
-    Names of files vary; it is the classes that make a target. Only between
-    targets with the same classes, and for new ones, the name decides.
+    A published model has the target of the catalogue. Other file names vary,
+    so it is the classes that make a target; the name only decides between
+    targets with the same classes, and names new ones.
     """
     if not facts.classes:
         return None

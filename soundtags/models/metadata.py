@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# Upstream's name of what feeds a head with an embedding.
+# Upstream's name for what feeds an embedding to a head.
 EMBEDDING_INPUT = "TensorflowPredict2D"
 
 MAX_BYTES = 10**6  # upstream's longest file has 15 kB
@@ -24,25 +24,25 @@ CONTROL, SURROGATE = "Cc", "Cs"  # as Unicode calls them
 
 
 class Metadata(NamedTuple):
-    """What a model takes and gives.
+    """What a model takes as input, and what it predicts.
 
     Attributes
     ----------
     classes
         In the order of the model's output; none for an extractor.
     algorithm
-        Upstream's name of what computes the input: a front end, or
+        Upstream's name for what computes the input: a front end, or
         :data:`EMBEDDING_INPUT`.
     backbone
         Id of the model whose embedding is the input; None if patches are.
     input
-        Node that is fed.
+        Node that the input is fed to.
     outputs
         Pairs of a node and its purpose: "predictions", "embeddings" or "".
     multi_label
         Whether several classes can hold at once.
     regression
-        Whether the output are plain numbers.
+        Whether the outputs are plain numbers.
     metrics
         Pairs of a published figure's name and its value, shares as 0 to 1.
     """
@@ -72,7 +72,7 @@ class Metadata(NamedTuple):
 
 
 def parse(content: Mapping[str, Any]) -> Metadata:
-    """Read what a model takes and gives from upstream's JSON.
+    """Read a model's metadata from upstream's JSON.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def parse(content: Mapping[str, Any]) -> Metadata:
         outputs = schema["outputs"]
         operations = {output.get("op") for output in outputs}
         return Metadata(
-            # One of upstream's extractors has a text without content.
+            # One of upstream's extractors has an empty text here.
             classes=_classes(content["classes"] or []),
             algorithm=algorithm,
             backbone=backbone,
@@ -175,7 +175,7 @@ def _metrics(figures: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
         number = float(figure)
         if not -1 <= number <= 100:
             raise ValueError(f"{shortened(figure)} is no figure of a model")
-        # Some are percent.
+        # Some are percentages.
         result.append((_text(name), number / 100 if number > 1 else number))
     return tuple(result)
 

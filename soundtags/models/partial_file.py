@@ -39,7 +39,7 @@ MAX_BYTES = 10**9
 
 HEAD = 1024  # bytes
 # A graph may begin with a line break and "<", but then goes on with a control
-# character, as there is one before the name of each operation.
+# character, since one comes before the name of each operation.
 NOT_A_MODEL = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<[!?a-z]|\Z)|\xff\xfe|\xfe\xff|[^\0-\x08\x0e-\x1f]+\Z",
     re.IGNORECASE,
@@ -58,31 +58,32 @@ REMEDIES: dict[type[SoundtagsError], str] = {
 
 
 class Part:
-    """What has come of a file, in the model folder beside where it will be.
+    """The part of a file fetched so far, beside its place in the model folder.
 
-    Whoever uses it has the lock on that folder.
+    Whoever uses it must have the lock on that folder.
 
     Parameters
     ----------
     candidate
-        What is known of the file.
+        What is known about the file.
     origin
         URL or path that it is fetched from.
     target
-        Where it will be.
+        Where the file will be.
     report
-        Called with the bytes that are here and those of the whole file.
+        Called with the number of bytes so far, and that of the whole file.
     examine
-        Called with a file whose digest is not known, before it gets its name.
+        Called with a file whose digest is not known, before it gets its final
+        name.
 
     Attributes
     ----------
     done, total
-        Bytes that are here, and those of the whole file if the source says.
+        Bytes so far, and those of the whole file if the source says.
     version
-        What the server calls this state of the file, if anything.
+        What the server calls this version of the file, if anything.
     resumed
-        Whether what is here has come in several transfers.
+        Whether the content has come in several transfers.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Part:
         self.resumed = False
         self._candidate = candidate
         self._target = target
-        # What cannot be verified is not for others to continue.
+        # Other processes must not continue what cannot be verified.
         own = "" if candidate.sha256 else f".{os.getpid()}"
         self._path = target.with_name(f"{target.name}{own}.part")
         self._file: BinaryIO
@@ -136,7 +137,7 @@ class Part:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Write to it; what is here stays if it can be checked later."""
+        """Open it for writing; keep its content if it can be checked later."""
         self._delete_leftovers()
         with self._path.open("ab") as self._file:
             self.done = self._file.tell()
@@ -151,19 +152,19 @@ class Part:
         self.done = 0
 
     def expect(self, total: int | None) -> None:
-        """Learn the whole file's size before its content comes.
+        """Take note of the whole file's size before its content comes.
 
         Raises
         ------
         NotAModel, WrongDigest
-            If that is too much, or not what is known.
+            If that is too large, or not the size that is known.
         """
         self.total = total
         if total is not None:
             self._check_size(total)
 
     def write(self, block: bytes) -> None:
-        """Append what has come."""
+        """Append a block."""
         self.done += len(block)
         self._check_limit(self.done)
         with self._disk():
@@ -190,8 +191,8 @@ class Part:
         sha256 = checksums.file_sha256(self._path)
         self._check_digest(sha256)
         self._check_content()
-        # In this order, being killed in between leaves at worst the digest of
-        # a file that is not there, never a file that nobody will check.
+        # In this order, a kill in between leaves at worst the digest of a file
+        # that is not there, never a file that nobody will check.
         checksums.record(self._target.parent, self._target.name, sha256)
         commit(self._path, self._target)
         return sha256
@@ -227,7 +228,7 @@ class Part:
 
     def _check_content(self) -> None:
         if self._candidate.sha256:
-            return  # so it is what somebody has examined
+            return  # somebody has examined the file with that digest
         try:
             self._examine(self._path)
         except UnusableModel as exc:
@@ -236,7 +237,7 @@ class Part:
             raise self.failure(NotAModel, cause.split("; ")[0]) from exc
 
     def _delete_leftovers(self) -> None:
-        """Delete parts of programs that were killed."""
+        """Delete the parts that killed programs have left."""
         name = f"{glob.escape(self._target.name)}*.part"
         for path in self._target.parent.glob(name):
             if path != self._path:

@@ -32,28 +32,28 @@ if TYPE_CHECKING:
         [Collection[Model], Mapping[str, Model]], Mapping[str, UnusableModel]
     ]
 
-# Raise it when the same plan gives other numbers than before.
+# Increase this when the same plan gives other numbers than before.
 REVISION = 3
-# Raise it when a model gives other activations for the same patches.
+# Increase this when a model gives other activations for the same patches.
 ACTIVATIONS = 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the analysis of a file depends on, besides the file.
+    """Everything that the analysis of a file depends on, besides the file.
 
     Attributes
     ----------
     models
-        Those whose activations are wanted.
+        Models whose activations are wanted.
     backbones
-        Those whose embeddings heads among the models start from.
+        Models whose embeddings the heads among `models` start from.
     settings
-        The rest.
+        The options that affect results.
     targets
         The fields that the models and words fill, by name.
     words
-        Those that the user has taught.
+        Words that the user has taught.
     """
 
     models: tuple[Model, ...]
@@ -64,7 +64,7 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """Short digest: a track with another one is stale."""
+        """Short digest; a track with a different one is stale."""
         used = sorted(
             (model.id, model.sha256, model.metadata.classes)
             for model in {*self.models, *self.backbones}
@@ -88,7 +88,7 @@ class Plan:
 
     @property
     def front_ends(self) -> set[str]:
-        """The front ends that patches are needed of."""
+        """The front ends whose patches are needed."""
         return {model.metadata.algorithm for model in self.fed}
 
     @property
@@ -100,7 +100,7 @@ class Plan:
 
     @cached_property
     def front_end_of(self) -> dict[str, str]:
-        """The front end whose patches each model is fed, by id."""
+        """The front end of each model, or of a head's backbone, by id."""
         return {
             model.id: fed.metadata.algorithm
             for fed in self.fed
@@ -108,7 +108,7 @@ class Plan:
         }
 
     def identity(self, model: Model) -> str:
-        """Return a name for what a model makes of the same patches."""
+        """Return a name to identify a model's outputs for given patches."""
         backbones = [
             backbone.sha256
             for backbone in self.backbones
@@ -146,17 +146,17 @@ def make_plan(
     Parameters
     ----------
     names
-        Ids or aliases of models to run; None to run, for every target, the
-        best of what is installed.
+        Ids or aliases of models to run; None to run the best installed model
+        for every target.
     folder
         The user's model folder.
     settings
-        The rest of the plan.
+        The options that affect results.
     warn
         Told of each installed model that had to be left out, and of a model
-        folder that is none.
+        folder that is not a folder.
     without
-        Ids of models that are to be left out without another word.
+        Ids of models to leave out without a warning.
     find_faults
         Finds models that cannot be run, among some of those at hand; see
         :meth:`soundtags.inference.verdicts.Verdicts.faults`.
@@ -212,8 +212,9 @@ def check(
     UnknownModel
         If it is a head whose backbone is not at hand.
     UnusableModel
-        If there is no such front end, nothing to ask the model, or another
-        model has taken its target's name for other classes.
+        If it has no classes, its front end is not supported, its backbone
+        gives no embedding, its fields are taken, or another model gives its
+        target other classes.
     """
     if not model.metadata.classes or not model.metadata.predictions:
         raise UnusableModel(
@@ -234,9 +235,9 @@ def check(
 
 
 def check_input(model: Model, here: Mapping[str, Model]) -> None:
-    """Check that there is what a model is fed with.
+    """Check that there is something to feed a model with.
 
-    Parameters, errors: as of :func:`check`.
+    Parameters and errors are those of :func:`check`.
     """
     facts = model.metadata
     if facts.backbone is None:
@@ -278,9 +279,9 @@ def _sound(
     warn: Callable[[str], None],
     find_faults: FindFaults,
 ) -> dict[str, Model]:
-    """Return models without those that cannot be run, by id.
+    """Return those of some models that can be run, by id.
 
-    Of two with one id, the later one counts, unless it cannot be run.
+    Of two with the same id, the later one counts, unless it cannot be run.
     """
     here = {model.id: model for model in models}
     faults = _faults(here, targets)
@@ -316,7 +317,7 @@ def _predicting(here: Mapping[str, Model]) -> list[Model]:
 def _best(
     models: Iterable[Model], targets: Mapping[str, Target]
 ) -> list[Model]:
-    """Keep one model per target: heads first, then the published figures.
+    """Keep one model per target: heads win, then higher published figures.
 
     Models that estimates outdo are not kept.
     """

@@ -19,7 +19,7 @@ GENRE_SOURCES = [
 NEVER_GENRES = ["dance", "speech", "non-music", "60s", "70s", "80s", "90s"]
 
 
-# A named tuple, as others that are needed at the start: a data class takes a
+# A named tuple, like others that are needed at start-up: a data class takes a
 # millisecond more.
 class Settings(NamedTuple):
     """Options of the configuration that affect results.

@@ -1,4 +1,4 @@
-"""Where models come from: a server or a folder, and what may be said of it."""
+"""Where models come from: a server or a folder, shown without passwords."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_SOURCE = "https://essentia.upf.edu/models/"
 URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # "D:\" is none
 HERE = {"localhost", "127.0.0.1", "::1"}
 
-# What comes before the last @, unless a plain host does.
+# All from :// to the last @, unless a plain host follows the ://.
 PLAIN_HOST = r"(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?(?:[/?#]|$)"
 IN_URL = re.compile(rf"(?<=://)(?!{PLAIN_HOST}).*@", re.IGNORECASE)
 IN_TEXT = re.compile(rf"(?<=://)(?!{PLAIN_HOST})\S*@", re.IGNORECASE)
@@ -47,7 +47,7 @@ def is_secure(url: str, insecure: bool) -> bool:
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not a URL.
     """
     parts = urlsplit(url)
     allowed = ["https"]
@@ -57,7 +57,7 @@ def is_secure(url: str, insecure: bool) -> bool:
 
 
 def check_source(source: str, insecure: bool) -> None:
-    """Check a source as far as can be done without asking it.
+    """Check a source as far as possible without contacting it.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def check_source(source: str, insecure: bool) -> None:
     InsecureSource
         If it is a URL, but not HTTPS.
     UnreachableHost
-        If it is not a URL that can be understood, or not a folder.
+        If it is neither a valid URL nor a folder.
     """
     shown = without_password(source)
     if not URL.match(source):

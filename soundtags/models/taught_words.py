@@ -30,7 +30,7 @@ NAME = re.compile(rf"[^\W_][\w-]{{0,{MOST_LETTERS - 1}}}")
 
 
 class Check(NamedTuple):
-    """How well a word was learned, by tracks of albums left out in learning.
+    """How well a word was learned, by tracks of albums left out of learning.
 
     Attributes
     ----------
@@ -39,10 +39,10 @@ class Check(NamedTuple):
     named
         How many of the other tracks have it.
     others
-        How many there were of these.
+        How many other tracks there were.
     refused
         Whether the others are counter-examples; if not, they are whatever
-        else is in the library, and may be right.
+        else is in the library, and the word may be right for them.
     """
 
     found: int
@@ -52,7 +52,7 @@ class Check(NamedTuple):
 
 
 class ModelWeights(NamedTuple):
-    """What the outputs of an auto-tagger count for a word.
+    """How much the outputs of an auto-tagger count for a word.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class TaughtWord:
     examples
         How many tracks it was learned from.
     check
-        How well; None if there was no way to tell.
+        How well it was learned; None if there was no way to tell.
     bias
         Log-odds to which the weights add.
     models
@@ -108,7 +108,7 @@ class TaughtWord:
 
     @property
     def target(self) -> Target:
-        """The target that it is: a mood like any other."""
+        """The word as a target: a mood like any other."""
         classes = {name: name for name in (self.word, f"not {self.word}")}
         return Target(
             MOOD_FIELD + self.word,
@@ -152,7 +152,7 @@ def spelled(name: str) -> str:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the files of all words, those that cannot be read as well."""
+    """Return the files of all words, including those that cannot be read."""
     return sorted(folder.glob(f"*{ENDING}"))
 
 
@@ -164,7 +164,7 @@ def read_words(
     Parameters
     ----------
     folder
-        Where there is a file for each.
+        Folder with a file for each word.
     warn
         Told of each file that has to be left out.
     """
@@ -178,7 +178,7 @@ def read_words(
 
 
 def write_word(word: TaughtWord, folder: Path) -> None:
-    """Write the file of a word, in the place of an earlier one.
+    """Write the file of a word, in place of an earlier one.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def write_word(word: TaughtWord, folder: Path) -> None:
         "models": {name: each._asdict() for name, each in word.models.items()},
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    # A line for each list of numbers, which nobody reads one by one.
+    # One line for each list of numbers: nobody reads them one by one.
     text = re.sub(
         r"\[[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text
     )
@@ -217,7 +217,7 @@ def delete_word(word: str, folder: Path) -> None:
 def with_words(
     plan: Plan, words: Iterable[TaughtWord], warn: Callable[[str], None]
 ) -> Plan:
-    """Return a plan with words, in the place of those that it has.
+    """Return a plan with words, in place of those that it has.
 
     Parameters
     ----------

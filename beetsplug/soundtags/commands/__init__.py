@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Command(NamedTuple):
-    """A command of beets.
+    """A beets command.
 
     Attributes
     ----------

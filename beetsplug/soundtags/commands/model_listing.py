@@ -52,8 +52,8 @@ def readable(value: Any) -> str:
 def progress_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show the progress of a transfer, on a terminal.
 
-    Yields a function that takes the bytes transferred and those of the whole
-    file, or None.
+    Yields a function that takes the number of bytes transferred and that of
+    the whole file, or None if it is not known.
     """
     if not sys.stdout.isatty():
         yield lambda _done, _total: None

@@ -34,11 +34,11 @@ class Music(NamedTuple):
     Attributes
     ----------
     ids : list of int
-        Of the tracks.
+        Ids of the tracks.
     paths : list of str
-        As a player needs them.
+        Their paths, as a player needs them.
     columns : dict
-        Field to a value per track, of `FACTS`.
+        Field of `FACTS` to a value per track.
     matching : int
         How many tracks match the query, music or not.
     missing : int
@@ -52,7 +52,7 @@ class Music(NamedTuple):
     missing: int
 
     def name(self, place: int) -> str:
-        """Return artist and title of a track, or else its file's name."""
+        """Return the name of a track, see :func:`joined_name`."""
         facts = (self.columns[each][place] for each in (*NAMES, "path"))
         return joined_name(*facts)
 
@@ -63,16 +63,16 @@ def read_music(
     paths: PlayerPaths,
     warn: Callable[[str], object],
 ) -> Music:
-    """Read what there is to choose from.
+    """Read the tracks to choose from.
 
     Parameters
     ----------
     lib
         The library.
     query
-        What must match.
+        The query that tracks must match.
     paths
-        How a player needs paths.
+        How to write paths for a player.
     warn
         Gets a message if there are tracks that no playlist can contain.
 
@@ -116,7 +116,7 @@ def read_music(
 def _song(
     row: int, artist: str | None, title: str | None, seconds: float | None
 ) -> tuple[Any, ...]:
-    """Return what two tracks with the same song have in common."""
+    """Return what is the same for all tracks with the same song."""
     if not title:
         return (row,)
     return (artist or "").lower(), title.lower(), round((seconds or 0) / ALIKE)

@@ -25,7 +25,7 @@ class Progress:
     total
         Number of tracks.
     quiet
-        Whether to show nothing, as is done without a terminal.
+        Whether to show nothing; without a terminal, nothing is shown anyway.
     """
 
     def __init__(self, total: int, quiet: bool) -> None:

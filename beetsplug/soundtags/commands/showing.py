@@ -1,4 +1,4 @@
-"""What the commands print of a track."""
+"""What the commands print about a track."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ EXPLAINED = 5  # classes of each model
 
 
 def say(line: str) -> None:
-    """Print a line, without what could do something to a terminal."""
+    """Print a line, without characters that could control a terminal."""
     ui.print_(printable(line))
 
 
 def show_changes(item: Item) -> None:
-    """Print an item, and what is new of it since it was stored."""
+    """Print an item, and what has changed since it was stored."""
     old = item.get_fresh_from_db()
     ui.print_(item_name(old))
     old, new = _without_album(old), _without_album(item)
-    # Of a field that goes, beets would show the value as if it were new.
+    # If a field is removed, beets would show the value as if it were new.
     new.update(dict.fromkeys(old.keys() - new.keys()))
     names = {*new.keys()} - {*HIDDEN}
     ui.show_model_changes(new, old, names, print_obj=False)
 
 
 def _without_album(item: Item) -> Item:
-    """Return a copy that has no values but its own."""
+    """Return a copy without the values that it gets from its album."""
     own = item.copy()
     own.album_id = None
     return own
 
 
 def explain(item: Item, analysis: Interpretation) -> None:
-    """Print what each model said of an item, a line each."""
+    """Print what each model predicts for an item, and each estimate."""
     say(f"{item_name(item)}:")
     for source, means in analysis.model_means.items():
         say(f"  {source}: {_listed(means)}")
@@ -62,19 +62,19 @@ def _listed(means: Mapping[str, float]) -> str:
 
 
 def item_name(item: Item) -> str:
-    """Return an item as the user has it shown, without what it lacks."""
+    """Return an item in the user's format, without its empty parts."""
     if item.artist and item.title:
         return SEPARATOR.join(filter(str.strip, str(item).split(SEPARATOR)))
     return brief_name(item)
 
 
 def brief_name(item: Item) -> str:
-    """Return the artist and the title of an item, or its file's name."""
+    """Return the artist and title of an item, see :func:`joined_name`."""
     return joined_name(item.artist, item.title, item.path)
 
 
 def joined_name(artist: str | None, title: str | None, path: bytes) -> str:
-    """Return the artist and the title of a track, or its file's name."""
+    """Return the artist of a track, and its title or else its file name."""
     title = telling_title(artist, title, path)
     return SEPARATOR.join(filter(None, (artist, title)))
 

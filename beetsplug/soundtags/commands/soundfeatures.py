@@ -72,10 +72,10 @@ def run(
 
 
 def export(items: Any, values_of: LayerValues, opts: Values, log: Any) -> int:
-    """Write the features of items to a file, and return of how many.
+    """Write the features of items to a file; return how many items.
 
     The file appears when it is complete. Its arrays are ``ids`` and
-    ``paths`` (of the items, in the same order), and per item
+    ``paths`` (of the items, in the same order), and for each item
     ``features/ID``, of shape (patches, ...), and ``times/ID``, the seconds at
     which the patches begin.
     """

@@ -38,8 +38,8 @@ def run(
     Raises
     ------
     beets.exceptions.UserError
-        If no track matches, none that does has an embedding, or there is
-        no such path.
+        If options are wrong, no track matches, no matching one has an
+        embedding, or the ends of a path are not two tracks.
     """
     least = 2 if opts.ends else 1
     if opts.number < least:
@@ -88,7 +88,7 @@ def _path(
     ids: list[int],
     embeddings: np.ndarray,
 ) -> Iterable[int]:
-    """Return the places of the tracks from one to another."""
+    """Return the places of the tracks that lead from one to another."""
     first, last = (_place(lib, query, ids, opts.model) for query in opts.ends)
     if first == last:
         raise UserError("--path: both queries match the same track")

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 
     Warn = Callable[[str], object]
 
-LEAST, MOST = 5, 12  # tracks of a genre, and genres
-BEGINNING = 1000  # bytes of a file that say who has made it
+LEAST, MOST = 5, 12  # fewest tracks of a genre, and most genres
+BEGINNING = 1000  # bytes of a file in which MADE_BY is looked for
 NAME = 24  # columns
 
 
@@ -109,7 +109,7 @@ def make_playlists(
 
 
 def _values(music: Music) -> dict[str, Sequence[str]]:
-    """Return what recipes can make one playlist for each of."""
+    """Return the values for which recipes can make a playlist each."""
     return {
         "genre": common(music.columns[GENRES], LEAST, MOST),
         "word": [each.word for each in taught_words()],
@@ -164,7 +164,7 @@ def _show(music: Music, playlists: Sequence[Playlist]) -> None:
 
 
 def _is_portable(playlist: Playlist, warn: Warn) -> bool:
-    """Return whether its rules can be those of another program."""
+    """Return whether another program can evaluate its rules."""
     if playlist.recipe.query:
         warn(f"{playlist.recipe.name}: left out; only beets knows its query")
     return not playlist.recipe.query
@@ -182,7 +182,7 @@ def _m3u(music: Music, playlist: Playlist) -> str:
 
 
 def _show_navidrome(config: ConfigView, playlists: Sequence[Playlist]) -> None:
-    """Print what Navidrome needs for rules with scores."""
+    """Print the settings that Navidrome needs for rules about scores."""
     tags = custom_tags(playlists)
     ui.print_("\nAdd this to navidrome.toml, then run a full scan:\n")
     ui.print_(navidrome_configuration(tags))
@@ -230,7 +230,7 @@ def _write(
 
 
 def _is_ours(path: Path) -> bool:
-    """Return whether a file may be replaced: one that this has made."""
+    """Return whether a file may be written: a new one, or one we have made."""
     if not path.is_file():
         return not os.path.lexists(path)
     with path.open("rb") as file:

@@ -60,7 +60,7 @@ def run(
     Raises
     ------
     beets.exceptions.UserError
-        If any of what was asked for could not be done.
+        If something that was asked for could not be done.
     """
     action, *names = args or ["list"]
     if action not in ACTIONS:
@@ -97,7 +97,7 @@ class ModelsCommand:
             say(f"{PACKAGE} {package_version()}")
 
     def info(self, names: list[str]) -> None:
-        """Say all that is known of some models."""
+        """Print all that is known about some models."""
         facts = {entry["id"]: entry for entry in self._all_facts()}
         for name in _needed(names, "an ID"):
             for each in [name] if name in facts else catalogue.resolve([name]):
@@ -173,7 +173,7 @@ class ModelsCommand:
         self._warn_of_orphans()
 
     def _fetch_all(self, models: Sequence[Published]) -> int:
-        """Fetch models; return how many could not be.
+        """Fetch models; return how many could not be fetched.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class ModelsCommand:
                 with locked(self.folder, self._say_waiting):
                     self._fetch(model)
             except (UnreachableHost, UnwritableFolder):
-                raise  # it would be the same with all others
+                raise  # all others would fail in the same way
             except SoundtagsError as exc:
                 failed += 1
                 self.log.error("{}: {}", model.id, exc)
@@ -198,7 +198,7 @@ class ModelsCommand:
         ui.print_("waiting for another program that changes the model folder")
 
     def _fetch(self, model: Published) -> None:
-        if self._here(model):  # thanks to that other program
+        if self._here(model):  # another program has fetched it meanwhile
             ui.print_(f"{model.id}: is here already")
             return
         with progress_bar(model.id) as report:

@@ -43,7 +43,7 @@ TAGGER = "msd-musicnn-1"  # whose latent features are drawn
 HISTOGRAMS = "scores.png"
 LONGEST = 130  # bytes of a name: most file systems take 255, but not all
 UNSAFE = re.compile(r'[<>:"/\\|?*]')
-# Names of devices on Windows, with whatever ending.
+# Names of devices on Windows, with any ending.
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)\s*\.", re.IGNORECASE)
 
 

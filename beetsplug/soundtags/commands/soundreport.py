@@ -114,7 +114,7 @@ def _collection(
 def _lists(lib: Library, log: Any, query: list[str]) -> list[ListSummary]:
     """Summarise the playlists that `beet soundlists` would write."""
     paths = PlayerPaths(os.fsdecode(lib.directory), None, None)
-    warn = partial(log.debug, "{}")  # it is soundlists that warns
+    warn = partial(log.debug, "{}")  # soundlists gives these warnings
     music, playlists = make_playlists(lib, query, paths, warn)
     return [
         ListSummary(
@@ -142,7 +142,7 @@ def _scores(
 
 
 def _numbers(stored: Sequence[str | None]) -> list[float | None]:
-    """Return what is a number from 0 to 1."""
+    """Return stored values as numbers from 0 to 1; None for all others."""
     read = [fields.NUMBER.from_sql(each) for each in stored]
     return [
         each if each is not None and 0 <= each <= 1 else None for each in read
@@ -159,16 +159,16 @@ def _score_fields(plan: Plan) -> Iterator[str]:
 
 
 class Labels:
-    """The genres and moods of some tracks, and whose they are.
+    """The genres and moods of some tracks, and who has set them.
 
     Parameters
     ----------
     lib
         The library.
     ids
-        Of the tracks.
+        Ids of the tracks.
     genres
-        Their genres, as the database has them.
+        Their genres, as stored in the database.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class Labels:
 
 
 class CachedPredictions:
-    """The predictions for some tracks in the cache, without silent ones.
+    """The cached predictions for some tracks, without silent ones.
 
     Parameters
     ----------
@@ -208,9 +208,9 @@ class CachedPredictions:
     plan
         The models.
     audio
-        Item to the digests of its inputs, of all items.
+        Id of an item to the digests of its inputs, for all items.
     ids
-        Of the tracks.
+        Ids of the tracks.
     """
 
     def __init__(
@@ -229,10 +229,11 @@ class CachedPredictions:
         ]
 
     def map(self) -> Map | None:
-        """Put tracks where those that sound alike are close.
+        """Place tracks so that those that sound alike are close.
 
-        By the auto-tagger with embeddings of most of them; other models have
-        learnt what their few classes sound like.
+        The embeddings are those of the auto-tagger that has them for most
+        tracks. Other models come last, as they have only learnt what their few
+        classes sound like.
         """
         found = {
             model: self._aligned(

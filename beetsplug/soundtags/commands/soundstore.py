@@ -47,7 +47,7 @@ def run(
     Raises
     ------
     beets.exceptions.UserError
-        If it cannot be done.
+        If the action is unknown, or cannot be carried out.
     """
     action, *rest = args or ["stats"]
     if action not in ACTIONS:
@@ -58,7 +58,7 @@ def run(
 
 @dataclass(frozen=True)
 class StoreCommand:
-    """What was predictions, and the library that it belongs to."""
+    """The cached predictions, and the library that they belong to."""
 
     store: PredictionCache
     lib: Library
@@ -67,7 +67,7 @@ class StoreCommand:
     opts: Values
 
     def stats(self, _rest: list[str]) -> None:
-        """Say how much there is."""
+        """Print how much is in the cache."""
         for model, count, size in self.store.usage():
             name = model.split()[0]
             say(f"{name}: {tracks(count)}, {human_bytes(size)}")
@@ -75,7 +75,7 @@ class StoreCommand:
         say(f"{self.store.path}: {human_bytes(size)}")
 
     def prune(self, _rest: list[str]) -> None:
-        """Forget what belongs to no track of the library."""
+        """Delete predictions that belong to no track of the library."""
         forgotten = self.store.prune(
             {
                 each
@@ -86,7 +86,7 @@ class StoreCommand:
         ui.print_(f"{forgotten} forgotten that are not in the library")
 
     def export(self, query: list[str]) -> None:
-        """Write the means of tracks to a table."""
+        """Write the mean activations of tracks to a table."""
         if not self.opts.output:
             raise UserError("name the file to write: -o FILE")
         target = Path(self.opts.output).expanduser()
@@ -125,7 +125,7 @@ class StoreCommand:
             return None
         facts = [item.id, item.artist, item.album, item.title]
         means = [predictions.activations[model.id] for model in plan.models]
-        # No table can contain bytes that are no text.
+        # Tables cannot contain bytes that are not text.
         path = displayable_path(item.path).encode(errors="replace").decode()
         return [*facts, path, *np.concatenate(means).tolist()]
 

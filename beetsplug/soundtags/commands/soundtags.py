@@ -101,7 +101,7 @@ class Run:
         self.skipped = 0
         self.seconds = 0.0  # of audio
         self.failures: Counter[str] = Counter()
-        self.albums: set[int | None] = set()  # with tracks that may differ
+        self.albums: set[int | None] = set()  # whose tracks may have changed
         self.progress = Progress(0, quiet=True)
 
     def go(self, ids: Sequence[int]) -> None:
@@ -170,7 +170,7 @@ class Run:
                 self.progress.advance(item.id)
 
     def _derive(self, ids: list[int]) -> list[int]:
-        """Derive fields from the cache; return the ids of which that fails."""
+        """Derive fields from the cache; return the ids where that fails."""
         failed: list[int] = []
         for start in range(0, len(ids), BATCH_SIZE):
             some = ids[start : start + BATCH_SIZE]
@@ -199,12 +199,12 @@ class Run:
         return failed
 
     def _finish_derived(self, item: Item, analysis: Interpretation) -> bool:
-        """Apply what was derived; return whether the item is written, too."""
+        """Apply what was derived; return whether the item was also written."""
         before = item.copy()
         names = self.tagger.apply(item, analysis.fields)
         same = all(own_value(item, n) == own_value(before, n) for n in names)
-        # Files that need not change are not opened, if they had what is in
-        # the library: without a plan, that is not known.
+        # A file that need not change is not opened. Without a plan, it is not
+        # known whether the file has what is in the library.
         if (same and own_value(before, PLAN)) or not self.write:
             if item.genres != before.genres:
                 self.albums.add(item.album_id)
@@ -248,9 +248,9 @@ class Run:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T | None:
-        """Return what some work on an item gives; None if it has failed.
+        """Return the result of some work on an item; None if it has failed.
 
-        Nothing is printed in it: nobody reading on is no fault of the item.
+        The work must not print: a closed pipe is not a failure of the item.
         """
         done = capture_errors(work, *args, **kwargs)
         if isinstance(done, UnusableLibrary):

@@ -48,9 +48,10 @@ def run(
     Raises
     ------
     beets.exceptions.UserError
-        If it lacks something, or examples contradict each other.
+        If arguments are missing or wrong, examples contradict each other, or
+        the word would be noise.
     WordError
-        If the word cannot be one, or the examples do not suffice.
+        If the name cannot be that of a word, or the examples do not suffice.
     """
     command = TeachCommand(lib, config, log, opts)
     if opts.list:
@@ -76,7 +77,7 @@ class TeachCommand:
     opts: Values
 
     def show(self) -> None:
-        """Print the words that there are."""
+        """Print the words that have been taught."""
         found = configuration.plan(self.config, self.log).words
         for word in found:
             having = tracks(self._having(word.word))
@@ -85,7 +86,7 @@ class TeachCommand:
             say("no words yet; teach one: beet soundteach NAME QUERY")
 
     def forget(self, name: str) -> None:
-        """Delete a word, and take it from all tracks."""
+        """Delete a word, and remove it from all tracks."""
         folder = words_dir()
         known = sorted(path.stem for path in taught_words.files(folder))
         word = name if name in known else taught_words.plain(name)
@@ -133,9 +134,10 @@ class TeachCommand:
         )
 
     def _told(self, word: str, query: list[str]) -> set[int]:
-        """Return the tracks that match, but for those that we gave the word.
+        """Return the tracks that match, without those that we gave the word.
 
-        What was learned from examples is no further example.
+        A query for the word finds those, too, but what was learned from
+        examples is not a further example.
         """
         if not query:
             return set()
@@ -175,7 +177,7 @@ class TeachCommand:
             )
 
     def _analysed(self, ids: set[int], plan: Plan) -> CachedTracks:
-        """Return the analysed tracks; analyse those told of before."""
+        """Return the analysed tracks, after analysing some if necessary."""
         library = CachedTracks.read(self.lib, self.config, plan)
         unknown = sorted(ids - {*library.ids} - library.silent)
         if not unknown:
@@ -215,7 +217,7 @@ class TeachCommand:
     def _ask(
         self, word: str, query: list[str], library: CachedTracks, made: Learned
     ) -> None:
-        """Name the tracks on which an answer would help most."""
+        """Name the tracks for which an answer would help most."""
         ids = [library.ids[row] for row in made.doubtful]
         if not ids:
             return

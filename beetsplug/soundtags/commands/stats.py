@@ -35,7 +35,7 @@ HEIGHT = 4  # lines of a histogram
 MARGIN = 10  # columns left of it
 MOST = 20  # names of a field; there can be hundreds
 NAME, BAR = 32, 28  # columns
-# From nothing to a full character. Not every terminal can show the first.
+# From an empty to a full character. Not every terminal can show the first set.
 LEVELS = (" ▁▂▃▄▅▆▇█", " .:#")
 
 
@@ -72,7 +72,7 @@ def run(lib: Library, config: ConfigView, query: list[str]) -> None:
 
 
 def _numbers(found: Mapping[str, int]) -> dict[float, int]:
-    """Return numbers as they stand in the database, each with its tracks."""
+    """Return stored values as numbers, each with how many tracks have it."""
     read = ((fields.NUMBER.from_sql(each), n) for each, n in found.items())
     return {
         value: tracks
@@ -94,7 +94,7 @@ def _print_block(lines: Iterator[str]) -> None:
 
 
 def _levels() -> str:
-    """Return the best characters that the terminal, or a file, can take."""
+    """Return the best characters that standard output can take."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         LEVELS[0].encode(encoding)
@@ -155,7 +155,7 @@ class Chart:
             yield f"  and {len(common) - MOST} more"
 
     def _cell(self, filled: float) -> str:
-        """Return a character for how much of it is full; never nothing."""
+        """Return the character for a filled share, visible if above 0."""
         step = math.ceil(filled * self._steps)
         return self._levels[min(max(step, 0), self._steps)]
 

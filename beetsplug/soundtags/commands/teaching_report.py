@@ -1,4 +1,4 @@
-"""What `beet soundteach` says of how good a word is."""
+"""What `beet soundteach` says about how good a word is."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from soundtags.models.taught_words import Check, TaughtWord
 
 FEW, ENOUGH = 15, 20  # examples: with fewer, figures are rough guesses
-POOR = 0.25  # by how much more examples than other tracks must be found
-LEAST = 0.1  # share of tracks that are right, from which it is worth telling
+POOR = 0.25  # advantage below which a word is poor
+LEAST = 0.1  # share of right tracks from which it is worth telling
 NORMAL = 1.96  # standard deviations within which 95 of 100 values are
 
 
@@ -28,7 +28,7 @@ def in_short(word: TaughtWord) -> str:
 
 
 def is_noise(learned: Learned) -> bool:
-    """Return whether a word is poor for sure, and not by bad luck alone."""
+    """Return whether a word is certainly poor, not just by bad luck."""
     # Twice the standard deviation of a share is no more than this.
     luck = 1 / math.sqrt(learned.word.examples)
     return learned.advantage is not None and learned.advantage + luck < POOR
@@ -63,7 +63,7 @@ def lines(learned: Learned) -> Iterator[str]:
 
 
 def _right(check: Check) -> str:
-    """Return which part of the tracks that it names are right."""
+    """Return a clause about how many of the tracks that it names are right."""
     right = check.found / max(check.found + check.named, 1)
     if check.refused:
         return f", and {_in_ten(right)} of 10 it names are right"
@@ -85,7 +85,7 @@ def _in_ten(share: float) -> int:
 
 
 def _interval(found: int, total: int) -> tuple[float, float]:
-    """Return between which shares the true one is likely to be (Wilson)."""
+    """Return the shares between which the true one probably is (Wilson)."""
     share, factor = found / total, NORMAL**2 / total
     middle = (share + factor / 2) / (1 + factor)
     half = math.sqrt(share * (1 - share) * factor + factor**2 / 4)

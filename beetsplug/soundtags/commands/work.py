@@ -32,9 +32,9 @@ class Work:
     by_models
         Items that need only some models, by the ids of these.
     again
-        How many of them were analysed before, by another plan.
+        How many of these items were analysed before, with another plan.
     lost
-        How many of them are as analysed, but for values that have been emptied.
+        How many of these are up to date, except that values have been emptied.
     up_to_date
         Number of items for which nothing has to be done.
     """
@@ -68,7 +68,7 @@ class Work:
         return work
 
     def add(self, item_id: int, coverage: Coverage) -> None:
-        """Add an item of which the cache covers so much."""
+        """Add an item, given which models the cache covers."""
         if not coverage.cached:
             self.analyse.append(item_id)
         elif coverage.missing:
@@ -78,7 +78,7 @@ class Work:
 
     @property
     def total(self) -> int:
-        """Number of items."""
+        """Number of items for which something has to be done."""
         partly = sum(map(len, self.by_models.values()))
         return len(self.analyse) + len(self.derive) + partly
 
@@ -86,7 +86,7 @@ class Work:
 def _emptied(lib: Library, names: Collection[str]) -> set[int]:
     """Return the items that have lost a value that we had given them.
 
-    `beet update` empties what could be in a file, but is not.
+    `beet update` empties fields that a file could contain, but does not.
     """
     return {
         item_id

@@ -1,7 +1,7 @@
 """What a file consists of, read without the library that writes tags.
 
 Tags are compared before and after they are written, so this reads just enough
-of each format to tell one tag from another, and from all that is no tag.
+of each format to tell one tag from another, and tags from everything else.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Parts:
         Name and digest of everything else; padding is left out.
     has_packets : bool
         Whether the packets of audio that FFmpeg finds are part of the proof,
-        as tags that change could make it find others.
+        as changed tags could make it find other packets.
     """
 
     tags: list[Tag] = field(default_factory=list)
@@ -61,13 +61,13 @@ class Parts:
     has_packets: bool = False
 
     def add(self, name: str, content: bytes) -> None:
-        """Add a part that is no tag."""
+        """Add a part that is not a tag."""
         self.rest.append((name, hashlib.sha256(content).digest()))
 
     def add_range(
         self, name: str, file: BinaryIO, start: int, stop: int
     ) -> None:
-        """Add a range of the file that is no tag."""
+        """Add a range of the file that is not a tag."""
         digest = hashlib.sha256()
         file.seek(start)
         while start < stop:
@@ -80,7 +80,7 @@ class Parts:
 
 
 def read_at(file: BinaryIO, place: int, size: int) -> bytes:
-    """Return some bytes of a file; fewer if it ends before."""
+    """Return some bytes of a file; fewer if it ends before that."""
     file.seek(place)
     return file.read(size)
 
@@ -105,7 +105,7 @@ def decoded(data: bytes, encoding: str = "utf-8") -> str:
 
 
 def split(data: bytes, end: bytes, width: int = 1) -> Iterable[bytes]:
-    """Split texts where one ends, at multiples of a character's width."""
+    """Split texts at their end marks, at multiples of a character's width."""
     start = 0
     for place in range(0, len(data) - width + 1, width):
         if data[place : place + width] == end:

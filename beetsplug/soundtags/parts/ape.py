@@ -1,6 +1,6 @@
 """Files without a container, such as MP3 and Monkey's Audio.
 
-What tags there are stand at the ends: ID3v2 first; APEv2 and ID3v1 last.
+Any tags are at the ends: ID3v2 at the start, APEv2 and ID3v1 at the end.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ID3V1 = 128  # bytes
 APE = b"APE"  # in "APETAGEX", the header of APEv2 tags
 FOOTER = 32  # bytes
 HAS_HEADER = 1 << 31
-READ_ONLY = 1  # a flag that says nothing of the value
-# How formats start in whose packets a tag can end up that follows the audio:
+READ_ONLY = 1  # a flag that says nothing about the value
+# Signatures of formats in which a tag after the audio can end up in a packet:
 # Musepack (two) and WavPack.
 PACKETS = (b"MPCK", b"MP+", b"wvpk")
 
@@ -37,7 +37,7 @@ def read(file: BinaryIO, size: int) -> Parts:
     Parameters
     ----------
     file
-        Opened for reading.
+        The file, opened for reading.
     size
         Its size in bytes.
     """
@@ -57,7 +57,7 @@ def read(file: BinaryIO, size: int) -> Parts:
             raise UnknownStructure("an APE tag is longer than its file")
         parts.tags += _items(read_at(file, first, length - FOOTER), count)
         stop = first - (FOOTER if flags & HAS_HEADER else 0)
-    # What follows audio that is cut off passes for more of it.
+    # In these, whatever follows truncated audio passes for more audio.
     parts.has_packets = read_at(file, start, 4).startswith(PACKETS)
     parts.add_range("audio", file, start, stop)
     return parts

@@ -41,7 +41,7 @@ def read(file: BinaryIO, size: int) -> Parts:
     Parameters
     ----------
     file
-        Opened for reading.
+        The file, opened for reading.
     size
         Its size in bytes.
     """

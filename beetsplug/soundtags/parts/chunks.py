@@ -1,4 +1,4 @@
-"""WAV, AIFF and DSF: chunks, of which one is an ID3v2 tag."""
+"""WAV, AIFF and DSF: chunks, one of which can be an ID3v2 tag."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def read_iff(file: BinaryIO, size: int) -> Parts:
     Parameters
     ----------
     file
-        Opened for reading.
+        The file, opened for reading.
     size
         Its size in bytes.
 
     Raises
     ------
     UnknownStructure
-        If sizes are wrong, as where a recording was broken off or streamed:
+        If sizes are wrong, as when a recording was cut short or streamed:
         programs then differ in where they look for the audio's end.
     """
     head = read_at(file, 0, 12)
@@ -44,7 +44,7 @@ def read_iff(file: BinaryIO, size: int) -> Parts:
     stop = 8 + unpack(format_, head, 4)[0]
     if stop > size + 1:  # the padding of the last chunk may be missing
         raise UnknownStructure("the outer chunk is longer than its file")
-    if stop < size - 1:  # where it ends, tags would be put amid the samples
+    if stop < size - 1:  # tags put there would be amid the samples
         raise UnknownStructure("the file goes on after its outer chunk")
     stop = min(stop, size)
     parts = Parts()
@@ -61,7 +61,7 @@ def read_iff(file: BinaryIO, size: int) -> Parts:
 
 
 def read_dsf(file: BinaryIO, size: int) -> Parts:
-    """Read the parts of a DSF file; parameters as of :func:`read_iff`."""
+    """Read the parts of a DSF file; parameters as for :func:`read_iff`."""
     start, total, tag = unpack("<QQQ", read_at(file, 4, 24))
     stop = tag or size
     if not start <= stop <= size or total != size:

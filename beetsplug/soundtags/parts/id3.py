@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEADER = 10  # bytes
 UNSYNCHRONISED, EXTENDED, FOOTER = 0x80, 0x40, 0x10  # flags of the header
-# Of each version, the width of a frame's id, and of its size.
+# Version to the width of a frame's id, which is also that of its size.
 WIDTHS = {2: 3, 3: 4, 4: 4}
 HEADS = {2: 6, 3: 10, 4: 10}  # sizes of the headers of frames
 # Flags of frames of ID3v2.4.
@@ -45,7 +45,7 @@ def tag_size(file: BinaryIO, start: int) -> int:
 
 
 def tags(data: bytes) -> Iterator[Tag]:
-    """Yield the frames of a whole tag as tags, and its version as one.
+    """Yield the frames of a whole tag, and its version, as tags.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def frames(
     body
         Frames with their headers.
     unsynchronised
-        Whether the header of the tag says that frames are so.
+        Whether the header of the tag says that frames are unsynchronised.
     """
     start = 0
     for stop in _find_stops(version, body):
@@ -93,13 +93,13 @@ def _find_stops(version: int, body: bytes) -> list[int]:
 
 
 def _stops(version: int, body: bytes, bits: int) -> list[int] | None:
-    """Return where frames stop, by sizes that use some bits of each byte.
+    """Return where frames stop, if sizes use this many bits of each byte.
 
     Returns
     -------
     list of int or None
-        None if frames and padding do not fill the tag: what follows a long
-        frame whose size is misread is not the next one, nor zeros.
+        None if frames and padding do not fill the tag: if the size of a long
+        frame is misread, neither a frame nor zeros seem to follow it.
     """
     width, head = WIDTHS[version], HEADS[version]
     stops, start = [], 0
@@ -156,7 +156,7 @@ def _texts(name: str, content: bytes) -> Iterator[str]:
 
 
 def _number(data: bytes, bits: int = 7) -> int:
-    """Return a number of which each byte has some bits."""
+    """Return a number that is stored in the lower bits of each byte."""
     return sum(
         byte << bits * place for place, byte in enumerate(reversed(data))
     )

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 # Boxes that have boxes in them.
 CONTAINERS = {"moov", "udta", "trak", "mdia", "minf", "stbl"}
 TAGS = ".moov.udta.meta"  # has boxes in it, too
-# What says that a list of tags follows. The library that writes tags adds it
-# to a file without one, and no other.
+# The handler that says that a list of tags follows. The library that writes
+# tags adds exactly this one to a file that has none.
 HANDLER = bytes(8) + b"mdirappl" + bytes(9)
 LIST = Tag("MP4 list", b"")  # says that there is one
-# Padding; and where in the file samples are, which moves with them.
+# Padding; and where in the file the samples are, which changes as they move.
 IGNORED = {"free", "skip", "stco", "co64"}
 FRAGMENTS = {"moof", "mvex", "mfra", "sidx"}
-LARGE = 1  # instead of a size: it follows the name, in eight bytes
+LARGE = 1  # instead of a size, which then follows the name in eight bytes
 UTF_8, UTF_16 = 1, 2  # types of values
 
 
@@ -37,7 +37,7 @@ def read(file: BinaryIO, size: int) -> Parts:
     Parameters
     ----------
     file
-        Opened for reading.
+        The file, opened for reading.
     size
         Its size in bytes.
 
@@ -82,7 +82,7 @@ def _is_handler(file: BinaryIO, first: int, last: int) -> bool:
 
 
 def _version_size(file: BinaryIO, first: int) -> int:
-    """Return how many bytes come before the boxes: none as in QuickTime."""
+    """Return how many bytes come before the boxes: 4, or 0 as in QuickTime."""
     return 0 if read_at(file, first + 4, 4) == b"hdlr" else 4
 
 
@@ -104,10 +104,10 @@ def _boxes(
 
 
 def item(box: str, content: bytes) -> Tag:
-    """Return an item of the list, which is a box.
+    """Return an item of the list, which is a box, as a tag.
 
-    Values that are texts are decoded. The number of a genre is none: there,
-    all of the item is the text, in hexadecimal.
+    Values that are texts are decoded. The number of a genre is not one: there,
+    the text is the whole item in hexadecimal.
     """
     words: dict[str, str] = {}
     texts: list[str] = []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[BinaryIO, int], Parts]
 
-# Where a format says its name, the name, and how its parts are read.
+# Where a format has its signature, the signature, and how its parts are read.
 FORMATS: tuple[tuple[int, bytes, Read], ...] = (
     (0, b"RIFF", chunks.read_iff),
     (0, b"FORM", chunks.read_iff),

@@ -33,7 +33,7 @@ def read_flac(file: BinaryIO, size: int) -> Parts:
     Parameters
     ----------
     file
-        Opened for reading.
+        The file, opened for reading.
     size
         Its size in bytes.
     """
@@ -62,7 +62,7 @@ def read_flac(file: BinaryIO, size: int) -> Parts:
 
 
 def read_ogg(file: BinaryIO, size: int) -> Parts:
-    """Read the parts of an Ogg file; parameters as of :func:`read_flac`."""
+    """Read the parts of an Ogg file; parameters as for :func:`read_flac`."""
     parts = Parts(has_packets=True)
     for stream, number, packet in _packets(file, size):
         start = next(filter(packet.startswith, COMMENTS), None)
@@ -74,7 +74,7 @@ def read_ogg(file: BinaryIO, size: int) -> Parts:
 
 
 def comments(data: bytes) -> Iterator[Tag]:
-    """Yield the comments of a block or packet, and who made it as one."""
+    """Yield the comments of a block or packet, and its vendor, as tags."""
     (length,) = unpack("<I", data)
     yield Tag("vendor", data[4 : 4 + length])
     place = 4 + length

@@ -34,11 +34,11 @@ class Map:
     Attributes
     ----------
     model
-        Whose embeddings these places come from.
+        Id of the model whose embeddings the places come from.
     places
         Shape (tracks, 2), from -1 to 1; NaN for tracks that are not on it.
     share
-        What part of all variance it shows.
+        Share of all variance that it shows.
     """
 
     model: str
@@ -72,21 +72,21 @@ class Collection:
     Attributes
     ----------
     query
-        What the tracks were chosen by.
+        The query that the tracks match.
     analysed
-        How many of them were.
+        How many of them have been analysed.
     seconds
-        How long all of them are.
+        How long all of them are together.
     titles, artists, albums
         Names; empty where there is none.
     genres, moods
         Names, the strongest first.
     own_genres, own_moods
-        Indices of the tracks whose names come from the user.
+        Indices of the tracks whose genres, or moods, come from the user.
     scores
         Field to scores from 0 to 1; None where a track has none.
     taught
-        The words among moods that the user has taught.
+        Moods that are words taught by the user.
     map
         Where tracks lie; None if there are no embeddings.
     disagreements
@@ -113,9 +113,9 @@ class Collection:
 
 
 def page(collection: Collection) -> str:
-    """Return the page, in ASCII: styles, script and data are in it.
+    """Return the page, in ASCII, with its styles, script and data.
 
-    Its policy lets it load nothing, and run nothing but its own script.
+    Its security policy lets it load nothing, and run only its own script.
     """
     style, script = _read("report.css"), "".join(map(_read, SCRIPTS))
     return Template(_read("report.html")).substitute(
@@ -137,7 +137,7 @@ def _digest(text: str) -> str:
 
 
 def _embedded(data: Any) -> str:
-    """Return JSON that can stand in an HTML file."""
+    """Return JSON that can be part of an HTML file."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.translate(ESCAPES)
 
@@ -171,7 +171,7 @@ def _data(collection: Collection) -> dict[str, Any]:
 def _indexed(
     lists: Iterable[Sequence[str]], known: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Name each thing once, and go by its number from then on."""
+    """Return each name once, and for each list the numbers of its names."""
     numbers = {name: number for number, name in enumerate(known)}
     of = [
         [numbers.setdefault(each, len(numbers)) for each in names]

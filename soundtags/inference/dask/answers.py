@@ -54,8 +54,8 @@ ERRORS = {
 def encode(reply: Reply) -> bytes:
     """Return a worker's reply as it is sent.
 
-    Workers of other versions of this package send these, too: what says why a
-    worker cannot be used must remain readable.
+    Workers with other versions of this package send replies, too: the part
+    that says why a worker cannot be used must remain readable.
     """
     content: dict[str, Any] = {"worker": reply.worker}
     match reply.outcome:
@@ -74,7 +74,7 @@ def read_reply(status: str, value: Any, plan: Plan, count: int) -> Reply:
     Parameters
     ----------
     status
-        What Dask says of the task.
+        The status of the task, from Dask.
     value
         The answer, which can be anything, or the error of the task.
     plan
@@ -85,8 +85,8 @@ def read_reply(status: str, value: Any, plan: Plan, count: int) -> Reply:
     Returns
     -------
     Reply
-        If the answer cannot be used, an UnexpectedFailure: other workers may
-        do better.
+        With an UnexpectedFailure if the answer cannot be used, as other
+        workers may do better.
     """
     if status == "finished":
         return _decode(value, plan, count)
@@ -103,7 +103,7 @@ def _decode(answer: object, plan: Plan, count: int) -> Reply:
         content = json.loads(answer)
         worker = _text(content["worker"])
         return Reply(worker, _outcome(content, plan, count))
-    except Exception as exc:  # anything can be wrong with anything
+    except Exception as exc:  # an answer can be wrong in any way
         return Reply(worker, Failed(_unusable(exc)))
 
 
@@ -152,7 +152,7 @@ def _packed_result(result: TrackResult[int]) -> dict[str, Any]:
 
 
 def _result(content: Mapping[str, Any], plan: Plan) -> TrackResult[int]:
-    """Read the result for a track; what is wrong with it costs it alone."""
+    """Read the result for a track; an error in it affects no other track."""
     key = content["key"]
     try:
         if "error" in content:

@@ -41,7 +41,7 @@ class Batch(Generic[T]):
 def tracks_per_batch(plan: Plan, session_memory: int) -> int:
     """Return how many tracks fill the largest call of a model.
 
-    Where models take turns in memory, as many as share a turn.
+    Where models take turns in memory, return how many tracks share a turn.
     """
     if not SessionPool(session_memory).fits(graph_specs(plan)):
         return GROUP_SIZE

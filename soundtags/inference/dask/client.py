@@ -43,7 +43,8 @@ class Cluster:
     session_memory
         Bytes that open sessions may take, on each worker.
     engine
-        Which engine runs the models on each worker, as the option says.
+        Which engine runs the models on each worker: a value of the option
+        ``engine``.
     logger
         Gets a warning for each worker that cannot be used.
     """
@@ -100,7 +101,7 @@ class Cluster:
                 timeout=CONNECT_TIMEOUT,
                 set_as_default=False,
             )
-        except Exception as exc:  # Dask has many, such as for certificates
+        except Exception as exc:  # of many kinds, such as for certificates
             raise UnreachableCluster(
                 f"no scheduler answers at {self._address}: {first_line(exc)}"
             ) from exc

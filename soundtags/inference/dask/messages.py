@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RemoteFile(NamedTuple):
-    """An audio file, as a worker gets at it.
+    """An audio file, as a worker accesses it.
 
     Attributes
     ----------
@@ -32,8 +32,8 @@ class RemoteFile(NamedTuple):
         The shared folder that contains it. If it is missing or empty on the
         worker, the folder is not mounted there.
     content : bytes or None
-        The file itself, if it is sent; of the path, only the suffix then
-        matters.
+        The content of the file, if it is sent; then only the suffix of the
+        path matters.
     """
 
     path: str
@@ -72,7 +72,7 @@ class PredictTracks:
     session_memory : int
         Bytes that open sessions may take.
     engine : str
-        Which engine runs the models, as the option says.
+        Which engine runs the models: a value of the option ``engine``.
     files : tuple of RemoteFile
         The tracks.
     """
@@ -168,7 +168,7 @@ def with_graphs(plan: Plan, locate: Callable[[Model], Path]) -> Plan:
 def portable_plan(plan: Plan) -> Plan:
     """Return a plan without local paths, and without what workers do not use.
 
-    Most of the size of a request is its plan.
+    The plan makes up most of the size of a request.
     """
 
     def name(model: Model) -> Path:

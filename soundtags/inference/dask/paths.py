@@ -49,7 +49,7 @@ class PathMapping:
         return cls({local: both[local] for local in ordered}, send_files)
 
     def remote_file(self, file: bytes | str) -> RemoteFile:
-        """Return a local file as workers get at it.
+        """Return a local file as workers access it.
 
         Parameters
         ----------

@@ -41,8 +41,8 @@ class RetryPolicy:
     max_attempts : int
         Failed attempts after which an error is final.
     max_returns : int
-        How many times a batch may be given back without an attempt, as by
-        workers that lack models.
+        How many times a batch may be given back without an attempt, for
+        example by workers that lack models.
     costs : mapping of error type to int
         Errors that may be the worker's fault, and the number of attempts that
         each counts as. All others are final at once.
@@ -80,7 +80,7 @@ class RetryPolicy:
         return replace(batch, attempts=attempts, avoid=avoid)
 
     def give_back(self, batch: Batch[T]) -> Batch[T] | None:
-        """Return a batch that no worker has tried; None if that is no use."""
+        """Return an untried batch for a retry; None after too many returns."""
         if batch.returns == self.max_returns:
             return None
         return replace(batch, returns=batch.returns + 1)

@@ -93,11 +93,11 @@ class Run(Generic[K]):
         self._retry_policy = RetryPolicy()
         self._workers = WorkerPool(client, logger)
         self._tasks = Tasks(client)
-        # What is under way, by future: batches at any worker, and transfers of
-        # graphs to the worker with that address.
+        # What is under way, by future: batches, and the addresses of workers
+        # that graphs are being transferred to.
         self._batches: dict[Any, Batch[K]] = {}
         self._transfers: dict[Any, str] = {}
-        # Of these, the futures that only some workers may run.
+        # The workers that may run a future, where not all of them may.
         self._restricted: dict[Any, list[str]] = {}
         self._sent: Counter[str] = Counter()  # transfers, by address
         self._retries: deque[Batch[K]] = deque()
@@ -123,7 +123,7 @@ class Run(Generic[K]):
     def _send_batches(
         self, tracks: Iterator[tuple[K, bytes | str]]
     ) -> Iterator[TrackResult[K]]:
-        """Send as many batches as keep the workers busy; yield what fails."""
+        """Send enough batches to keep the workers busy; yield what fails."""
         limit = PREFETCH * max(1, self._workers.threads)
         while self._under_way < limit:
             if self._retries:
@@ -270,7 +270,7 @@ class Run(Generic[K]):
         self._retries.append(again)
 
     def _give_back(self, batch: Batch[K]) -> Iterator[TrackResult[K]]:
-        """Retry a batch that no worker has tried, unless that has no end."""
+        """Retry a batch that no worker has tried, but not endlessly."""
         again = self._retry_policy.give_back(batch)
         if again:
             self._retries.append(again)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 GATHER_ATTEMPTS = 3
 
 # What a task evaluates. A function of this package would have to be unpickled,
-# also by the scheduler, which need not have the package; and a worker without
-# it could not report that.
+# even by the scheduler, which need not have the package; and a worker without
+# the package could not report that it is missing.
 CALL = (
     "__import__('soundtags.inference.dask.worker', fromlist=['answer'])"
     ".answer(version, payload)"
@@ -73,7 +73,7 @@ class Tasks:
         Returns
         -------
         list of (future, answer)
-            The answer can be anything. If there is none, it is an error.
+            The answer can be anything. If there is none, an error replaces it.
         """
         finished = []
         with suppress(Empty):
@@ -85,8 +85,8 @@ class Tasks:
     async def _fetch(self, future: Any) -> None:
         """Fetch an answer, in the client's thread.
 
-        Dask fetches several at a time, so one that cannot be unpickled spoils
-        others, and is asked for again.
+        Dask fetches several at a time, so one that cannot be unpickled makes
+        others fail. Each of them is asked for again.
         """
         answer: Any = None
         for _ in range(GATHER_ATTEMPTS):

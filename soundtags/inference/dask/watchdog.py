@@ -42,7 +42,7 @@ class Watchdog:
         Parameters
         ----------
         work
-            Called with the function by which it must read files.
+            Called with the function that it must read files with.
 
         Raises
         ------

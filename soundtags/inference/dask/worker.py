@@ -2,8 +2,8 @@
 
 A worker runs the same pipeline as a single machine, with one thread: Dask gives
 it as many tasks at a time as it has threads. Files are decoded in the worker's
-own process, as most workers may not start processes: a file that crashes the
-decoder takes down its worker, which Dask restarts.
+own process, as most workers are not allowed to start processes: a file that
+crashes the decoder takes down its worker, which Dask restarts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from soundtags.inference.dask.messages import Outcome, RemoteFile, Request
     from soundtags.models.plan import Plan
 
-TIMEOUT = 300.0  # seconds without progress after which a decoder is given up
+TIMEOUT = 300.0  # seconds without progress after which a decoder is abandoned
 POLL_INTERVAL = 1.0  # seconds between checks for progress
 
 
@@ -111,7 +111,7 @@ def predict_files(
     session_memory
         Bytes that open sessions may take.
     engine
-        Which engine runs them.
+        Which engine runs the models.
     reader
         Reads the files.
 
@@ -180,7 +180,7 @@ def _local_path(file: RemoteFile, target: Path) -> str:
     UnfitWorker
         If its folder is not mounted here.
     UnsharedFile
-        If the file alone is missing.
+        If the folder is mounted, but the file is missing.
     """
     if file.content is not None:
         sent = target.with_name(target.name + Path(file.path).suffix)

@@ -46,7 +46,7 @@ class WorkerPool:
     def refresh(self) -> None:
         """Update the list of workers, at most once per interval.
 
-        If there is none, wait for one.
+        If there are no workers, wait for one.
 
         Raises
         ------
@@ -110,5 +110,5 @@ class WorkerPool:
         return sorted(fit - avoid or fit)
 
     def have_left(self, addresses: Iterable[str]) -> bool:
-        """Return whether none of some workers is there any more."""
+        """Return whether all of some workers have left."""
         return self._threads.keys().isdisjoint(addresses)

@@ -30,12 +30,12 @@ def require(node: Any, name: str, kind: str, value: Any) -> None:
 
 
 def image_sizes(node: Any, name: str) -> tuple[int, int]:
-    """Return an attribute with one number per axis: those of an image.
+    """Return height and width from an attribute with one number per axis.
 
     Raises
     ------
     UnknownAttribute
-        If channels are not last, or other axes have a number than 1.
+        If channels are not last, or the number of another axis is not 1.
     """
     require(node, "data_format", "s", LAYOUT)
     rows, height, width, channels = sizes(node, name, (1, 1, 1, 1))

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products, in pieces that fit into a cache."""
+"""Convolutions as matrix products, in pieces that fit into the CPU cache."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Bytes of windows that are copied for one matrix product: few enough to stay in
-# a cache, enough for a product to be fast.
+# the CPU cache, and enough for a product to be fast.
 PIECE = 2**19
-# Adjacent values of a window from which on it pays to copy window by window.
+# From this many adjacent values in a window, it pays to copy window by window.
 SHORT = 16
 
 
@@ -23,11 +23,11 @@ class Geometry(NamedTuple):
     Attributes
     ----------
     size : tuple of int
-        Of a window.
+        Size of a window.
     strides : tuple of int
-        From one window to the next.
+        Distances from one window to the next.
     dilations : tuple of int
-        From one value of a window to the next.
+        Distances from one value of a window to the next.
     is_padded : bool
         Whether there is a window per stride (SAME in TensorFlow), or only
         windows that are inside the image (VALID).
@@ -46,7 +46,7 @@ class Geometry(NamedTuple):
         images : numpy.ndarray
             Shape (images, height, width, channels).
         padding : float
-            What is around the images.
+            The value around the images, if they are padded.
 
         Returns
         -------
@@ -137,7 +137,7 @@ def convolve(
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
-    """Return all values of contiguous memory, one row per place."""
+    """Return a view of contiguous values, one row per place."""
     return values.reshape(-1, values.shape[-1])
 
 
@@ -203,7 +203,7 @@ def maxima(images: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def averages(images: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return the average of what each window has of the image, by channel."""
+    """Return the average of each window without its padding, by channel."""
     windows = geometry.windows(images, np.nan)
     found: np.ndarray = np.nanmean(windows, axis=(3, 4), dtype=images.dtype)
     return found

@@ -1,6 +1,6 @@
 """Operations that compute each value from those in the same place.
 
-All of them can put the result in the place of what they are given, by `out`.
+Those in `ELEMENTWISE` can write the result over an argument, passed as `out`.
 """
 
 from __future__ import annotations

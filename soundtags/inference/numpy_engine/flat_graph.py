@@ -1,4 +1,4 @@
-"""The nodes of a graph, with its functions put in the place of their calls."""
+"""The nodes of a graph, with calls replaced by the functions they call."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from soundtags.errors import UnusableModel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    # A node, and which of its outputs.
+    # The name of a node, and the index of one of its outputs.
     Source = tuple[str, int]
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-# Names that functions have for the outputs of operations with several kinds.
+# By operation: the indices of outputs that functions refer to by name.
 OUTPUTS = {
     "FusedBatchNorm": {"y": 0},
     "FusedBatchNormV3": {"y": 0},
@@ -30,7 +30,7 @@ class Node(NamedTuple):
     definition : NodeDef
         Its operation and attributes.
     inputs : tuple of Source
-        Where the values come from that it takes.
+        Where the values that it takes come from.
     """
 
     definition: Any
@@ -48,7 +48,7 @@ class FlatGraph:
     Attributes
     ----------
     nodes : dict of str to Node
-        All nodes by name; those of functions are named for their calls, too.
+        All nodes by name, those of functions prefixed with their call's name.
     """
 
     def __init__(self, graph: Any) -> None:
@@ -66,7 +66,7 @@ class FlatGraph:
     def _add(
         self, nodes: Iterable[Any], prefix: str, args: Mapping[str, Source]
     ) -> None:
-        """Add the nodes of the graph, or those of a call of a function."""
+        """Add the nodes of the graph, or of a function that is called."""
         operations = {node.name: node.op for node in nodes}
         for node in nodes:
             name = prefix + node.name
@@ -99,7 +99,7 @@ class FlatGraph:
 
 
 def source_of(output: str) -> Source:
-    """Return the source that an output of the whole graph is.
+    """Return an output of the whole graph as a source.
 
     Examples
     --------
@@ -116,9 +116,10 @@ def _source(
     args: Mapping[str, Source],
     operations: Mapping[str, str],
 ) -> Source:
-    """Return the source that an input of a node is.
+    """Return an input of a node as a source.
 
-    In functions, it is an argument, or has the form ``node:kind:index``.
+    In functions, the input is an argument, or has the form
+    ``node:kind:index``.
     """
     if text in args:
         return args[text]

@@ -66,7 +66,7 @@ def _pool(function: Function) -> Callable[[Any], Function]:
 
 
 def _matmul(first: str, second: str) -> Callable[[Any], Function]:
-    """Return the entry of a product, given its attributes to transpose."""
+    """Return the entry of a product, given its two transpose attributes."""
 
     def make(node: Any) -> Function:
         swaps = [attribute(node, name, "b", False) for name in (first, second)]

@@ -29,8 +29,8 @@ from soundtags.inference.numpy_engine.nn import LAYERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    # Takes the values of a node's inputs, and returns that of its output; a
-    # tuple, if it has several.
+    # Takes the values of a node's inputs, and returns the value of its output,
+    # or a tuple if it has several outputs.
     Function = Callable[..., Any]
 
 
@@ -46,7 +46,7 @@ def _axes(axes: np.ndarray) -> tuple[int, ...]:
 
 
 def _reduction(function: Function) -> Callable[[Any], Function]:
-    """Return the entry of a sum or mean, which is added up exactly."""
+    """Return the entry of a reduction, in double precision for float32."""
 
     def make(node: Any) -> Function:
         keep = attribute(node, "keep_dims", "b", False)
@@ -153,7 +153,7 @@ def _gather(node: Any) -> Function:
 
 
 def _pad(x: np.ndarray, margins: np.ndarray, value: Any = 0) -> np.ndarray:
-    """Pad, in the order that the axes have in memory."""
+    """Pad an array, and keep the order of its axes in memory."""
     if (margins < 0).any():
         raise ValueError(f"cannot be padded by {margins.tolist()}")
     shape = (x.shape + margins.sum(axis=1)).tolist()
@@ -242,10 +242,10 @@ OPERATIONS = {
     "BiasAdd": _bias_add,
     "Select": _plain(_select),
 }
-IN_PLACE = frozenset(ELEMENTWISE)  # they can put the result in place
-# Their results may share memory with what they take.
+IN_PLACE = frozenset(ELEMENTWISE)  # they can overwrite an argument
+# Operations whose results may share memory with what they take.
 VIEWS = frozenset(SHAPING) - {"Cast", "Fill", "Pack", "RandomUniform", "Range"}
-# They treat all values of a channel alike, and keep their order.
+# Operations that treat all values of a channel alike, and keep their order.
 MONOTONIC = frozenset({"BiasAdd", "Relu"})
 RANDOM = frozenset({"RandomUniform"})
 SAME = frozenset({"Identity", "StopGradient"})  # they give what they take

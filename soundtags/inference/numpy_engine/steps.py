@@ -40,14 +40,14 @@ class Step:
     Attributes
     ----------
     name, operation : str
-        Of the node.
+        Name and operation of the node.
     function : callable
-        Computes the result from the values of the inputs. It is a tuple, if
-        there are several outputs.
+        Computes the result from the values of the inputs. The result is a
+        tuple if there are several outputs.
     inputs : list of Source
-        What it takes.
+        The values that it takes.
     unneeded : list of Source
-        What no later step takes.
+        Those of its inputs that are not needed afterwards.
     """
 
     name: str
@@ -145,7 +145,7 @@ def compile_steps(program: Program) -> Steps:
 
 
 class _Compiler:
-    """Makes steps of nodes, and computes at once what is constant.
+    """Turns nodes into steps, and computes constant ones right away.
 
     Of the two branches behind a switch, only one is alive.
     """
@@ -165,15 +165,15 @@ class _Compiler:
         self._dead_nodes: set[str] = set()
 
     def resolve(self, source: Source) -> Source:
-        """Return the first output that has the value of another one."""
+        """Return the output that a value originally comes from."""
         source = self._flat.resolve(source)
         while source in self._same:
             source = self._same[source]
         return source
 
     def order(self) -> list[str]:
-        """Return the nodes that outputs need, in an order to compute them."""
-        found: dict[str, bool] = {}  # whether all that it needs comes before
+        """Return the nodes that outputs need, each after its inputs."""
+        found: dict[str, bool] = {}  # whether all that it needs is done
         given = {name for name, _ in [*self.constants, self.input]}
         waiting = [self._flat.resolve(each)[0] for each in self.outputs]
         done: list[str] = []
@@ -271,9 +271,9 @@ def _needed(steps: Sequence[Step], outputs: Sequence[Source]) -> list[Step]:
 
 
 def _pool_first(steps: Sequence[Step], outputs: Sequence[Source]) -> None:
-    """Take maxima before what does not change the order of values.
+    """Take maxima before operations that keep the order of values.
 
-    The results are the same to the last bit, with less left to do for it.
+    The results are the same to the last bit, and less is left to compute.
     """
     uses = Counter(each for step in steps for each in step.inputs)
     uses.update(outputs)
@@ -291,7 +291,7 @@ def _pool_first(steps: Sequence[Step], outputs: Sequence[Source]) -> None:
 def _reuse_memory(
     steps: Sequence[Step], outputs: Sequence[Source], constants: Values
 ) -> None:
-    """Have steps put results in the place of what nobody needs afterwards."""
+    """Have steps overwrite inputs that nothing else needs."""
     uses = Counter(each for step in steps for each in step.inputs)
     uses.update(outputs)
     owned: set[Source] = set()  # values that share memory with no others
@@ -325,7 +325,7 @@ def _in_place(
 
 
 def _mark_unneeded(steps: Sequence[Step], outputs: Sequence[Source]) -> None:
-    """Have each step drop what it is the last one to take."""
+    """Have each step drop the values that are not needed after it."""
     kept = {*outputs}
     for step in reversed(steps):
         step.unneeded = [each for each in {*step.inputs} if each not in kept]

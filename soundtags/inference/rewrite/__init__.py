@@ -35,13 +35,12 @@ def fold(graph: Any, outputs: Sequence[str]) -> Any:
     The layers of MusiCNN convolve, rectify, normalise, and then take maxima.
     In the rewritten graph, the scale of the normalisation is part of the
     convolution's weights, and the maxima come right after it, so that the
-    rest is left to do for a fraction of the values.
+    other operations process only a fraction of the values.
 
     Convolutions of a single channel, such as mel bands, are cut into blocks,
     which fill the vectors of the processor; the length of the axis must be
-    fixed. Layers that are not recognised in
-    full stay as they are; so do those whose constants have been taken out of
-    the graph.
+    fixed. Layers that are not recognised in full stay as they are; so do those
+    whose constants have been taken out of the graph.
 
     Parameters
     ----------

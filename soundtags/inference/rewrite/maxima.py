@@ -1,4 +1,4 @@
-"""Take maxima before what keeps the order of values."""
+"""Take maxima before operations that keep the order of values."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ NON_DECREASING = ("BiasAdd", "Relu")
 
 
 def move_maximum_up(view: View, node: Any) -> None:
-    """Take the maximum of a pool before bias and activation, if they precede.
+    """Take the maximum of a pool before a bias or ReLU that precedes it.
 
     Parameters
     ----------
     view : View
         The graph.
     node : NodeDef
-        The pool; other nodes stay as they are.
+        The pool; nodes of other kinds are left as they are.
     """
     if node.op != "MaxPool" or not is_plain(node):
         return
@@ -80,7 +80,7 @@ def normalise_maximum(view: View, node: Any) -> None:
     view : View
         The graph.
     node : NodeDef
-        The maximum at the end of a layer; other nodes stay as they are.
+        The maximum at the end of a layer; other nodes are left as they are.
     """
     layer = _layer(view, node)
     if not layer:
@@ -141,7 +141,7 @@ def _is_per_channel(view: View, maximum: Any) -> bool:
 def _weights(view: View, names: Sequence[str]) -> list[np.ndarray]:
     """Return a kernel, and constants with one value for each channel.
 
-    Empty if one of them is unknown or of another shape.
+    The list is empty if one of them is unknown or of another shape.
     """
     found = [view.constant(name, np.float32) for name in names]
     known = [each for each in found if each is not None]

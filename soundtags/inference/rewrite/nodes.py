@@ -35,7 +35,7 @@ INPUTS = {
     "Reshape": 2,
 }
 CHANNELS = LAYOUT.index(b"C")  # the axis
-# The attribute with the type of the last input, where that is a list of sizes.
+# Operations whose last input is a list of sizes: the attribute with its type.
 SIZES = {
     "Pad": "Tpaddings",
     "Reshape": "Tshape",
@@ -50,7 +50,7 @@ class View:
     Parameters
     ----------
     graph : GraphDef
-        The graph, to which :meth:`add` adds.
+        The graph; :meth:`add` adds nodes to it.
     outputs : sequence of str
         The nodes to compute.
 
@@ -68,9 +68,10 @@ class View:
             self._uses.update(map(source_of, node.input))
 
     def source(self, node: Any, *operations: str) -> Any:
-        """Return the node that feeds this one, and nothing else.
+        """Return the node that feeds a node and no other.
 
-        None if it feeds others, too, or is not one of the operations.
+        None if it feeds others, too, is not one of the operations, or is not
+        plain.
         """
         found = self.nodes.get(node.input[0]) if node else None
         if found is None or found.op not in operations:
@@ -79,7 +80,7 @@ class View:
         return found if alone and is_plain(found) else None
 
     def constant(self, name: str, *types: type) -> np.ndarray | None:
-        """Return the value of a constant; None if it is of another type."""
+        """Return the value of a constant; None unless it is of these types."""
         node = self.nodes.get(name)
         if node and node.op == "Identity" and node.input:
             node = self.nodes.get(node.input[0])  # a frozen variable
@@ -125,7 +126,7 @@ def source_of(name: str) -> str:
 
 
 def replace(node: Any, new: Any) -> None:
-    """Put another node in the place of one, under its name."""
+    """Replace a node by another, which takes over its name."""
     name = node.name
     node.CopyFrom(new)
     node.name = name

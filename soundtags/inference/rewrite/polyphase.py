@@ -1,10 +1,10 @@
 """Polyphase convolutions: blocks of frames or bands become channels.
 
-A convolution of a single channel, as mel bands are, leaves most of a processor
-idle: what it multiplies is read value by value, and fills its vectors badly.
-The same is computed by a convolution of blocks. The values of a block become
-channels, and so do the results at its places, the *phases*. Each phase has its
-own copy of the kernel, shifted by its place in the block, and zeros elsewhere.
+A convolution of a single channel, such as mel bands, leaves most of a
+processor idle: its operands are read one by one, and do not fill vectors. A
+convolution of blocks computes the same. The values of a block become channels,
+and so do the results at the same places, the *phases*. Each phase has its own
+copy of the kernel, shifted by its place in the block, with zeros elsewhere.
 
 References
 ----------
@@ -34,16 +34,18 @@ if TYPE_CHECKING:
 
     from soundtags.inference.rewrite.nodes import View
 
-MAX_BLOCK = 64  # values; more than what is ever best
+MAX_BLOCK = 64  # values; more than is ever best
 MAX_WEIGHTS = 10**6  # of a kernel: TensorFlow copies it several times
-# What decides about the size of blocks, in products of one value with one
-# weight. Fitted to what TensorFlow takes on one core with AVX2, for kernels
+# What determines the size of blocks. Costs are in products of one value with
+# one weight. Fitted to TensorFlow's times on one core with AVX2, for kernels
 # of 3 to 128 values and 16 to 204 filters.
 TILE = 24  # filters that are computed together
 VECTOR = 8  # values that are read together if they are channels
-READING = 8  # of such a value
-SCATTERED = 1000  # of one that is not, by the number of its neighbours
-MOVING = 20  # of a result that has to be moved to its place
+READING = 8  # cost of reading a value
+# Extra cost where blocks do not fill vectors, divided by the number of values
+# that are adjacent.
+SCATTERED = 1000
+MOVING = 20  # cost of a result that has to be moved to its place
 
 
 class _Convolution(NamedTuple):
@@ -81,7 +83,7 @@ class _Convolution(NamedTuple):
         return bool(self.pool) and _window(self.pool, self.axis) == (1, 1)
 
     def count(self, size: int) -> int:
-        """Return into how many blocks of a size the results are cut."""
+        """Return how many blocks of a size the results are cut into."""
         return -(-self.lengths[self.axis] // size)
 
 
@@ -93,7 +95,7 @@ def cut_pooled_convolution(view: View, node: Any) -> None:
     view : View
         The graph.
     node : NodeDef
-        The maximum; other nodes stay as they are.
+        The maximum; nodes of other kinds are left as they are.
     """
     if node.op == "MaxPool" and is_plain(node):
         convolution = view.source(node, "Conv2D")
@@ -109,7 +111,7 @@ def cut_convolution(view: View, node: Any) -> None:
     view : View
         The graph.
     node : NodeDef
-        The convolution; other nodes stay as they are.
+        The convolution; nodes of other kinds are left as they are.
     """
     if node.op == "Conv2D" and is_plain(node):
         _cut(view, node)
@@ -158,12 +160,12 @@ def _can_pool(convolution: _Convolution) -> bool:
         return False
     if convolution.keeps_blocks:
         return _padding(pool) in (b"SAME", b"VALID")
-    # Along the axis, margins would lie behind what fills up the last block.
+    # Along the axis, margins would come after what fills up the last block.
     return _padding(pool) == b"VALID"
 
 
 def _cost(convolution: _Convolution, size: int) -> float:
-    """Return what a convolution takes if it is cut into blocks of a size."""
+    """Return the cost of a convolution that is cut into blocks of a size."""
     kernel, axis = convolution.kernel, convolution.axis
     filters = kernel.shape[3]
     shape = list(kernel.shape[:2])
@@ -182,7 +184,7 @@ def _cost(convolution: _Convolution, size: int) -> float:
 
 
 def _blocks(length: int, size: int) -> int:
-    """Return how many blocks a kernel takes: shifted, it has to fit in."""
+    """Return how many blocks a kernel spans at most, however it is shifted."""
     return -(-(length + size - 1) // size)
 
 
@@ -196,13 +198,13 @@ def _phases(kernel: np.ndarray, axis: int, size: int) -> np.ndarray:
     axis
         0 to cut the height, 1 for the width.
     size
-        Of the blocks.
+        Size of the blocks.
 
     Returns
     -------
     numpy.ndarray
-        Shape (height, width, size, size * filters), where the axis counts
-        blocks.
+        Shape (height, width, size, size * filters), with the length of the
+        axis in blocks.
     """
     moved = np.moveaxis(kernel[:, :, 0], axis, 0)
     length, other, filters = moved.shape
@@ -215,7 +217,7 @@ def _phases(kernel: np.ndarray, axis: int, size: int) -> np.ndarray:
 
 
 def _convolve_blocks(view: View, convolution: _Convolution, size: int) -> None:
-    """Put a convolution of blocks in the place of one of values."""
+    """Replace a convolution of values by one of blocks."""
     node, pool, kernel, *_ = convolution
     axis, keeps_blocks = convolution.axis, convolution.keeps_blocks
     last = pool or node
@@ -299,14 +301,14 @@ def _undo_blocks(
 
 
 def _add_pool(view: View, pool: Any, source: str) -> str:
-    """Add a copy of a maximum that is taken of a node; return its name."""
+    """Add a copy of a maximum with another source; return its name."""
     name = view.add(f"{pool.name}/peak", pool)
     view.nodes[name].input[0] = source
     return name
 
 
 def _pooled(pool: Any, lengths: Sequence[int]) -> list[int]:
-    """Return height and width of a maximum of what has these lengths."""
+    """Return height and width after a maximum, from those before it."""
     return [
         -(-length // stride)
         if _padding(pool) == b"SAME"
