@@ -35,7 +35,7 @@ def packages(session: nox.Session) -> None:
             *("python", "-m", "build", "--outdir", str(DIST), str(ROOT)),
             env={"SOUNDTAGS_DISTRIBUTION": name},
         )
-    # What setuptools leaves behind would pass for an installation of it.
+    # setuptools leaves this behind, and it would pass for an installation.
     shutil.rmtree(ROOT / "beets_soundtags_lite.egg-info", ignore_errors=True)
     session.run("twine", "check", "--strict", *map(str, DIST.iterdir()))
     for path in DIST.glob("*.whl"):

@@ -25,8 +25,8 @@ EVERYWHERE = [
     "pooch>=1.6",
     "threadpoolctl>=3.5",
 ]
-# Where TensorFlow has wheels, though none for Python 3.14 but of a release
-# candidate; and so has the compiler that resampy needs. No marker tells musl.
+# Where TensorFlow has wheels (for Python 3.14, only of a release candidate),
+# and so has the compiler that resampy needs. No marker tells musl from glibc.
 PLATFORMS = " or ".join(
     f"sys_platform == '{system}' and platform_machine == '{machine}'"
     for system, machine in [
@@ -56,7 +56,7 @@ def description() -> str:
 
 
 def distribution() -> str:
-    """Return which one to build: an sdist says so, in a checkout you do."""
+    """Return which one to build: an sdist knows; in a checkout, you choose."""
     metadata = HERE / "PKG-INFO"
     if metadata.exists():
         return message_from_string(metadata.read_text(encoding="utf-8"))["Name"]

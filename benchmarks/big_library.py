@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 CACHE = "soundtags.db"  # in the folder of the library
 SHOWN = 120  # characters of a command's output
 TRACKS = 12  # of an album
-TARGETS = 12  # the first in the catalogue, as of a collection of heads
+TARGETS = 12  # the first in the catalogue, as with a collection of heads
 NOTHING_TO_DO = {
     "beet version": ["version"],
     "beet ls artist:nothing": ["ls", "-f", "", "artist:nothing"],
@@ -217,7 +217,7 @@ KINDS = fields.item_types(list(catalogue.targets().values())[:TARGETS])
 
 
 def make_stale(folder: Path) -> None:
-    """Give the item in the middle another plan, and no predictions."""
+    """Give the middle item another plan, and an input not in the cache."""
     library = Library(str(folder / "library.db"), str(folder / "music"))
     with library.transaction() as transaction:
         (count,) = transaction.query("SELECT COUNT(*) FROM items")[0]
@@ -268,7 +268,7 @@ def inspect(folder: Path, *args: str) -> tuple[str, bool]:
 
 
 def derive(folder: Path, count: int, runs: int) -> bool:
-    """Change a threshold, to and fro, and print what that takes."""
+    """Change a threshold back and forth, and print what that takes."""
     config = folder / "config.yaml"
     plain, took = config.read_text(), []
     changed = plain.replace("{auto: no", "{auto: no, mood_threshold: 0.4")

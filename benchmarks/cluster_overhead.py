@@ -3,11 +3,11 @@
     python benchmarks/cluster_overhead.py MUSIC [--rounds 5] [--copies 4]
         [--engine auto]
 
-Analyses the tracks in MUSIC, several times over, with the default models in
-both ways by turns, once everything is started and loaded: with threads of this
+Once everything is started and loaded, analyses the tracks in MUSIC with the
+default models, several times over, in both ways by turns: with threads of this
 process, and with a scheduler and workers of one thread each, or of --threads.
 Prints the seconds and their ratio for each round, whether all predictions are
-the same to the last digit, and the memory that a worker takes in the end.
+the same to the last digit, and the most memory that a worker takes at the end.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 MODELS = ["msd-musicnn-1", "mtt-musicnn-1"]
 WORKERS = (1, 2, 4, 10, 30, 100, 200, 300, 500, 1000)
-TIMES = 50  # that each step is repeated
+TIMES = 50  # how often each step is repeated
 TAGS = ["mood", "danceability", "voice_instrumental"]
 
 
@@ -101,7 +101,7 @@ def measure(files: list[Path], plan: Plan) -> Measured:
 
 
 def steps(file: Path, result: TrackResult[int], plan: Plan) -> dict[str, float]:
-    """Return the median seconds of each step by which beets processes it."""
+    """Return the median seconds of each step of processing a result."""
     packed = pickle.dumps(Predicted([result]))
     predictions = result.predictions
     assert predictions
@@ -168,7 +168,7 @@ class Stage(IntEnum):
 def simulate(
     workers: int,
     tracks: int,
-    tasks: list[float],  # seconds of a worker, of which one is drawn
+    tasks: list[float],  # seconds of a worker, drawn at random
     scheduling: float,  # seconds of the scheduler per task
     result: float,  # seconds of beets per result
 ) -> Simulated:
@@ -179,7 +179,7 @@ def simulate(
     """
     rng = random.Random(0)
     free = [0.0] * workers  # when each worker is free
-    scheduler = beets = busy = 0.0  # when they are free; work of workers
+    scheduler = beets = busy = 0.0  # when the two are free; seconds of workers
     sent = min(PREFETCH * workers, tracks)
     events = [(0.0, Stage.SCHEDULER)] * sent
     while events:

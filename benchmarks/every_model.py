@@ -90,7 +90,7 @@ class Library:
     def values(self, model: catalogue.Published) -> dict[str, str]:
         """Return the fields of a model's target, as beet prints them."""
         target = catalogue.targets()[str(model.target)]
-        without = {*fields.INTERNAL, "mood"}  # which may have no mood at all
+        without = {*fields.INTERNAL, "mood"}  # a track may have no mood at all
         if target.kind != catalogue.TAGS:
             without.add("soundtags")
         names = sorted(fields.item_types([target]).keys() - without)
@@ -115,7 +115,7 @@ def check(library: Library, model: catalogue.Published) -> tuple[str, str]:
         tried += f" on {library.put(backbone)[1]} {backbone.id}"
     done = library.beet("soundtags", "-m", name)
     if model.target is None:
-        # A feature extractor has no classes: its heads have.
+        # A feature extractor has no classes; its heads do.
         refused = "has no classes of its own" in done.stderr
         return tried, "refused, as it should be" if refused else "FAILED"
     values = library.values(model)

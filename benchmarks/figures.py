@@ -1,13 +1,13 @@
-"""Print the figures of the documentation anew.
+"""Measure the figures of the documentation again.
 
     python benchmarks/figures.py DATA OUT [PATTERN] [--option SCRIPT=ARG ...]
 
 DATA is a folder with music, models and labels: `audio/music`, `audio/formats`,
 `audio/bad`, `audio/cases`, `models` and `labels`. Each script whose name
-matches PATTERN runs, and what it prints becomes a file of the folder OUT, under
+matches PATTERN runs, and what it prints becomes a file in the folder OUT, below
 the name of the processor. `--option` gives a script another argument, such as
 `rivals=--essentia=PYTHON`. Prints a line for each script; the exit status is 1
-if one failed. All of them take some hours.
+if one failed. Together, they take some hours.
 """
 
 from __future__ import annotations

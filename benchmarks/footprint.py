@@ -38,7 +38,7 @@ def make_library(folder: Path, plugins: str) -> Path:
 
 
 def start_up(library: Path) -> float:
-    """Return the seconds that `beet version` takes, with nobody watching."""
+    """Return the seconds that `beet version` takes, without watching memory."""
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "beets", "version"],

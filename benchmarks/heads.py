@@ -1,4 +1,4 @@
-"""Measure what heads cost beside the backbone that they share.
+"""Measure what heads cost on top of the backbone that they share.
 
     python benchmarks/heads.py TRACK [--models MODELS] [--rounds 9]
 
@@ -59,7 +59,7 @@ def provide(name: str, folder: Path, models: Path | None) -> bool:
 
 
 def analyse(chunk: Features, made: plan.Plan, pool: SessionPool) -> float:
-    """Run a plan on patches; return the seconds from these to labels."""
+    """Run a plan on patches; return the seconds from patches to labels."""
     started = time.perf_counter()
     outputs = predict([chunk.patches], plan_nodes(made), pool)
     interpret(pool_outputs(outputs, chunk, made), made)

@@ -1,10 +1,10 @@
-"""Label tracks of which there are features, to compare with listeners' labels.
+"""Label tracks whose features are known, to compare with listeners' labels.
 
     python benchmarks/label_predictions.py FOLDER OUT.tsv
 
 Every `.npz` file in FOLDER that has the arrays `id`, `msd_tags` and `mtt_tags`
 (names of tracks, and the auto-taggers' mean activations) adds its tracks. From
-these means on, they take the way of any other track. The columns of OUT.tsv
+these means on, they are processed like any other track. The columns of OUT.tsv
 are the fields that a fresh installation stores (lists are joined by "; "), and
 `voice`, the probability of a voice.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Tracks = Mapping[str, Mapping[str, np.ndarray]]
 
 TAGGERS = {"msd-musicnn-1": "msd_tags", "mtt-musicnn-1": "mtt_tags"}
-SECONDS, LEVEL = 60.0, 0.1  # of all tracks: long and loud enough
+SECONDS, LEVEL = 60.0, 0.1  # given to all tracks: long and loud enough
 
 
 def read_tracks(folder: Path) -> Tracks:

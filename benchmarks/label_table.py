@@ -3,9 +3,9 @@
     python benchmarks/label_table.py MUSIC OUT.tsv [--before TABLE.tsv]
 
 Analyses each file in MUSIC with the models of the package, writes its fields to
-OUT.tsv, and prints what a fresh installation says of it. With a table that
-another version wrote (with that version's folder as PYTHONPATH), what that one
-said comes first. `--models FOLDER` adds models to those of the package.
+OUT.tsv, and prints the labels that a fresh installation gives it. With a table
+that another version wrote (with that version's folder as PYTHONPATH), the old
+labels come first. `--models FOLDER` adds models to those of the package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, str]
 
 LISTS = ("genres", "mood", "voice_instrumental", "genre_rosamerica")
-SCORES = {  # field to the head of its column
+SCORES = {  # field to the heading of its column
     "danceability": "dance",
     "mood_relaxed": "relaxed",
     "mood_happy": "happy",
@@ -83,7 +83,7 @@ def print_scores(rows: Mapping[str, Row], before: Mapping[str, Row]) -> None:
 
 
 def _both(name: str, row: Row, before: Row | None, width: int) -> str:
-    """Return a field as text, behind what it was before."""
+    """Return a field as text, after what it was before."""
     now = _cell(row.get(name, ""))
     if before is None:
         return now

@@ -1,16 +1,16 @@
-"""Show which layers of a model take the time, and how fast they are for a core.
+"""Show which layers of a model take the time, and how well they use a core.
 
     python benchmarks/layers.py [GRAPH ...] [--rounds 60] [--threads 1]
 
 Runs each graph (default: the embedded auto-taggers), as it is and folded, on
 as many patches at a time as the plugin does, in turn with a matrix product.
 With --threads 2, two threads do so side by side, each on a core. Times are
-those of the processor, per patch: medians, but minima for single layers, so
-that other programs matter little. Prints times, rates, their ratio to that of
-the matrix product, the largest difference between the two graphs, and the
-slowest layers of the folded one: time, share, and the rate of those that
-multiply. The rate of a graph counts the products of the graph as it is; that of
-a layer includes those with the zeros of shifted kernels.
+processor times per patch: medians, but minima for single layers, so that other
+programs matter little. Prints times, rates, their ratios to the rate of the
+matrix product, the largest difference between the two graphs, and the slowest
+layers of the folded one: time, share, and the rate of those that multiply. The
+rate of a graph counts the products of the graph as it is; that of a layer also
+counts products with the zeros around shifted kernels.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Runner:
     weights
         The constants that were taken out of it.
     model
-        Its metadata.
+        The model that the graph belongs to.
     output
         The node to compute.
     rows
@@ -113,7 +113,7 @@ class Runner:
         return dict(sorted(fastest.items(), key=lambda each: -each[1]))
 
     def operations_of(self, name: str) -> int:
-        """Return the operations of a layer as TensorFlow runs it.
+        """Return how many operations a layer takes as TensorFlow runs it.
 
         A convolution has the name of the last operation fused into it.
         """
@@ -182,7 +182,7 @@ def measure(graph: Path, rounds: int, threads: int) -> None:
 def times(
     runs: dict[str, Callable[[], Any]], rounds: int, threads: int
 ) -> dict[str, float]:
-    """Return the seconds of a core that each run takes, medians."""
+    """Return the median seconds of core time that each run takes."""
     took: dict[str, list[float]] = {name: [] for name in runs}
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(rounds):

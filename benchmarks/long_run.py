@@ -40,7 +40,7 @@ class Part:
     """Consecutive tracks of a run."""
 
     end: int  # tracks from the start of the run
-    tracks: int  # analysed, among these
+    tracks: int  # how many of this part were analysed
     audio: float  # minutes
     seconds: float
     memory: float  # MB, at its end
@@ -56,7 +56,7 @@ class Run:
     """What was recorded of a run."""
 
     lengths: list[float]  # minutes of each track
-    round_size: int  # tracks until they come again
+    round_size: int  # tracks until they repeat
     started: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
     lines: dict[int, float] = field(default_factory=dict)  # seconds, by number
@@ -72,11 +72,11 @@ class Run:
 
     @property
     def peak(self) -> float:
-        """MB."""
+        """Peak memory in MB."""
         return max(found for _, found in self.memory)
 
     def time_of(self, track: int) -> float:
-        """Return when so many tracks were done, including failed ones."""
+        """Return when this many tracks were done, including failed ones."""
         return max(
             (self.lines[n] for n in self.lines if n < track), default=0.0
         )
@@ -98,7 +98,7 @@ class Run:
         )
 
     def parts(self, edges: list[int]) -> list[Part]:
-        """Divide the run at numbers of tracks."""
+        """Divide the run at the given numbers of tracks."""
         return [self.part(*pair) for pair in pairwise(edges)]
 
     def rounds(self) -> list[Part]:

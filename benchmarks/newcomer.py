@@ -1,4 +1,4 @@
-"""Go the way from an empty folder to three playlists in MPD, and time it.
+"""Go from an empty folder to three playlists in MPD, and time it.
 
     python benchmarks/newcomer.py MUSIC
 
@@ -37,7 +37,7 @@ import:
 """
 PLAYED = 3  # lists
 SHOWN = "[%artist% - ]%title%"
-BACKUP = "Created database backup"  # of beets, when its database is new
+BACKUP = "Created database backup"  # printed by beets when its database is new
 
 
 class Newcomer:
@@ -48,7 +48,7 @@ class Newcomer:
     home
         Their folder.
     environment
-        That of commands.
+        The environment of commands.
     times
         What was typed, and how many seconds it took.
     """

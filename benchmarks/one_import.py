@@ -3,8 +3,9 @@
     python benchmarks/one_import.py TRACK [--rounds 3]
 
 Each import goes into an empty library of its own, by `beet import -A -s`. What
-is done once is done before: making a library takes beets half a second, and
-finding out whether TensorFlow can be loaded takes as long as loading it.
+happens only once is done beforehand: making a library takes beets half a
+second, and finding out whether TensorFlow can be loaded takes as long as
+loading it.
 Prints medians of seconds, with the least and the most, and the ratio of the
 engines.
 """

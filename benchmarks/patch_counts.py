@@ -4,7 +4,7 @@
 
 Analyses every track in MUSIC with 4, 8, 16, 32 and 64 patches, at even
 distances, and with all (half overlapping). Prints how far scores are from those
-of all patches, and how many labels flip: text fields, and which moods, genres
+with all patches, and how many labels flip: text fields, and which moods, genres
 and tags are in lists. A flip is clear if the score behind it is more than 0.05
 from the threshold. One table is for the default plan, with the embedded
 auto-taggers and the estimates; with MODELS, another is for all usable
@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
 
 class Flip(NamedTuple):
-    """A label of one track that all patches give, or do not give."""
+    """A label of one track that is not the same with fewer patches."""
 
     label: str
     track: str
@@ -116,7 +116,7 @@ def compare(
     for track, fields in every.items():
         for name, value in fields.items():
             if isinstance(value, float) and few[track].get(name) is not None:
-                # Scores of texts are compared if they are of the same class.
+                # Scores of text fields are compared if the class is the same.
                 text = name.removesuffix("_score")
                 if fields.get(text) == few[track].get(text) or text == name:
                     size = abs(value - few[track][name])

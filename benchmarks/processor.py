@@ -1,7 +1,4 @@
-"""Names the processor that figures are from, and what it can do.
-
-python benchmarks/processor.py
-"""
+"""The processor that figures are measured on, and what it can do."""
 
 from __future__ import annotations
 
@@ -24,14 +21,14 @@ def processor_name() -> str:
 
 
 def instruction_sets() -> list[str]:
-    """Return those of the instruction sets that matter and are there."""
+    """Return the instruction sets in SETS that the processor has."""
     numpy = import_module("numpy._core._multiarray_umath")
     found = numpy.__cpu_features__
     return [name for name in SETS if found.get(name)]
 
 
 def describe() -> str:
-    """Return a line for the head of a table."""
+    """Return a line about the processor, to go above a table."""
     sets = ", ".join(instruction_sets()) or "none of them"
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
     limited = f"; oneDNN limited to {limit}" if limit else ""

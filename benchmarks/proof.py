@@ -1,4 +1,4 @@
-"""What it costs to prove that a tagged copy is as its file, per format.
+"""Measure the cost of proving that a tagged copy has all that its file has.
 
     python benchmarks/proof.py FOLDER
 

@@ -1,9 +1,9 @@
-"""Compare decoding in processes of its own with decoding in this process.
+"""Compare decoding in separate processes with decoding in this process.
 
     python benchmarks/readers.py MUSIC [--rounds 5] [--jobs 2]
 
-By turns, the tracks in MUSIC are analysed with the default models in both ways,
-in one run, once the models are loaded and the processes started. Prints how
+Once the models are loaded and the processes started, the tracks in MUSIC are
+analysed with the default models in both ways by turns, in one run. Prints how
 much longer it takes with processes, and the memory of all of them.
 """
 
@@ -38,7 +38,7 @@ MEMORY = 2 * 10**9
 
 @dataclass(frozen=True)
 class Analysis:
-    """The analysis of some files, time and again."""
+    """An analysis of some files, to be run time and again."""
 
     files: list[str]
     plan: Plan

@@ -1,4 +1,4 @@
-"""Measure the page about a large collection, in a browser without a screen.
+"""Measure the page about a large collection, in a headless browser.
 
     python benchmarks/report.py [--items 20000] [--runs 7] [--keep FILE]
 

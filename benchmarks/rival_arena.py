@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 HERE = Path(__file__).resolve().parent
-LOGGED = 15  # last lines of a child that has failed
+LOGGED = 15  # last lines of the log of a failed child
 
 Answer = dict[str, Any]
 Answers = dict[str, list[Answer]]  # by key of contender, one per round
@@ -33,13 +33,13 @@ class Contender:
     Attributes
     ----------
     name
-        In the tables.
+        Its name in the tables.
     script
         The script that the child runs, beside this file.
     python
         The interpreter.
     task, options
-        What is asked for.
+        What it is asked to do.
     environment
         Variables to set for the child.
     """
@@ -53,7 +53,7 @@ class Contender:
 
 
 class Child:
-    """A contender at work, until the end of the block."""
+    """A contender at work, until its `with` block ends."""
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
@@ -86,7 +86,7 @@ class Child:
         self._log.close()
 
     def ask(self, files: Iterable[Path] = ()) -> Answer:
-        """Have it work through files.
+        """Have the contender work through files.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Arena:
     Parameters
     ----------
     contenders
-        By key.
+        Key to contender.
     warmup
         Files for a first turn that is not counted, as it takes longer.
     """

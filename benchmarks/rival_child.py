@@ -27,11 +27,12 @@ def serve(tasks: dict[str, Prepare]) -> None:
     Parameters
     ----------
     tasks
-        Name to what prepares a task, given the options of the first request
-        for it; only what that returns is timed.
+        Name of a task to the function that prepares it, called with the
+        options of the first request. Only the function that it returns is
+        timed.
     """
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries print to it
+    os.dup2(2, 1)  # libraries print to standard output
     prepared: dict[str, Work] = {}
     for line in sys.stdin:
         request = json.loads(line)

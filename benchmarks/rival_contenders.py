@@ -116,7 +116,7 @@ def few_files(models: Path, essentia: str | None) -> Contenders:
 
 
 def gauges(seconds: float) -> Contenders:
-    """Return what measures the machine, and a model alone on it."""
+    """Return those that measure the machine, and a model alone on it."""
     return {
         "product": ours("matrix product", "product", seconds=seconds),
         "model": ours("MusiCNN alone", "model", jobs=cores(), seconds=seconds),

@@ -1,7 +1,7 @@
 """Our package, from files to fields; a child of rivals.py.
 
-What depends on its structure is in `analyse`, `push`, `read_and_run` and
-`watched`.
+What depends on the structure of the package is in `analyse`, `push`,
+`read_and_run` and `watched`.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 MEMORY = 2 * 10**9  # for sessions: the default
 SIDE = 2048  # of the matrices
-WINDOW = 1.5  # seconds, of which the best count
-PATCHES = 8  # per job, that are pushed through a model at a time
+WINDOW = 1.5  # seconds; only the best window counts
+PATCHES = 8  # per job that go through a model at a time
 
 
 def analyse(
@@ -77,7 +77,7 @@ def read_and_run(
     file: str, plan: Plan, pool: SessionPool, watch: Stopwatch
 ) -> None:
     """Analyse a file, step by step, in this thread."""
-    with watch.running("decode"):  # less the stages within it
+    with watch.running("decode"):  # without the stages within it
         parts = list(features.features(file, plan.feature_spec))
     with watch.running("scores"):
         chunks = [part.patches for part in parts]
@@ -149,7 +149,7 @@ class Tasks:
     Parameters
     ----------
     folder
-        An empty one, for models.
+        An empty folder, for models.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -163,7 +163,7 @@ class Tasks:
         every_patch: bool = False,
         engine: str = "tensorflow",
     ) -> Work:
-        """From files to fields, by the pipeline."""
+        """Run the pipeline, from files to fields."""
         plan = self.plan(which, Path(models), every_patch)
         pool = SessionPool(MEMORY, EngineChoice(engine))
 
@@ -274,7 +274,7 @@ def count(analysis: Interpretation, plan: Plan) -> int:
 
 
 def best(work: Callable[[], Any], seconds: float) -> float:
-    """Return the seconds per call, in the best window of so many seconds."""
+    """Return the seconds per call in the best of the windows in `seconds`."""
     windows = max(1, round(seconds / WINDOW))
     return min(per_call(work, seconds / windows) for _ in range(windows))
 

@@ -32,7 +32,7 @@ RATIOS = [  # keys of contenders
 
 
 def summary(values: Iterable[float], form: str = ".2f") -> str:
-    """Return the median of values, with the least and the most of several."""
+    """Return the median of values, with the range if there are several."""
     values = list(values)
     median = format(statistics.median(values), form)
     if len(values) == 1:
@@ -41,7 +41,7 @@ def summary(values: Iterable[float], form: str = ".2f") -> str:
 
 
 def table(*rows: tuple[str, ...]) -> str:
-    """Return a simple table in reStructuredText; the first row is its head."""
+    """Return a simple table in reStructuredText; the first row has headings."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     rule = "  ".join("=" * width for width in widths)
     lines = [
@@ -98,7 +98,7 @@ def ratios_table(contenders: Mapping[str, Contender], ratios: Ratios) -> str:
 
 
 def agreement(answers: Answers) -> str:
-    """Return how far scores of Essentia and ours differ, of all patches."""
+    """Return how far Essentia's scores and ours differ, with all patches."""
     if not {"essentia", "every"} <= answers.keys():
         return ""
     (theirs, *_), (mine, *_) = answers["essentia"], answers["every"]

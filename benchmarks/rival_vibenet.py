@@ -17,7 +17,7 @@ RATE = 16000  # Hz
 
 
 def seven() -> Callable[[list[str]], dict[str, Any]]:
-    """Find its seven numbers: one thread per core, one file in each."""
+    """Compute VibeNet's seven numbers: a thread per core, a file in each."""
     model = load_model()
 
     def one(file: str) -> list[float]:

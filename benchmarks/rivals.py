@@ -1,4 +1,4 @@
-"""Measure this package beside others, in turn, on the same files.
+"""Compare this package with others, in turn, on the same files.
 
     python benchmarks/rivals.py MUSIC --models MODELS [--essentia PYTHON]
         [--vibenet PYTHON] [--rounds 3] [--minutes 15] [--fifteen-tracks 4]
@@ -8,12 +8,12 @@ MUSIC is a folder of audio files, MODELS one with upstream's whole classifiers
 (`*-musicnn-msd-2.pb` and `.json`). PYTHON is the interpreter of an environment
 with essentia-tensorflow, or with vibenet; without it, that one is left out.
 
-Every contender is a process of its own that has loaded its models and worked
-once before it is timed, from files to scores. In each round, all of them work
-through all files, in turn; ratios are those of the same round. Fifteen
-classifiers, and Essentia's music extractor, get only a few files of a middle
-size, once. After the first round, none begins that would not end within the
-minutes given.
+Every contender is a process of its own, timed from files to scores after it
+has loaded its models and worked once. In each round, all of them work through
+all files, in turn; ratios are those of the same round. Fifteen classifiers, and
+Essentia's music extractor, get only a few files of medium size, once. After the
+first round, another one begins only if it is likely to end within the minutes
+given.
 
 Prints tables in reStructuredText: medians, with the least and the most. The
 exit status is 1 if a contender failed.
@@ -74,7 +74,7 @@ def smallest_of_each(tracks: list[Path]) -> list[Path]:
 
 
 def middle(tracks: list[Path], count: int) -> list[Path]:
-    """Return so many files of a middle size."""
+    """Return this many files of medium size."""
     ordered = sorted(tracks, key=size)
     start = max(0, (len(ordered) - count) // 2)
     return ordered[start : start + count]
@@ -142,7 +142,7 @@ def once(
     answers: Answers = {}
     failed = []
     for key, contender in contenders.items():
-        # Fifteen of Essentia's take too long for more.
+        # Fifteen classifiers of Essentia take too long for more files.
         short = warmup if contender.script == OURS else warmup[:1]
         with Arena({key: contender}, short) as arena:
             arena.round(tracks, answers)

@@ -1,19 +1,19 @@
-"""Show how well words are learned from few examples.
+"""Show how well words are learned from a few examples.
 
     python benchmarks/teaching.py LABELS [--rounds 12]
 
 LABELS is a folder with emotify.npz, tracks.npz and tracks.tsv, as
 `docs/models.rst` describes. Words are kinds of music in the lists (tracks.tsv),
-the four genres of Emotify's clips, and emotions, which a clip has if it is
-among the quarter for which most listeners chose them.
+the four genres of Emotify's clips, and emotions; a clip has an emotion if it is
+in the quarter of clips for which the most listeners chose it.
 
-In each round, half of the artists (or packages) are put aside; of the others'
-tracks, some are the examples, and the rest is what a library has besides, in
-which more of the same can hide. Printed is, of the tracks put aside, which part
-of those that the word names are right (precision), and which part of the right
-ones it finds (recall); and the same of as many tracks as it names, the nearest
-to the examples by `beet soundlike`. The last column is the recall that
-`beet soundteach` would have announced.
+In each round, half of the artists (or packages) are put aside, or 30 % with 40
+examples. Of the others' tracks, some are the examples, and the rest stand for
+the rest of a library, which can hide more of the same. Prints, for the tracks
+put aside, which part of those that the word names are right (precision), and
+which part of the right ones it names (recall). The same follows for the tracks
+nearest to the examples, as by `beet soundlike`, as many as the word names. The
+last column is the recall that `beet soundteach` would have announced.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class Music:
     Attributes
     ----------
     blocks
-        What auto-taggers make of them.
+        Outputs of the auto-taggers.
     embeddings
-        What `beet soundlike` goes by.
+        What `beet soundlike` compares.
     groups
-        Artist or package of each, as a number.
+        Artist or package of each track, as a number.
     """
 
     blocks: list[Block]
@@ -75,7 +75,7 @@ class Music:
 
 
 def read_music(path: Path, groups: list[str]) -> Music:
-    """Read features of tracks; groups are those of the file if empty."""
+    """Read features of tracks; without groups, take those in the file."""
     with np.load(path) as arrays:
         blocks = [
             Block.of(
@@ -144,7 +144,7 @@ def compare(
     rest: np.ndarray,
     aside: np.ndarray,
 ) -> list[float]:
-    """Return precision and recall, ours and theirs, and what we announced."""
+    """Return precision and recall, taught and nearest; and announced recall."""
     rows = np.concatenate([examples, rest])
     is_example = np.arange(len(rows)) < len(examples)
     lesson = Lesson(

@@ -57,7 +57,7 @@ def tracks(*query: str) -> list[list[str]]:
 
 
 def copy_files(source: Path) -> None:
-    """Copy files, but not their permissions: these are to be written."""
+    """Copy files, but not their permissions: the copies must be writable."""
     for file in filter(Path.is_file, source.rglob("*")):
         target = MUSIC / file.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)

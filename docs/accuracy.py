@@ -26,7 +26,7 @@ Cells = dict[str, str]  # heading to text
 def accuracies(
     models: dict[str, Any], families: Sequence[str]
 ) -> dict[str, Cells]:
-    """Return per target the accuracy of each family's model."""
+    """Return the accuracy of each family's model, per target."""
     found: dict[str, Cells] = {}
     for model in models.values():
         for name, value in model["metadata"]["metrics"].items():
@@ -37,7 +37,7 @@ def accuracies(
 
 
 def others(models: dict[str, Any]) -> dict[str, Cells]:
-    """Return per model the figures of other kinds."""
+    """Return the figures of other kinds, per model."""
     found: dict[str, Cells] = {}
     for model, facts in models.items():
         for name, value in facts["metadata"]["metrics"].items():
@@ -48,7 +48,7 @@ def others(models: dict[str, Any]) -> dict[str, Cells]:
 
 
 def table(first: str, headings: Sequence[str], rows: dict[str, Cells]) -> str:
-    """Return a simple table of reStructuredText."""
+    """Return a simple table in reStructuredText."""
     lines = [
         [first, *headings],
         *(

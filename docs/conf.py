@@ -10,9 +10,9 @@ release = version = package_version()
 html_title = f"{project} {version}"
 html_theme = "furo"
 exclude_patterns = ["_build"]
-# Of blocks that do not say what they are; most are commands.
+# For blocks that name no language; most are commands.
 highlight_language = "sh"
-# Two hyphens are two hyphens: options begin with them, and tags of MP4.
+# Keep two hyphens as they are: options and MP4 tags begin with them.
 smartquotes = False
 # The reference of the Python interface is made from its docstrings.
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -2,10 +2,10 @@
 
     python docs/estimates.py LABELS CROSSVALIDATED.tsv SHIPPED.tsv
 
-LABELS is a folder as of `models/fit.py`, which writes the first table of labels
-with `--check`; `benchmarks/label_predictions.py` writes the second one. Draws
-reliability curves, and how many tracks get which mood (estimates.png), and
-prints how often moods are right, and the rank correlations of energy and
+LABELS is a folder as for `models/fit.py`, which writes the first table of
+labels with `--check`; `benchmarks/label_predictions.py` writes the second one.
+Draws reliability curves, and how many tracks get which mood (estimates.png),
+and prints how often moods are right, and the rank correlations of energy and
 valence with listeners' choices.
 """
 
@@ -35,7 +35,7 @@ def read(table: Path) -> dict[str, dict[str, str]]:
 
 
 def chosen(emotify: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Return the sums of what listeners chose."""
+    """Return the weighted sums of listeners' choices."""
     shares = dict(zip(emotify["emotions"].tolist(), emotify["share"].T))
     weights = EMOTIONS[name].weights.items()
     return np.sum([weight * shares[e] for e, weight in weights], axis=0)

@@ -97,7 +97,7 @@ def musicnn(weights: Weights, x: Tensor) -> Tensor:
         out = convolution(
             weights, source, layer, f"batch_normalization_{i + 1}", padding
         )
-        # Over all of frequency; to reduce a middle axis takes longer.
+        # Over all frequencies; reducing a middle axis takes longer.
         peak = tf.nn.max_pool2d(out, (1, out.shape[2]), 1, "VALID")
         features.append(tf.squeeze(peak, axis=2))
     layers = [tf.expand_dims(tf.concat(features, axis=2), 3)]

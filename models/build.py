@@ -54,7 +54,7 @@ class Tagger:
     checkpoint: str
     architecture: Callable[[Weights, Tensor], Tensor]
     outputs: dict[str, str]  # node to purpose
-    metrics: dict[str, float]  # of the announcement
+    metrics: dict[str, float]  # from the announcement
 
 
 MUSICNN_OUTPUTS = {

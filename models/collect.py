@@ -2,9 +2,9 @@
 
 Reads a folder with upstream's JSON files and a table of known digests, adds
 what they don't say (the announcement's names, folders and figures, licences)
-and writes ``catalogue.json`` beside this script. Lists the operations that
-the graphs at hand use in ``operations.json``: those that are run, and those
-that lie idle in some files.
+and writes ``catalogue.json`` beside this script. Lists in ``operations.json``
+the operations that the graphs at hand use: those that are run, and those that
+lie idle in some files.
 
     python models/collect.py [--reference DIR]
 """
@@ -72,8 +72,8 @@ OUTPUTS = {
     "small_vggish_init": ["model/Sigmoid"],
     "vgg4": ["model/Softmax"],
 }
-# Operations on their inputs alone, which graphs that are not at hand may have:
-# the extractor discogs-effnet is an EfficientNet, converted from ONNX.
+# Operations that depend on their inputs alone, and that graphs not at hand may
+# have: the extractor discogs-effnet is an EfficientNet, converted from ONNX.
 PURE = """
     AddN AvgPool BatchMatMulV2 Cast ClipByValue DepthwiseConv2dNative Equal
     Erf Exp Fill GatherV2 Greater GreaterEqual IdentityN LeakyRelu Less
@@ -85,7 +85,7 @@ PURE = """
 
 
 class Collector:
-    """Knows upstream's files, and makes the catalogue's entries of them."""
+    """Knows upstream's files, and makes the catalogue's entries from them."""
 
     def __init__(self, reference: Path) -> None:
         self.folder = reference / "metadata"

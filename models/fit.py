@@ -7,14 +7,15 @@ LABELS is a folder with emotify.npz, tracks.npz, tracks.tsv and score.py, as
 `models/speech.py` makes them. Writes estimates.json beside this script. With
 `--check`, it cross-validates instead, and leaves whole groups out: each artist
 or package is labelled by estimates that never saw it. What was chosen by hand
-(groups.json, questions.py, AGAINST) has seen all of them: that part of the
-result is optimistic. OUT.tsv gets the labels.
-`score.py` judges them, and labels by estimates that never saw one of the sets.
+(groups.json, questions.py, AGAINST) was chosen with all of them in view: that
+part of the result is optimistic. OUT.tsv gets the labels. `score.py` judges
+them, and also labels by estimates that never saw one of the two sets of music.
 
 An estimate is a logistic regression on logarithms of the auto-taggers' mean
 activations. A head has a weight for each tag; a rule compares two sums of tags
-that were chosen by hand; a genre compares one sum with what is enough. Where
-the taggers are sure of what a mood is not, its probability falls with that.
+that were chosen by hand; a genre compares one sum with what is enough. The
+surer the taggers are of something that rules a mood out, the lower its
+probability.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ from soundtags.collection.regression import folds_of, regress
 from soundtags.models import catalogue
 
 FOLDS = 10
-MTT_TRUST = 0.7  # it learnt from the label that Emotify's clips are from
+MTT_TRUST = 0.7  # it learnt from the record label of Emotify's clips
 FLOOR = 0.01  # added to the activations of heads and genres
 RULE_FLOOR = 0.2  # added to the sums of rules
 # Of heads: what cross-validation likes best, between 3 and 20.
 PENALTY, SPEECH_PENALTY = 5.0, 1.0
 RULE_PENALTY, SLOPE_PENALTY = 0.5, 0.1
 STRENGTH_SLOPE = 2.0  # twice what is enough: odds of about four
-HEADS = {  # question to the target and the class whose estimate it is
+HEADS = {  # question to the target and the class that it estimates
     **{name: (name, name.removeprefix("mood_")) for name in EMOTIONS},
     "energy": ("arousal_valence", "arousal"),
     "valence": ("arousal_valence", "valence"),
@@ -60,8 +61,8 @@ RULES = {
     "mood_acoustic": "acoustic",
     "mood_electronic": "electronic",
 }
-# Genres that speak against another one, where the taggers know both: with what
-# weight, and how much of their tags is usual in all kinds of music.
+# Genre to another that speaks against it, where the taggers know both: with
+# what weight, and how much of the other's tags is usual in all kinds of music.
 AGAINST = {
     "Classical": ("Rock", -1.0, 0.15),
     "Electronic": ("Hip Hop", -1.0, 0.015),
@@ -89,7 +90,7 @@ def fit_head(name: str, data: Data) -> dict[str, Any] | None:
     folds = folds_of(rows.groups, FOLDS)
     unseen = _unseen(scaled, wanted, weights, folds, penalty)
     *found, bias = regress(scaled, wanted, weights, penalty)
-    # Shrunken weights make scores timid; what unseen rows are tells how much.
+    # Shrunken weights make scores timid; scores of unseen rows tell how much.
     slope, shift = regress(
         unseen[:, None], (wanted > 0.5).astype(float), weights, SLOPE_PENALTY
     )
@@ -118,7 +119,7 @@ def _unseen(
 
 
 def _balanced(name: str, wanted: np.ndarray, rows: Data) -> np.ndarray:
-    """Return weights by which yes counts as much as no, where kinds answer."""
+    """Return weights of rows, with yes and no balanced where kinds answer."""
     if name not in MUSIC:
         return rows.weights
     yes = wanted > 0.5
@@ -191,7 +192,7 @@ def cross_validate(data: Data, seen: np.ndarray) -> list[dict[str, Any]]:
     data
         All rows.
     seen
-        Which of them estimates may be fitted on.
+        Which of them the estimates may be fitted to.
     """
     lines = []
     folds = folds_of(data.groups, FOLDS)

@@ -25,13 +25,14 @@ class Data:
     kinds : list of tuple of str
         What each row is, in words of the lists.
     shares : dict
-        Emotion to the share of listeners; NaN where none were asked.
+        Emotion to the share of listeners who chose it; NaN where none were
+        asked.
     tags : list of str
         Names of the tags, as in rules.
     means : numpy.ndarray
         Their mean activations, shape (rows, tags).
     weights : numpy.ndarray
-        What each row counts.
+        How much each row counts.
     """
 
     ids: np.ndarray
@@ -43,7 +44,7 @@ class Data:
     weights: np.ndarray
 
     def are(self, kinds: tuple[str, ...]) -> np.ndarray:
-        """Return which rows are of one of some kinds."""
+        """Return which rows are of one of the given kinds."""
         return np.array(
             [any(each.startswith(kinds) for each in own) for own in self.kinds]
         )
@@ -66,7 +67,7 @@ class Data:
 
 
 def read_data(folder: Path, speech: Path) -> Data:
-    """Read all rows; tracks of a group that is large count less."""
+    """Read all rows; tracks of large groups count less."""
     emotify = np.load(folder / "emotify.npz")
     tracks, spoken = np.load(folder / "tracks.npz"), np.load(speech)
     with (folder / "tracks.tsv").open(encoding="utf8", newline="") as file:

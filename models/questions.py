@@ -1,4 +1,4 @@
-"""What the estimates are asked, and what answers it in the data.
+"""The questions that estimates answer, and what answers them in the data.
 
 Listeners (of Emotify) chose emotions; lists of tracks tell what kind of music
 a track is. For each question, a row of the data has a label from 0 to 1, or
@@ -27,17 +27,18 @@ class Emotions(NamedTuple):
     Attributes
     ----------
     weights
-        Emotion to what the share of listeners who chose it counts.
+        Emotion to how much the share of listeners who chose it counts.
     least
         The sum from which the answer is yes.
     softness
-        How far around it the answer is neither a clear yes nor a clear no.
+        How far around that sum the answer is neither a clear yes nor a clear
+        no.
     no, yes
         Kinds of music for which the answer is plain, whoever listens.
     unless
-        What the taggers know and no such music is: a name in groups.json. The
-        clips have no music so plainly of that kind, or listeners meant
-        something else by the same emotions.
+        Something that the taggers know and that rules out a yes: a name in
+        groups.json. The clips have no music that is so plainly of that kind,
+        or listeners meant something else by the same emotions.
     """
 
     weights: Mapping[str, int]
@@ -56,7 +57,7 @@ class Music(NamedTuple):
     yes, no
         Kinds of music.
     favour
-        What a yes counts; a no counts 1, after both have been balanced.
+        How much a yes counts, where a no counts 1, once both are balanced.
     """
 
     yes: Kinds
@@ -137,7 +138,7 @@ MUSIC = {
 
 
 def emotion_sums(name: str, data: Data) -> np.ndarray:
-    """Return what listeners chose; NaN where none were asked."""
+    """Return weighted sums of listeners' choices; NaN where none were asked."""
     weights = EMOTIONS[name].weights
     return np.sum([w * data.shares[e] for e, w in weights.items()], axis=0)
 

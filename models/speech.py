@@ -1,12 +1,12 @@
-"""Make the features of recordings that tell speech from music.
+"""Make features of recordings, to learn to tell speech from music.
 
     python models/speech.py OUT.npz MUSIC SUNG SPEAKER...
 
 Each SPEAKER is a folder with recordings of one speaker, or of voices of one
-kind; short ones are joined to pieces. Each piece is taken alone and with music
-under it (kind: speech), and some as a spoken introduction to a minute of music
-(music). MUSIC has music without voices, SUNG singing without instruments. The
-features are the auto-taggers' mean activations.
+kind; short ones are joined into pieces. Each piece is taken alone and with
+music under it (kind: speech), and some as a spoken introduction to a minute of
+music (music). MUSIC has music without voices, SUNG singing without instruments.
+The features are the auto-taggers' mean activations.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ PIECES = 8  # of each folder
 INTRODUCTION, AFTER_IT = 15 * RATE, 60 * RATE
 LOUDNESS = 0.08  # RMS
 QUIETER = 12, 6  # music under speech, in decibels, in turns
-INTRODUCED = 4  # pieces, of which one is an introduction
+INTRODUCED = 4  # of so many pieces, one becomes an introduction
 
 
 def level(samples: np.ndarray, decibels: float = 0.0) -> np.ndarray:
-    """Return samples as loud as LOUDNESS, or by some decibels quieter."""
+    """Return samples as loud as LOUDNESS, or some decibels quieter."""
     rms = np.sqrt(np.mean(samples**2)) + 1e-9
     return samples * LOUDNESS / rms * 10 ** (-decibels / 20)
 

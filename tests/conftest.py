@@ -27,7 +27,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def ape(shared: Path) -> Path:
-    """The one APE file at hand, as nothing we have encodes them.
+    """The one APE file at hand, as nothing we have encodes APE.
 
     Its checksums are wrong from 0.7 s on, which not every FFmpeg survives.
     """

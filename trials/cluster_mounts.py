@@ -136,7 +136,7 @@ def started(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def worker_processes(process: subprocess.Popen[bytes]) -> list[int]:
-    """Return the children of a nanny, which `ip` and `sh` have become."""
+    """Return the children of a nanny, whose process began as `ip` and `sh`."""
     found = subprocess.run(
         ["pgrep", "-P", str(process.pid)],
         capture_output=True,

@@ -109,7 +109,7 @@ def patched(kind: str, start: int, patch: bytes) -> Callable[[Path], None]:
 
 def bind(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
-        # Longer paths than about 100 bytes do not fit.
+        # The path of a socket cannot be longer than about 100 bytes.
         here = os.getcwd()
         os.chdir(path.parent)
         try:
@@ -159,7 +159,7 @@ MADE: dict[str, tuple[str, Callable[[Path], Any]]] = {
     ),
     "FLAC called .mp3": ("not.mp3", lambda p: p.write_bytes(encoded("flac"))),
     "MP3 called .wav": ("not.wav", lambda p: p.write_bytes(encoded("mp3"))),
-    # The last 36 bits of the 18 bytes before the checksum.
+    # The number of samples: the 36 bits before the checksum at byte 26.
     "FLAC of unknown length": (
         "unknown.flac",
         patched("flac", 22, bytes(4)),
@@ -173,7 +173,7 @@ MADE: dict[str, tuple[str, Callable[[Path], Any]]] = {
 def provide(
     folder: Path, sources: list[Path], hours: float
 ) -> dict[bytes, str]:
-    """Fill a folder; return the path of each file to its name in the table."""
+    """Fill a folder; return the name of each file in the table, by path."""
     found = {}
     for source in sources:
         for number, file in enumerate(sorted(source.iterdir())):
@@ -211,7 +211,7 @@ def beet(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def stored(folder: Path) -> dict[str, dict[str, str]]:
-    """Return the fields of each file in the library, by its name."""
+    """Return the fields of each file in the library, by name in the table."""
     library = Library(str(folder / "library.db"), str(folder / "music"))
     return {
         item.title: {
@@ -253,7 +253,7 @@ def faults(
 
 
 def outcome(path: bytes, values: dict[str, str], messages: str) -> str:
-    """Return the message about a file, or what it was given."""
+    """Return the message about a file, or how it was tagged."""
     name = os.fsdecode(path)
     lines = [line for line in messages.split("soundtags: ") if name in line]
     if lines:

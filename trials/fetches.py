@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 PIECES, PAUSE = 20, 0.1  # of a transfer, and seconds between them
-NAMES = [  # of models that need no other ones that are not embedded
+NAMES = [  # of models that need no others but embedded ones
     "deam-msd-musicnn-2",
     "genre_rosamerica-msd-musicnn-1",
     "muse-msd-musicnn-2",
@@ -67,7 +67,7 @@ class Models:
             self.contents[name] = (folder / "served.pb").read_bytes()
 
     def serve(self, breaks: bool) -> None:
-        """Serve them slowly, so that the others must wait."""
+        """Serve the models slowly, so that other programs must wait."""
         for name, content in self.contents.items():
             slow = Page(content, piece=len(content) // PIECES, pause=PAUSE)
             half = Page(content, cut=len(content) // 2)
@@ -79,7 +79,7 @@ class Models:
 def prepared(
     folder: Path, names: list[str], breaks: bool
 ) -> Iterator[tuple[Home, Models]]:
-    """Have a server, and beet that fetches from there."""
+    """Set up a server, and beet that fetches from there."""
     with Upstream() as server:
         models = Models(server, folder, set(names))
         models.serve(breaks)
@@ -92,7 +92,7 @@ def prepared(
 def fetch(
     folder: Path, names: list[str], breaks: bool = False, kills: bool = False
 ) -> Generator[str, None, str]:
-    """Have as many programs as there are names each fetch one."""
+    """Fetch models, each with a program of its own, at the same time."""
     with prepared(folder, names, breaks) as (home, models):
         runs = [home.start("soundmodels", "fetch", name) for name in names]
         killed = kill_first(home, models.server, runs) if kills else None

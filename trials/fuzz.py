@@ -6,8 +6,8 @@ Seeds are short pieces in the formats that libsndfile writes, and the files in
 FOLDER. Copies of them are damaged: some bytes changed, some pieces left out,
 repeated or moved, and sometimes the end cut off. Prints the results. Files that
 crash a decoder or make it hang are kept. The exit status is 1 if the analysis
-stopped, raised an unexpected error, or gave a score that is none; crashes of
-decoders, which fail their file alone, are only counted.
+stopped, raised an unexpected error, or gave a score that is not from 0 to 1;
+crashes of decoders, which make only that file fail, are just counted.
 """
 
 from __future__ import annotations
@@ -130,9 +130,9 @@ class Tally:
     kept
         Folder for the files that are kept.
     outcomes
-        How often there was each.
+        How often each one occurred.
     wrong
-        How many results should not have been.
+        How many results were wrong.
     slowest
         The longest wait for a result, in seconds.
     """

@@ -1,4 +1,4 @@
-"""Write tags into files that were damaged at random; no audio is lost.
+"""Write tags into files damaged at random, and check that no audio is lost.
 
     python trials/fuzz_tags.py FOLDER [--files 20000] [--seed 0]
 
@@ -53,7 +53,7 @@ def shortened(path: Path, folder: Path) -> bytes:
 
 
 def outcome(contents: list[tuple[str, bytes]], seed: int, number: int) -> str:
-    """Damage a file, write tags into it and take them out: what came of it."""
+    """Damage a file, write tags and take them out; return what came of it."""
     rng = random.Random(f"{seed} {number}")
     name, content = rng.choice(contents)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,12 +91,12 @@ def _copy(path: Path, prefix: str) -> Path:
 
 
 def reason(exc: UnwritableTags) -> str:
-    """Return an error without what it says of the single file."""
+    """Return an error without what is specific to the file."""
     return str(exc).split("(")[0].split(":")[1].strip()[:60]
 
 
 def difference(original: Path, *others: Path) -> str:
-    """Return what is lost of a file in others; empty if nothing is."""
+    """Return what differs between a file and others; empty if nothing does."""
     before, *found = digests([original, *others])
     if before and any(digest != before for digest in found):
         return "AUDIO DIFFERS"
@@ -109,8 +109,8 @@ def difference(original: Path, *others: Path) -> str:
 def digests(paths: list[Path]) -> list[str]:
     """Return digests of the audio of files; empty where FFmpeg finds none.
 
-    FFmpeg takes longer to start than to decode, so it gets all at once, unless
-    there is one that it cannot open.
+    FFmpeg takes longer to start than to decode, so it gets all files at once,
+    unless there is one that it cannot open.
     """
     inputs = [word for path in paths for word in ("-i", path)]
     maps = [word for n in range(len(paths)) for word in ("-map", f"{n}:a:0")]

@@ -1,8 +1,8 @@
-"""Import, tag and undo files of all kinds; no audio and no tag is lost.
+"""Import, tag and undo files of all kinds; check that no audio or tag is lost.
 
     python trials/harmless.py FOLDER... [--limit N] [--modes MODE...]
 
-Each file becomes a library of its own, by copying, by moving and in place.
+Each file is imported into a library of its own: copied, moved and in place.
 After each step, FFmpeg (the program, not the library that the plugin uses) must
 decode the same samples from the file, and all tags of others must be there byte
 for byte. Library and file must agree, and a second run must have nothing to do.
@@ -51,7 +51,7 @@ OURS = {
 
 @dataclass
 class State:
-    """What must not change: the decoded audio, and what others have tagged."""
+    """What must not change: the decoded audio, and the tags of others."""
 
     audio: str
     tags: Counter[tuple[str, bytes]]
@@ -73,7 +73,7 @@ def audio_digest(path: Path) -> str:
 
 
 def tags_of_others(path: Path) -> Counter[tuple[str, bytes]]:
-    """Return tags of a file by name and content; else all of its content."""
+    """Return tags of others in a file; all content if it is not understood."""
     try:
         tags = read_parts(str(path)).tags
     except UnknownStructure:
@@ -94,7 +94,7 @@ class Home:
             "directory": str(self.folder / "music"),
             "library": str(self.folder / "library.db"),
             "plugins": ["soundtags"],
-            # NumPy's starts soonest; what is written does not depend on it.
+            # NumPy starts soonest; what is written is the same with any engine.
             "soundtags": {
                 "auto": False,
                 "engine": "numpy",
@@ -118,7 +118,7 @@ class Home:
     def differences(self) -> list[str]:
         """Return what `beet update` would change, in its words.
 
-        Of Monkey's Audio files, the bit rate is that of the file with its tags.
+        Bit rates are left out: for Monkey's Audio, they include the tags.
         """
         lines = self("update", "-p").stdout.splitlines()
         return [
@@ -153,7 +153,7 @@ def check(source: Path, mode: str) -> dict[str, str]:
                 break
             os.utime(path, (time.time(), path.stat().st_mtime + 10))
             differences[step] = home.differences()
-            # Without us, beets may differ with a file about an empty tag.
+            # Even without us, beets and a file may differ in an empty tag.
             wanted = differences["import"] if step == "undo" else []
             if step != "import" and differences[step] != wanted:
                 found[step] = "LIBRARY AND FILE DIFFER"

@@ -3,10 +3,10 @@
     python trials/hostile_models.py [PATTERN] [--engine auto]
 
 PATTERN selects models by name. The bad ones crash, hang, take all memory,
-return nonsense, or have metadata that nobody can read. `beet soundtags` must
-name each of them once, with the expected reason, and run the good ones. All
-other commands must succeed. None may print a traceback, and the processes of
-none may take 2 GB of memory together. (It is read four times a second.)
+return nonsense, or have unreadable metadata. `beet soundtags` must name each of
+them once, with the expected reason, and run the good ones. All other commands
+must succeed. No command may print a traceback, or take more than 2 GB of memory
+with all its processes. (Memory is read four times a second.)
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COMMANDS = [
     "soundlike title:Other",
     IMPORT,
 ]
-TRACKS = {"soundtags": 4, IMPORT: 5}  # with values then
+TRACKS = {"soundtags": 4, IMPORT: 5}  # that have values then
 LEFT_OUT = re.compile(r"left out: (.+?)(?:\.json)?: (.*)")
 
 

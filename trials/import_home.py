@@ -28,7 +28,7 @@ KINDS = ("flac", "mp3", "ogg")
 RATE = 44100
 SECONDS = 4
 SEPARATOR = "\\\u2400"  # between the values of a list in the database
-MARK = "0.9876"  # far from what models say of noise
+MARK = "0.9876"  # far from what models predict for noise
 
 
 class Home:
@@ -188,7 +188,7 @@ def analysed(home: Home) -> int:
 
 
 def wait_for_writing(home: Home, process: subprocess.Popen[str]) -> None:
-    """Wait until the copy of a file is there that gets the tags."""
+    """Wait until the copy of a file that gets the tags is there."""
     while not any(home.music.rglob(".soundtags-*")):
         if process.poll() is not None:
             raise RuntimeError(f"no tags were written: {process.communicate()}")

@@ -1,4 +1,4 @@
-"""Import in every way that beets has, and beside other plugins.
+"""Import in every way that beets has, and together with other plugins.
 
     python trials/imports.py [PATTERN]
 
@@ -144,7 +144,7 @@ def reimport(tagging: str) -> Scenario:
 
 
 def afterwards(home: Home) -> Faults:
-    """The other commands that write files or fields."""
+    """Run the other commands that write files or fields."""
     home.beet("import", str(home.source))
     before = [i["danceability"] for i in home.items()]
     home.beet("modify", "-y", "artist=Another")

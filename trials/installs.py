@@ -1,7 +1,7 @@
 """Install built wheels in every way that the documentation names, and use them.
 
-Each way begins in an empty folder, ends with an import, a query, a report and
-playlists, and is told from the others by its name::
+Each way begins in an empty folder and ends with an import, a query, a report
+and playlists. Without --way, all are tried::
 
     python trials/installs.py ~/music
     python trials/installs.py ~/music --way pip-lite --way uv

@@ -7,9 +7,9 @@ those in another library are analysed by the command. Each time, beet is killed
 (SIGKILL) at a random moment. After that, every file must still decode to the
 same audio, with the same tags of other programs, and the library must be sound.
 (Files that beets was just copying are incomplete; they are counted.) Every
-twentieth time (--full), import and command may end; then all tracks must have
-been analysed, and files and library must agree. The exit status is 1 if any of
-this was not so. Needs POSIX.
+twentieth time (--full), import and command may run to the end; then all tracks
+must have been analysed, and files and library must agree. The exit status is 1
+if any of this was not so. Needs POSIX.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Home:
             self.faults.append(f"library: {sound}")
 
     def _is_begun(self, path: Path) -> bool:
-        """Return whether a file is the beginning of another, as if copied."""
+        """Return whether a file is an incomplete copy of another."""
         content = path.read_bytes()
         return path.parent != self.source and any(
             len(content) < source.stat().st_size
@@ -172,7 +172,7 @@ def add_field() -> None:
 
 
 def kill(homes: list[Home], times: int, full: int, seed: int) -> int:
-    """Kill imports and analyses by turns; return how many ended before."""
+    """Kill imports and analyses by turns; return how many ran to the end."""
     chance = random.Random(seed)
     started = time.monotonic()
     for home in homes:

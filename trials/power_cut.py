@@ -5,12 +5,12 @@
 The disk is an ext4 file system in a file. Its power is cut by the file system's
 own means for such tests: from one moment on, nothing reaches the disk any more,
 and what the system had not written yet is lost. Music, library or both are on
-the disk, what is not is elsewhere and survives; and beet is killed at as many
-moments of its writing as --times says. Then the disk is checked (fsck -p) and
-mounted again. All audio and all tags of others must be there, the library must
-be sound and must not claim what is not in the files; and one more run must
-complete what is left. A file that nobody has synchronised must be
-lost, or else the power was not cut.
+the disk; what is elsewhere survives. beet is killed at several moments while it
+writes (--times). Then the disk is checked (fsck -p) and mounted again. All
+audio and all tags of others must be there, the library must be sound and must
+not claim what is not in the files; and one more run must complete what is left.
+A file that was never synchronised must be lost; otherwise, the power was not
+cut.
 
 Needs Linux, root, a loop device and mkfs.ext4; without these, nothing is tried.
 """
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 SIZE = 64 << 20  # bytes of the disk
 PATIENCE = 20  # seconds
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
-NO_FLUSH = struct.pack("I", 2)  # not even what is in the journal's buffer
+NO_FLUSH = struct.pack("I", 2)  # not even the journal's buffer is flushed
 PLACES = ("music", "library", "music and library")
 CLAIMED = "danceability"
 
@@ -70,8 +70,8 @@ class Disk:
         call("mount", "-o", "loop", self.file, self.root)
 
     def unmount(self) -> None:
-        """Unmount it as soon as what beet has started has ended, too."""
-        gc.collect()  # of libraries, which stay open until then
+        """Unmount it as soon as the processes that beet started have ended."""
+        gc.collect()  # closes libraries, which stay open until then
         for _ in range(PATIENCE * 10):
             with suppress(RuntimeError):
                 call("umount", self.root)
@@ -107,7 +107,7 @@ def call(*words: str | Path, allowed: tuple[int, ...] = (0,)) -> None:
 
 @contextmanager
 def prepared(folder: Path, place: str) -> Iterator[tuple[Disk, Home]]:
-    """Have a disk, and a library of tracks that have never been analysed."""
+    """Set up a disk, and a library of tracks that were never analysed."""
     try:
         disk = Disk(folder)
     except RuntimeError as exc:  # in a container, even root may not mount
@@ -129,7 +129,7 @@ def prepared(folder: Path, place: str) -> Iterator[tuple[Disk, Home]]:
 
 
 class Beginning:
-    """A copy of a library and its music, to begin again with."""
+    """A copy of a library and its music, to start over from."""
 
     def __init__(self, home: Home, folder: Path) -> None:
         self.places = {home.folder: folder / "home", home.music: folder / "m"}
@@ -205,7 +205,7 @@ def check(home: Home) -> Faults:
 
 
 def why_not() -> str:
-    """Return why nothing can be tried here, if so."""
+    """Return why nothing can be tried here; empty if it can."""
     if not hasattr(os, "geteuid") or os.geteuid():
         return "needs root"
     if not Path("/dev/loop-control").exists():

@@ -10,7 +10,7 @@ must be lost, and another run must complete what is left.
 
 The first kind needs root and setpriv, the second root and bindfs. The other
 program keeps the library for one and a half times --timeout seconds, which is
-the option of beets, or until the run gives up, twelve times as long.
+the option of beets, or until the run gives up, after twelve times --timeout.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def prepare(folder: Path, timeout: float = 5.0) -> Home:
 
 
 def need(*programs: str) -> None:
-    """Skip what needs root and some programs, if one of them is not here."""
+    """Skip a situation that needs root and programs, unless all are here."""
     if os.geteuid():
         raise Skipped("needs root")
     for program in programs:
@@ -90,7 +90,7 @@ def owned(
 
 
 def as_user(user: int, group: int) -> list[str]:
-    """Return words that run a program as somebody else."""
+    """Return the beginning of a command that runs as another user."""
     # Python may be where only root can read, so let them read everything.
     right = "+dac_read_search"
     return [
@@ -156,7 +156,7 @@ def access(path: Path) -> tuple[int, int, str]:
 
 @contextmanager
 def in_use(home: Home, statements: list[str]) -> Iterator[None]:
-    """Have a transaction of another program in the library."""
+    """Keep a transaction of another program open in the library."""
     file = home.folder / "library.db"
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         for statement in statements:
@@ -167,7 +167,7 @@ def in_use(home: Home, statements: list[str]) -> Iterator[None]:
 def busy(
     statements: list[str], timeout: float, ends: bool, folder: Path
 ) -> Generator[str, None, str]:
-    """Use the library from when the first track is about to be written."""
+    """Use the library as soon as the first track is about to be written."""
     home = prepare(folder, timeout)
     process = home.start("soundtags")
     wait_for_writing(home, process)

@@ -1,6 +1,6 @@
 """Resolve both distributions from wheels alone, for platforms of all kinds.
 
-A person there installs nothing but wheels, as there is no compiler::
+Users there install nothing but wheels, as they have no compiler::
 
     python trials/wheels.py
     python trials/wheels.py --python 3.14 --platform x86_64-unknown-linux-musl

@@ -49,7 +49,7 @@ def encode(
 ) -> None:
     """Encode samples, or the test noise, with FFmpeg's encoders.
 
-    They are those that PyAV carries. Samples have the shape (samples,
+    The encoders are those in PyAV. Samples have the shape (samples,
     channels), with one or two channels; options are those of the container.
     """
     samples = noise(rate=rate) if samples is None else samples

@@ -63,7 +63,7 @@ class Beet:
         Where its configuration, its library and its music are.
     models
         Whether models run, on NumPy unless the configuration says otherwise.
-        Otherwise, predictions are made up, as by :mod:`support.made_up`.
+        If not, predictions are made up by :mod:`support.made_up`.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class Beet:
         return made
 
     def begin_with(self, other: Beet) -> None:
-        """Have a copy of the library of another; the configuration stays."""
+        """Copy the library of another; the configuration stays."""
         shutil.copytree(
             other.folder,
             self.folder,
@@ -144,9 +144,9 @@ class Beet:
     def fresh(
         self, *args: str | Path, status: int = 0, **options: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a new interpreter, which nothing was loaded into.
+        """Run a command in a new interpreter, with nothing loaded beforehand.
 
-        Only where that is the point: it takes seconds. Models run.
+        Use this only where that is the point: it takes seconds. Models run.
         """
         done = subprocess.run(
             [sys.executable, "-m", "beets", *map(str, args)],
@@ -160,7 +160,7 @@ class Beet:
         return done
 
     def items(self, query: str = "") -> list[dict[str, Any]]:
-        """Return items as they stand in the database, beets left out."""
+        """Return items as they are in the database, not read through beets."""
         ids = {int(line) for line in self.ls("$id", query)} if query else None
         database = sqlite3.connect(self.folder / "library.db")
         database.row_factory = sqlite3.Row
@@ -183,7 +183,7 @@ class Beet:
         return [{key: _plain(key, item[key]) for key in item} for item in items]
 
     def know(self, word: str) -> None:
-        """Have the file of a word that was taught, and scores 0.5 for all."""
+        """Write the file of a taught word that scores 0.5 for all tracks."""
         taught = TaughtWord(word, 10, None, 0.0, {})
         write_word(taught, self.folder / "soundtags-words")
 
@@ -198,7 +198,7 @@ def _serve(
     cwd: Path,
     models: bool,
 ) -> None:
-    """Be beet."""
+    """Run beet in this process."""
     # Ctrl-C works even if the tests run in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
@@ -225,7 +225,7 @@ def _serve(
 
     if not models:
         made_up.install()
-    # Trials of models are in processes of their own, where TensorFlow takes
+    # Models are tried in processes of their own, where TensorFlow takes
     # seconds to load.
     configuration.DEFAULTS["engine"] = "numpy"
     ui.main(words)

@@ -1,4 +1,4 @@
-"""Chromium without a screen, for pages that run scripts."""
+"""Headless Chromium, for pages that run scripts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Page:
     Attributes
     ----------
     socket
-        To the browser.
+        Connection to the browser.
     events
         What has happened, such as requests.
     """
@@ -82,7 +82,7 @@ class Page:
         return time.perf_counter() - started
 
     def run(self, script: str, *, ready: bool = False) -> Any:
-        """Return what an expression comes to, promises awaited."""
+        """Return the value of an expression; promises are awaited."""
         if ready:
             script = f"document.readyState === 'complete' || {script}"
         done = self.call(
@@ -141,7 +141,7 @@ class Page:
         path.write_bytes(base64.b64decode(done["data"]))
 
 
-# Until what was changed has been drawn.
+# A promise that resolves once changes have been drawn.
 FRAME = (
     "new Promise(done => requestAnimationFrame("
     "() => requestAnimationFrame(done)))"
@@ -157,7 +157,7 @@ def browsing(program: str, folder: Path) -> Iterator[Page]:
     program
         The browser.
     folder
-        For what the browser keeps.
+        Where the browser keeps its data.
     """
     process = subprocess.Popen(
         [program, *OPTIONS, f"--user-data-dir={folder}", "about:blank"],

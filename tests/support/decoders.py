@@ -21,7 +21,7 @@ if multiprocessing.parent_process():  # this is a process of the pool
 
 
 def made_up(path, spec, checkpoint):
-    """Yield chunks that tell the file and the process they are of."""
+    """Yield chunks that tell which file and process they come from."""
     if "segfault" in path:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "abort" in path:

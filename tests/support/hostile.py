@@ -1,6 +1,7 @@
-"""Models that do harm, or do not do what they say, and are made in no time.
+"""Models that do harm, or are not what they claim to be; all quick to make.
 
-Each is as small as a file can be; what is wrong shows when it is loaded or run.
+Their files are as small as can be; what is wrong shows when they are loaded or
+run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CLASSES = ["one", "two"]
 def write_graph(
     folder: Path, name: str, build: Callable[..., Any], **facts: Any
 ) -> Path:
-    """Write a model whose activations `build` makes of patches and scores.
+    """Write a model whose activations `build` makes from patches and scores.
 
     `build` is given the tensor that is fed, and two scores for each row of it.
     It may change the graph's definition, if it returns a function that does.
@@ -47,7 +48,8 @@ def write_graph(
 def function_calls(*calls: tuple[str, ...]) -> Callable[..., Any]:
     """Return a `build` whose output is that of the first of some functions.
 
-    Each is a name, and the names of what it calls, one after the other.
+    Each is given as its name, then the names of the functions that it calls,
+    one after the other.
     """
 
     def change(definition: Any) -> None:
@@ -85,7 +87,7 @@ def _tf(name: str, *args: Any, **options: Any) -> Any:
 
 
 def zeros(*shape: int) -> Callable[..., Any]:
-    """Return a `build` that fills a shape, and adds its sum to the scores."""
+    """Return a `build` that adds the sum of zeros of a shape to the scores."""
     return lambda _, scores: scores + _tf("reduce_sum", _tf("fill", shape, 0.0))
 
 
@@ -98,14 +100,14 @@ def worker(fed: Any, scores: Any) -> Any:
 
 
 def by_numbers(fed: Any, scores: Any) -> Any:
-    """Take as much memory as the music is loud."""
+    """Take the more memory, the louder the music is."""
     tf = tensorflow()
     size = tf.cast(tf.reduce_max(fed) * 1e9, tf.int32)
     return scores + tf.reduce_sum(tf.fill([size], 0.0))
 
 
 def by_shapes(fed: Any, scores: Any) -> Any:
-    """Do the same, through a slice of such a length."""
+    """Do the same, through the length of a slice."""
     tf = tensorflow()
     size = tf.cast(tf.reduce_max(fed), tf.int32)
     part = tf.shape(tf.zeros([90])[:size])[0]
@@ -113,7 +115,7 @@ def by_shapes(fed: Any, scores: Any) -> Any:
 
 
 def by_branches(fed: Any, scores: Any) -> Any:
-    """Do the same where the music is not silent."""
+    """Take much memory where the music is not silent."""
     tf = tensorflow()
     _, loud = tf.raw_ops.Switch(data=scores, pred=tf.reduce_max(fed) > 1.0)
     size = 10**8 * tf.shape(loud)[1]
@@ -121,7 +123,7 @@ def by_branches(fed: Any, scores: Any) -> Any:
     return tf.raw_ops.Merge(inputs=[scores, much]).output
 
 
-# Name to what makes the graph, and to a pattern of what is said of it.
+# Name to what makes the graph, and to a pattern of the message about it.
 GRAPHS: dict[str, tuple[Callable[..., Any], str]] = {
     "crash-recursion": (
         function_calls(("loop", "loop")),
@@ -220,14 +222,14 @@ GRAPHS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
 }
 
-# Metadata whose accuracy is not a number that anything can be made of.
+# Metadata whose accuracy is not a usable number.
 BAD_FIGURES = {
     "bad-empty-1": "{}",
     "bad-large-1": "9" * 400,
     "bad-nan-1": "NaN",
     "bad-list-1": "[1]",
 }
-# Metadata that is not in upstream's form, or hardly any.
+# Metadata that is not in upstream's form, or is hardly metadata.
 BAD_FILES = {
     "bad-utf-1": b"\xff\xfe",
     "bad-deep-1": b"[" * 10**5,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def sized(size: int, bits: int = 7) -> bytes:
-    """Return a size of which each byte has some bits."""
+    """Return a size as four bytes that each hold some of its bits."""
     mask = (1 << bits) - 1
     return bytes(size >> bits * place & mask for place in (3, 2, 1, 0))
 
@@ -46,7 +46,7 @@ LONG = [
 
 
 def frames_of(path: Path) -> dict[str, list[bytes]]:
-    """Return the frames of an ID3v2 tag, as the standards have them."""
+    """Return the frames of an ID3v2 tag, as the standards define them."""
     content = path.read_bytes()
 
     def number(data: bytes, bits: int) -> int:
@@ -62,5 +62,5 @@ def frames_of(path: Path) -> dict[str, list[bytes]]:
 
 
 def id3v1() -> bytes:
-    """Return an ID3v1 tag, whose genre is jazz."""
+    """Return an ID3v1 tag whose genre is jazz."""
     return b"TAG" + b"old title".ljust(124, b"\0") + bytes([8])

@@ -1,8 +1,8 @@
 """Predictions that no model made, for tests of what becomes of predictions.
 
 They depend on the audio as those of models do: on each patch alone, the same
-for the same, and different for different ones. Files are decoded as usual, but
-in this process.
+for equal patches, and different for different ones. Files are decoded as usual,
+but in this process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DIMENSIONS = 200  # of embeddings
 VARIETY = 12.0  # of logits: enough for scores on both sides of thresholds
 MUSICAL = ("Progressive rock", "beautiful", "instrumental")
-LEAST = 0.2  # of these tags, or tracks would be speech now and then
+LEAST = 0.2  # of these tags; with less, some tracks would be speech
 
 
 def install(decoders: bool = False) -> None:
@@ -41,7 +41,7 @@ def install(decoders: bool = False) -> None:
 
 
 def run(job: GraphSpec, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return for each output a row of values for each row."""
+    """Return, for each output, a row of values per row of input."""
     facts = read_model(job.graph).metadata
     described = rows.reshape(len(rows), -1, rows.shape[-1]).mean(axis=1)
     described = described - described.mean(axis=1, keepdims=True)

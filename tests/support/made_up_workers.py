@@ -27,7 +27,7 @@ from soundtags.inference.pooling import TrackPredictions
 
 
 class Unreadable:
-    """What cannot be unpickled."""
+    """An object that cannot be unpickled."""
 
     def __reduce__(self):
         return (divmod, (1, 0))
@@ -43,8 +43,8 @@ def with_activations(answer, values):
     return answer
 
 
-# What a worker may answer that cannot be used, by the name of a file. Each
-# takes a good answer apart.
+# Answers of a worker that cannot be used, by a word in the name of a file. Each
+# is made from a good answer.
 STRANGE = {
     "number": lambda _: 5,
     "object": lambda _: Unreadable(),
@@ -75,7 +75,7 @@ STRANGE = {
 
 
 def answer(version, payload, good=worker.answer):
-    """Answer a request, or strangely if a file's name says so."""
+    """Answer a request, strangely if a file's name says so."""
     answered = good(version, payload)
     files = getattr(pickle.loads(payload), "files", ())
     for name, change in STRANGE.items():

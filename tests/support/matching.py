@@ -1,4 +1,4 @@
-"""Compares what the database answers with what queries match, in Python.
+"""Compares what the database finds with what queries match in Python.
 
     python -m support.matching answered QUERY...
     python -m support.matching same
@@ -35,7 +35,7 @@ NUMERALS = """
 """
 REGEXES = ["", "^h", "y$", "^$", ".", "^.$", r"\d", r"\bhop", "a|b", "(?i)PY"]
 
-# Stored, and searched.
+# What is stored, and the query.
 TRAPS = [
     ("M\u0130", "voice_instrumental:mi"),
     ("M\u0130", "mood:mi"),

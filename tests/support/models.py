@@ -32,7 +32,7 @@ def write_model(
 ) -> Path:
     """Write a model whose activations are always the same.
 
-    `size` more floats make the graph larger.
+    `size` is the number of extra floats, which make the graph larger.
     """
     tf = tensorflow()
     shape = (None, 200) if backbone else (None, 187, 96)
@@ -84,7 +84,7 @@ def make(names, folder: Path = NOWHERE) -> plan.Plan:
 
 
 def outcome(result, made: plan.Plan):
-    """Return what predictions are interpreted as, or the error."""
+    """Return the interpretation of a result's predictions, or its error."""
     return result.error or interpret(result.predictions, made)
 
 
@@ -111,7 +111,7 @@ class CountingLoader:
 
         def closing() -> None:
             self.closed.append(name)
-            session.close = close  # for TensorFlow closes once more
+            session.close = close  # TensorFlow closes it once more
             close()
 
         session.close = closing

@@ -43,13 +43,13 @@ def missing() -> str:
 
 @dataclass
 class Mpd:
-    """MPD, as mpc controls it."""
+    """MPD, controlled by mpc."""
 
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """That of processes that are to find it."""
+        """Environment of processes that are to find MPD."""
         return {**os.environ, "MPD_HOST": str(self.folder / "socket")}
 
     def mpc(self, *args: str) -> list[str]:
@@ -59,7 +59,7 @@ class Mpd:
 
 @contextmanager
 def running(music: Path) -> Iterator[Mpd]:
-    """Run MPD on a folder with music, which it has read."""
+    """Run MPD on a folder with music; wait until it has read it."""
     # The name of a socket must be short.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

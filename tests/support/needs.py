@@ -1,4 +1,4 @@
-"""What is not everywhere: tests that need it are skipped without it."""
+"""What may be missing: tests that need it are then skipped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from soundtags.audio import resampling
 from soundtags.inference import tensorflow_engine
 
-# That of the distribution which is installed, whichever it is.
+# Of the distribution that is installed, whichever it is.
 _versions = {each.name: each.version for each in metadata.distributions()}
 VERSION = _versions.get("beets-soundtags") or _versions["beets-soundtags-lite"]
 

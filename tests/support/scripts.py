@@ -3,8 +3,8 @@
 Most scripts run models, and TensorFlow takes seconds to load. So one process
 loads it once, and each script is a fork of that. So are the Python programs
 that a script starts: other scripts, and `python -m beets`, which makes
-predictions up unless models are wanted. Work that it does in processes of its
-own for the sake of their memory is done in threads.
+predictions up unless models are wanted. Work that a script does in processes of
+its own, for the sake of their memory, is done in threads.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def run_script(
     models
         Whether beet runs models, instead of making predictions up.
     decoders
-        Whether it decodes files in processes of their own even if it does not.
+        Whether beet decodes files in processes of their own, even if it runs
+        no models.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -69,7 +70,7 @@ def run_script(
 
 @cache
 def _server() -> Connection:
-    """Start the process that scripts are forks of."""
+    """Start the process that scripts are forked from."""
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
     context.Process(target=_serve, args=(theirs,), daemon=True).start()
@@ -148,7 +149,7 @@ class InThreads(concurrent.futures.ThreadPoolExecutor):
 
 
 class ForkingPopen(subprocess.Popen):
-    """Has Python programs be forks of this process, if it can."""
+    """Runs Python programs as forks of this process, if it can."""
 
     models = decoders = False
 

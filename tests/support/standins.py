@@ -31,7 +31,7 @@ class Weights:
     Attributes
     ----------
     rng
-        Where they come from.
+        The generator that they come from.
     kernels, biases
         What the variables of a layer are called.
     """
@@ -237,7 +237,7 @@ def swish(x: Tensor) -> Tensor:
 
 
 def average(x: Tensor) -> Tensor:
-    """Average over all but the patches and the channels."""
+    """Average over all axes but those of patches and channels."""
     tf = tensorflow()
     axes = tf.range(tf.rank(x))
     _, averaged = tf.split(axes, [2, tf.size(axes) - 2])
@@ -253,7 +253,7 @@ def flatten(x: Tensor) -> Tensor:
     return flat
 
 
-# Of EfficientNet-B0 (Tan and Le, 2019): expansion, size of the depthwise
+# Stages of EfficientNet-B0 (Tan and Le, 2019): expansion, size of the depthwise
 # kernel, stride of the first block, filters, blocks.
 STAGES = [
     (1, 3, 1, 16, 1),
@@ -269,7 +269,7 @@ STAGES = [
 def block(
     make: Make, x: Tensor, expansion: int, size: int, stride: int, filters: int
 ) -> Tensor:
-    """Expand, convolve each channel, excite what was squeezed, project."""
+    """Expand, convolve each channel, squeeze and excite, project."""
     inputs = x.shape[1]
     wide = inputs * expansion
     y = swish(convolution(make, x, wide)) if expansion > 1 else x
@@ -337,7 +337,7 @@ def fitted_weights(
 ) -> list[tuple[Tensor, Tensor]]:
     """Return the kernels and biases of all layers, in their order.
 
-    They are fitted to made-up patches, as batch normalisation does it. Biases
+    They are fitted to made-up patches, as batch normalisation does. Biases
     are larger than what deviates from them, which keeps the layers almost
     linear: otherwise a deep network would blow up the slightest difference
     between those patches and others.
@@ -420,13 +420,13 @@ def write_standin(
     outputs
         Output node to purpose, as in the metadata of the original.
     classes
-        How many there are; 0 for a VGGish that only extracts features.
+        How many classes there are; 0 for a VGGish that only extracts features.
     backbone
         Name of the model whose embeddings a classification head takes.
     input
         Node that is fed.
     seed
-        Of the weights.
+        Seed of the weights.
     batch
         How many patches must be fed at a time, if that is fixed.
     """

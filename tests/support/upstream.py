@@ -33,7 +33,7 @@ class Page:
     stalls
         Whether nothing comes after the headers, until the server closes.
     drips
-        Whether there are ever more headers, one per pause.
+        Whether headers never end; one is sent per pause.
     """
 
     body: bytes = b""
@@ -61,7 +61,7 @@ class Request:
 
 
 class Upstream:
-    """Serves pages, from when it is entered to when it is left.
+    """Serves pages while its `with` block runs.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Upstream:
         return f"http://127.0.0.1:{self._server.server_port}/models/"
 
     def serve(self, path: str, *pages: Page | bytes) -> None:
-        """Answer requests of a path in the folder of models."""
+        """Set the answers to requests for a path in the folder of models."""
         self.pages[f"/models/{path}"] = [
             Page(page) if isinstance(page, bytes) else page for page in pages
         ]
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.upstream.requests.append(request)
         pages = self.upstream.pages[self.path]
         page = pages.pop(0) if len(pages) > 1 else pages[0]
-        with contextlib.suppress(ConnectionError):  # the other side is free to
+        with contextlib.suppress(ConnectionError):  # the client may hang up
             self._answer(page, request)
 
     def _answer(self, page: Page, request: Request) -> None:
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         for at in range(0, len(body), page.piece):
             self.upstream.closing.wait(page.pause)
             piece = body[at : at + page.piece]
-            request.sent += len(piece)  # first, as the other side may be quick
+            request.sent += len(piece)  # first, as the client may be quick
             self.wfile.write(piece)
 
     def _start(self, page: Page, request: Request) -> int:

@@ -1,4 +1,4 @@
-"""Something of ours that fails as nobody foresaw: `broken.what` names it."""
+"""Makes something of ours fail unexpectedly; `broken.what` names it."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""Makes Last.fm return polka for everything to the plugin lastgenre."""
+"""Makes the plugin lastgenre get polka from Last.fm for everything."""
 
 from beets.plugins import BeetsPlugin
 from beetsplug.lastgenre.client import LastFmClient

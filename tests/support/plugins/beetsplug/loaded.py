@@ -1,4 +1,4 @@
-"""Has beet print whether TensorFlow was loaded, at the end."""
+"""Has beet print, at the end, whether TensorFlow was loaded."""
 
 import atexit
 import sys

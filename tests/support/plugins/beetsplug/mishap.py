@@ -74,7 +74,7 @@ class MishapPlugin(BeetsPlugin):
             os.remove(path)
 
     def met(self, **_kwargs):
-        """Another run, too, is about to write its first file."""
+        """Another run is about to write its first file, too."""
         place = Path(self.config["place"].as_filename())
         (place / str(os.getpid())).touch()
         while len(list(place.iterdir())) < 2:

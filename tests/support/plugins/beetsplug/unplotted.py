@@ -1,4 +1,4 @@
-"""Hides Matplotlib, as where it has not been installed."""
+"""Hides Matplotlib, as if it were not installed."""
 
 import sys
 
