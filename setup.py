@@ -67,7 +67,7 @@ setup(
     name=distribution(),
     version="0.1.0",
     description=(
-        "beets plugin that listens to your music and tags it with genre, mood,"
+        "beets plugin that analyses your music and tags it with genre, mood,"
         " danceability and voice"
     ),
     long_description=description(),

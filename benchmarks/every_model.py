@@ -116,7 +116,7 @@ def check(library: Library, model: catalogue.Published) -> tuple[str, str]:
     done = library.beet("soundtags", "-m", name)
     if model.target is None:
         # A feature extractor has no classes; its heads do.
-        refused = "has no classes of its own" in done.stderr
+        refused = "predicts nothing by itself" in done.stderr
         return tried, "refused, as it should be" if refused else "FAILED"
     values = library.values(model)
     if done.returncode or not all(values.values()):

@@ -189,7 +189,7 @@ def judge(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--limit", type=int, help="files, for a short run")
+    parser.add_argument("--limit", type=int, help="maximum number of files")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=[*MODES])
     args = parser.parse_args()
     if shutil.which("ffmpeg") is None:

@@ -24,7 +24,10 @@ def parser(description: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument(
-        "pattern", nargs="?", default="", help="of names of situations"
+        "pattern",
+        nargs="?",
+        default="",
+        help="regular expression for names of situations",
     )
     return made
 

@@ -184,7 +184,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         try:
             return configuration.auto(self.config)
         except ConfigError as exc:
-            self._log.error("{}; nothing is analysed on import", exc)
+            self._log.error("{}; nothing will be analysed on import", exc)
             return False
 
     def imported(self, _session: ImportSession, task: ImportTask) -> None:

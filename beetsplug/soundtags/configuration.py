@@ -152,7 +152,7 @@ def verdicts(config: ConfigView, logger: Logger) -> Verdicts:
 
     def announce(count: int) -> None:
         new = "1 new model" if count == 1 else f"{count} new models"
-        logger.info("trying {} before the first use", new)
+        logger.info("trying {} before their first use", new)
 
     return Verdicts(_trials(config), announce, engine_choice(config, logger))
 

@@ -256,7 +256,7 @@ def _texts(style: Any, file: Any) -> list[str]:
         values = style.get_list(file) or []
     except TypeError as exc:
         raise UnwritableTags(
-            f"tags not written: {style.key} is there, but is not text"
+            f"tags not written: its {style.key} tag is not text"
         ) from exc
     return [
         value.decode(errors="replace")

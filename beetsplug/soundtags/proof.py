@@ -68,8 +68,7 @@ def check_read(parts: Parts, read: Expected) -> None:
         for names, texts in read.items():
             if tag.name.upper() in names and any(tag.texts) and not texts:
                 raise UnwritableTags(
-                    f"tags not written: its {tag.name} is there, but cannot be"
-                    " read"
+                    f"tags not written: its {tag.name} tag cannot be read"
                 )
 
 
@@ -110,8 +109,8 @@ def check_copy(before: Parts, after: Parts, expected: Expected) -> None:
     for names, texts in expected.items():
         if not _has(after.tags, names, texts):
             raise UnwritableTags(
-                "tags not written: the tag library has not written"
-                f" {', '.join(sorted(names))}"
+                "tags not written: the tag library did not write"
+                f" {', '.join(sorted(names))} correctly"
             )
 
 

@@ -127,12 +127,12 @@ def _retry_while_locked(work: Callable[[], T]) -> T:
         try:
             return work()
         except DBAccessError as exc:
-            raise UnusableLibrary(f"the library: {exc}") from exc
+            raise UnusableLibrary(f"cannot access the library: {exc}") from exc
         except sqlite3.OperationalError as exc:
             if "locked" not in str(exc):
                 raise
             if attempt == ATTEMPTS:
                 raise UnusableLibrary(
                     "the library is locked by another program;"
-                    " run this again when that has ended"
+                    " run this again when it has finished"
                 ) from exc

@@ -53,12 +53,12 @@ def why_unwritten(name: str, types: Collection[str]) -> str | None:
     if is_untaught(name, types):
         word = name.removeprefix(MOOD_FIELD)
         return (
-            f"nobody has taught the word of {name}: beet soundteach"
-            f" {word} QUERY"
+            f"the word for {name} has not been taught; to teach it: beet"
+            f" soundteach {word} QUERY"
         )
     if name in types and not name.isascii():
         return (
-            f"{name} is not written, as names of tags have no letters but those"
-            " from a to z"
+            f"{name} is not written to files: tag names can contain only ASCII"
+            " characters"
         )
     return None

@@ -160,8 +160,8 @@ def _check_audio(audio: np.ndarray) -> None:
         raise ParameterError("audio contains NaN or infinity")
     if np.abs(audio).max() > LOUDEST:
         raise ParameterError(
-            f"audio must have full scale at 1.0; a sample beyond {LOUDEST:g} is"
-            " no music"
+            f"audio must have full scale at 1.0; it has samples beyond"
+            f" {LOUDEST:g}"
         )
 
 

@@ -198,7 +198,9 @@ class Model:
         ['electronic', 'dance', 'House']
         """
         if n is not None and not (isinstance(n, Integral) and n >= 1):
-            raise ParameterError(f"n is a whole number from 1, not {n!r}")
+            raise ParameterError(
+                f"n must be a positive whole number, not {n!r}"
+            )
         means = self._checked(activations).mean(axis=0)
         order = np.argsort(-means, kind="stable")[:n]
         return [(self.classes[i], float(means[i])) for i in order]
@@ -208,12 +210,12 @@ class Model:
             values = np.asarray(activations, float)
         except (TypeError, ValueError) as exc:
             raise ParameterError(
-                f"activations of {self.id} are numbers: {exc}"
+                f"activations of {self.id} must be numbers: {exc}"
             ) from exc
         shape = values.shape
         if len(shape) != 2 or not shape[0] or shape[1] != len(self.classes):
             raise ParameterError(
-                f"activations of {self.id} have the shape (patches,"
+                f"activations of {self.id} must have the shape (patches,"
                 f" {len(self.classes)}), not {shape}"
             )
         return values
@@ -221,7 +223,7 @@ class Model:
     def _node(self, output: str) -> str:
         if not isinstance(output, str):
             raise ParameterError(
-                f"output is the name of a node, not {output!r};"
+                f"output must be the name of a node, not {output!r};"
                 f" {self._outputs()}"
             )
         metadata = self._model.metadata

@@ -111,7 +111,7 @@ def read_blocks(
             if seconds and _outruns_header(sound, file):
                 faults.append(
                     f"its header says {seconds:.1f} s, but"
-                    f" {_unread(file)} bytes follow"
+                    f" {_unread(file)} more bytes follow"
                 )
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as exc:
         raise Incomplete(seconds) from exc  # of what came before the damage

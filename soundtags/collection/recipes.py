@@ -122,7 +122,7 @@ def parse_recipe(name: str, data: Any, source: str = "") -> Recipe:
     title = str(data.get("title") or name.replace("-", " "))
     tracks = _range("tracks", data.get("tracks", TRACKS))
     if tracks.high < 1:
-        raise UnusableRecipe(f"tracks: {tracks} is none at all")
+        raise UnusableRecipe(f"tracks: {tracks} allows no tracks")
     return Recipe(
         name,
         title[:1].upper() + title[1:],

@@ -151,7 +151,7 @@ def _parse(path: Path) -> Any:
         raise
     except Exception as exc:  # the parser's own error class is private
         raise UnusableModel(
-            f"{path.name}: not a TensorFlow graph; remove it and get it again"
+            f"{path.name}: not a TensorFlow graph; remove it and fetch it again"
         ) from exc
 
 
@@ -233,7 +233,7 @@ def _check_functions(
         )
         if each.signature.name in known or parametric:
             raise UnusableModel(
-                f"{path.name}: has a function that could be anything"
+                f"{path.name}: has an ambiguous function"
                 f" ({each.signature.name}); do not use it"
             )
 

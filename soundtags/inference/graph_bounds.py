@@ -79,8 +79,8 @@ def check_bounds(graph: Any) -> None:
                 place = sources[operand : operand + 1 or None]
                 if place and (scope, place[0]) in varying:
                     raise UnusableModel(
-                        f"the shape or use of {node.name} ({node.op}) depends"
-                        " on the numbers that are fed"
+                        f"the shape of {node.name} ({node.op}), or whether it"
+                        " runs, depends on the input values"
                     )
 
 

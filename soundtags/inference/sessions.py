@@ -263,7 +263,7 @@ def _flags(spec: GraphSpec, graph: Any) -> list[str]:
     for node in graph.node:
         if node.name == node_of(spec.input):
             if node.attr["dtype"].type == BOOL:
-                raise UnusableModel("takes flags, no music")
+                raise UnusableModel("takes a flag as its input, not patches")
             continue
         if node.op == "Placeholder" and node.attr["dtype"].type == BOOL:
             flags.append(node.name)
@@ -302,5 +302,7 @@ def _call(
                 f"{output} has the shape {np.shape(each)} for {len(batch)} rows"
             )
         if not np.issubdtype(each.dtype, np.floating):
-            raise UnusableModel(f"{output} gives {each.dtype}, not numbers")
+            raise UnusableModel(
+                f"{output} gives {each.dtype}, not floating-point"
+            )
     return values

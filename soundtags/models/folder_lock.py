@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = ".lock"
-REMEDY = "see to its permissions, or name another model_dir"
+REMEDY = "check its permissions, or set another model_dir"
 
 
 @contextmanager

@@ -233,7 +233,7 @@ def _begin(part: Part, status: int, headers: Mapping[str, str]) -> None:
     if changed or start != part.done:
         part.clear()
         if start:
-            raise part.failure(UnreachableSource, "changed meanwhile")
+            raise part.failure(UnreachableSource, "changed during the transfer")
     part.resumed = start > 0
 
 

@@ -256,9 +256,12 @@ def _has_metadata(graph: Path) -> bool:
 
 def _unknown(name: str, known: str, here: Iterable[str], folder: Path) -> str:
     if fault := folder_fault(folder):
-        return f"{known} is not here; {fault}"
+        return f"{known} is not installed; {fault}"
     if known in catalogue.names():
-        return f"{known} is not here; get it: beet soundmodels fetch {known}"
+        return (
+            f"{known} is not installed; to get it: beet soundmodels fetch"
+            f" {known}"
+        )
     return (
         f"no model {name} here; installed are: {', '.join(here)}. See beet"
         f" soundmodels for more, or put {name}.pb and {name}.json into {folder}"

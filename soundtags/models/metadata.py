@@ -160,7 +160,7 @@ def _classes(names: Any) -> tuple[str, ...]:
         raise ValueError(f"{len(names)} classes")
     classes = tuple(map(_text, names))
     if len(set(classes)) < len(classes):
-        raise ValueError("several classes have one name")
+        raise ValueError("several classes have the same name")
     return classes
 
 
@@ -174,7 +174,7 @@ def _metrics(figures: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
             continue
         number = float(figure)
         if not -1 <= number <= 100:
-            raise ValueError(f"{shortened(figure)} is no figure of a model")
+            raise ValueError(f"{shortened(figure)} is not a figure of a model")
         # Some are percentages.
         result.append((_text(name), number / 100 if number > 1 else number))
     return tuple(result)
@@ -182,7 +182,7 @@ def _metrics(figures: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{shortened(value)} is not a text")
+        raise TypeError(f"{shortened(value)} is not text")
     if len(value) > MAX_TEXT:
         raise ValueError(f"{shortened(value)} is too long")
     if any(unicodedata.category(c) in (CONTROL, SURROGATE) for c in value):

@@ -49,7 +49,9 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 REMEDIES: dict[type[SoundtagsError], str] = {
     UnreachableSource: f"try again later, or {OTHER_SOURCE}",
     NotPublished: OTHER_SOURCE,
-    NotAModel: f"see whether a proxy wants you to log in, or {OTHER_SOURCE}",
+    NotAModel: (
+        f"check whether a proxy requires you to log in, or {OTHER_SOURCE}"
+    ),
     WrongDigest: OTHER_SOURCE,
     InsecureSource: SECURE_SOURCE,
     NoSpace: "make room and try again",

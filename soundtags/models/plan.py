@@ -218,7 +218,7 @@ def check(
     """
     if not model.metadata.classes or not model.metadata.predictions:
         raise UnusableModel(
-            f"{model.id}: has no classes of its own; run a head on it instead"
+            f"{model.id}: predicts nothing by itself; use a head of it instead"
         )
     if model.target not in targets:
         raise UnusableModel(
@@ -248,8 +248,8 @@ def check_input(model: Model, here: Mapping[str, Model]) -> None:
             )
     elif facts.backbone not in here:
         raise UnknownModel(
-            f"{model.id}: needs {facts.backbone}, which is not here; get it:"
-            f" beet soundmodels fetch {facts.backbone}"
+            f"{model.id}: needs {facts.backbone}, which is not installed; get"
+            f" it: beet soundmodels fetch {facts.backbone}"
         )
     else:
         backbone = here[facts.backbone].metadata

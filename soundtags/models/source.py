@@ -18,7 +18,7 @@ PLAIN_HOST = r"(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?(?:[/?#]|$)"
 IN_URL = re.compile(rf"(?<=://)(?!{PLAIN_HOST}).*@", re.IGNORECASE)
 IN_TEXT = re.compile(rf"(?<=://)(?!{PLAIN_HOST})\S*@", re.IGNORECASE)
 
-OTHER_SOURCE = "name another source in the configuration"
+OTHER_SOURCE = "set another source in the configuration"
 SECURE_SOURCE = (
     "name an https:// address or a folder as the source, or allow plain HTTP"
     " with --insecure"

@@ -237,7 +237,7 @@ def with_words(
             used = ", ".join(name.split()[0] for name in word.models)
             warn(
                 f"left out: the word {word.word}: it was taught with another"
-                f" version of {used}, or these do not run here; teach it"
+                f" version of {used}, or they cannot be used here; teach it"
                 f" again: beet soundteach {word.word} QUERY"
             )
     others = {n: each for n, each in plan.targets.items() if not each.taught}
@@ -259,7 +259,7 @@ def _read(path: Path) -> TaughtWord:
         raise UnusableWord(str(exc)) from exc
     if content.get("format") != FORMAT:
         raise UnusableWord(
-            "is of another version of this plugin, or no word at all; update"
+            "is from another version of this plugin, or not a word; update"
             " the plugin, or teach the word again"
         )
     try:
@@ -295,5 +295,5 @@ def _weights(entry: Mapping[str, Any]) -> ModelWeights:
 def _number(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{number} is no weight")
+        raise ValueError(f"{number} is not a weight")
     return number

@@ -230,7 +230,7 @@ def test_stats_tell_what_there_is(library: Beet):
 def test_pruning_forgets_what_is_gone(library: Beet):
     library("remove", "-f", "title:A")
     done = library("soundstore", "prune")
-    assert done.stdout == "1 forgotten that are not in the library\n"
+    assert done.stdout == "1 not in the library, and forgotten\n"
     assert ": 1 track, " in library("soundstore", "stats").stdout
     library.configure(soundtags={**QUICK, "mood_threshold": 0})
     assert "Predictions for 1 of them" in library("soundtags").stdout
@@ -284,7 +284,7 @@ def rows_of(path: Path) -> list[dict]:
     ("args", "complaint"),
     [
         (["export"], "name the file to write: -o FILE"),
-        (["export", "-o", "a.txt"], "is neither .csv nor .parquet"),
+        (["export", "-o", "a.txt"], "must end in .csv or .parquet"),
         (["burn"], "burn is not one of: stats, prune, export"),
         (["export", "-o", "nowhere/a.csv"], "No such file or directory"),
         (["export", "-o", "a.csv", "title:nobody"], "no track matches"),

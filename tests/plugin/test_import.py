@@ -247,7 +247,11 @@ LARGE = 10**400
         ("thresholds", None, "None is not a mapping"),
         ("cluster_paths", "x", "'x' is not a mapping"),
         ("genre_sources", [None], "must be a list of strings"),
-        ("auto", "perhaps", "is not yes or no; nothing is analysed on import"),
+        (
+            "auto",
+            "perhaps",
+            "is not yes or no; nothing will be analysed on import",
+        ),
     ],
 )
 def test_a_bad_configuration_never_stops_an_import(

@@ -521,7 +521,7 @@ def test_what_goes_wrong_costs_that_track_alone(library, mortal):
     for name, reason in {
         "bad": "made to fail",
         "bug": "unexpected ZeroDivisionError: made to fail",
-        "crash": "workers of the cluster crashed on it",
+        "crash": "workers of the cluster crashed while analysing it",
         "hang": "timed out: the decoder made no progress for 2 s",
     }.items():
         (line,) = [each for each in lines if f"/{name}.flac" in each]
@@ -598,7 +598,7 @@ def test_a_worker_that_always_asks_for_models_is_left(library, deserted):
     use(library, deserted)
     with deserted.worker(MAKES_UP, ASKS_FOREVER="yes"):
         said = complaints(library, FOUR)
-        assert "asks for models that it has been sent" in said
+        assert "asks again for models that it has been sent" in said
         assert said.count("\n") == 2  # that, and that there is no other
         with deserted.worker(MAKES_UP):
             assert "4 tagged" in library("soundtags", FOUR).stdout

@@ -149,7 +149,7 @@ GRAPHS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "odd-function": (
         function_calls(("Relu", "Relu")),
-        r"has a function that could be anything \(Relu\)",
+        r"has an ambiguous function \(Relu\)",
     ),
     "big-overflow": (zeros(2**31 - 1, 2**31 - 1, 2**31 - 1), ".*"),
     "big-fill": (zeros(1000, 1000, 750), ".*memory|.*OOM|crashes"),
@@ -198,7 +198,7 @@ GRAPHS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "odd-type": (
         lambda _, scores: scores > 0.5,
-        "model/Sigmoid gives bool, not numbers",
+        "model/Sigmoid gives bool, not floating-point",
     ),
     "odd-integer": (
         lambda _, scores: _tf("cast", scores, "int64"),

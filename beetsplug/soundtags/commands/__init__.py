@@ -231,8 +231,8 @@ SOUNDTEACH = Command(
             "--not",
             dest="refused",
             metavar="QUERY",
-            help="tracks that the word is wrong for, which tells more than all"
-            " other tracks do",
+            help="tracks that the word does not fit; they count for more than"
+            " other tracks",
         ),
         _flag("--list", help="list the words that have been taught"),
         Option("--forget", metavar="NAME", help="forget a word"),

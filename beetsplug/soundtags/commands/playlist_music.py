@@ -100,8 +100,8 @@ def read_music(
     unfit = [row for row, path in written.items() if path is None]
     if unfit:
         warn(
-            f"{in_words(len(unfit))} left out, whose paths a playlist cannot"
-            f" contain, such as {displayable_path(found['path'][unfit[0]])}"
+            f"{in_words(len(unfit))} left out, as a playlist cannot contain"
+            f" their paths, such as {displayable_path(found['path'][unfit[0]])}"
         )
     kept = {row: path for row, path in written.items() if path is not None}
     return Music(

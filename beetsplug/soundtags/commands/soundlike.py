@@ -48,7 +48,7 @@ def run(
         raise UserError("--path and --diverse exclude each other")
     if opts.ends and query:
         raise UserError(
-            "--path takes two queries; quote those of several words"
+            "--path takes two queries; quote a query of several words"
         )
     ids, embeddings = _embeddings(lib, config, log, opts.model)
     find = _path if opts.ends else _similar

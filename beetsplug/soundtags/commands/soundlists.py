@@ -166,7 +166,8 @@ def _show(music: Music, playlists: Sequence[Playlist]) -> None:
 def _is_portable(playlist: Playlist, warn: Warn) -> bool:
     """Return whether another program can evaluate its rules."""
     if playlist.recipe.query:
-        warn(f"{playlist.recipe.name}: left out; only beets knows its query")
+        name = playlist.recipe.name
+        warn(f"{name}: left out, as only beets understands its query")
     return not playlist.recipe.query
 
 

@@ -155,7 +155,9 @@ class ModelsCommand:
                 )
             say(f"{graph.name}: {state}")
         if changed:
-            raise UserError(f"{changed} models are not what they should be")
+            raise UserError(
+                f"{changed} of the models are not what they should be"
+            )
 
     def _chosen(self, names: list[str]) -> list[Path]:
         if names:

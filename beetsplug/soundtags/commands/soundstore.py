@@ -83,7 +83,7 @@ class StoreCommand:
                 for each in audio.split()
             }
         )
-        ui.print_(f"{forgotten} forgotten that are not in the library")
+        ui.print_(f"{forgotten} not in the library, and forgotten")
 
     def export(self, query: list[str]) -> None:
         """Write the mean activations of tracks to a table."""
@@ -91,7 +91,9 @@ class StoreCommand:
             raise UserError("name the file to write: -o FILE")
         target = Path(self.opts.output).expanduser()
         if target.suffix not in TABLES:
-            raise UserError(f"{target}: is neither {' nor '.join(TABLES)}")
+            raise UserError(
+                f"{target}: the name must end in {' or '.join(TABLES)}"
+            )
         plan = configuration.plan(self.config, self.log)
         names = [
             f"{model.id}: {name}"

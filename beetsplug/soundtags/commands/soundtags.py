@@ -135,8 +135,8 @@ class Run:
         if count and not self.opts.quiet:
             verb = "would get" if self.opts.pretend else "got"
             ui.print_(
-                f"{tracks(count)} {verb} back the genres of the file, which"
-                " beet update had replaced by those of the album"
+                f"{tracks(count)} {verb} back the genres in their files, which"
+                " beet update had replaced with those of the album"
             )
 
     def _announce(self, work: Work) -> None:
@@ -146,7 +146,7 @@ class Run:
             verb = "would get" if self.opts.pretend else "will get"
             ui.print_(
                 f"{tracks(work.lost)} {verb} back values that have been"
-                " emptied, as beet update does where files lack them"
+                " cleared, as beet update does if files lack them"
             )
         if not work.again:
             return

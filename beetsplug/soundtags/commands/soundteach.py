@@ -91,8 +91,8 @@ class TeachCommand:
         known = sorted(path.stem for path in taught_words.files(folder))
         word = name if name in known else taught_words.plain(name)
         if word not in known:
-            taught = f"taught are: {', '.join(known)}" if known else "none is"
-            raise UserError(f"no word {name!r} has been taught; {taught}")
+            taught = f"; taught are: {', '.join(known)}" if known else ""
+            raise UserError(f"the word {name!r} has not been taught{taught}")
         having = tracks(self._having(word))
         if self.opts.pretend:
             say(f"{word} would be forgotten; {having} would lose it")
@@ -146,8 +146,8 @@ class TeachCommand:
         ours = ids & self._given(word) if asked else set()
         if ours:
             say(
-                f"{tracks(len(ours))} of those that match got {word} from this"
-                " plugin, and will not count"
+                f"{tracks(len(ours))} of those that match have {word} from this"
+                " plugin, and are not used as examples"
             )
         return ids - ours
 
@@ -168,12 +168,12 @@ class TeachCommand:
     def _check(self, examples: set[int], refused: set[int]) -> None:
         both = sorted(examples & refused)
         if not examples:
-            raise UserError("no track matches that could be an example")
+            raise UserError("no matching track can be used as an example")
         if both:
             (first,) = get_items(self.lib, both[:1])
             raise UserError(
-                f"{tracks(len(both))} among the examples and in --not as well:"
-                f" {item_name(first)} (id:{first.id}) for one"
+                f"{tracks(len(both))} both among the examples and in --not,"
+                f" such as {item_name(first)} (id:{first.id})"
             )
 
     def _analysed(self, ids: set[int], plan: Plan) -> CachedTracks:
@@ -183,7 +183,7 @@ class TeachCommand:
         if not unknown:
             return library
         if self.opts.pretend:
-            say(f"{tracks(len(unknown))} not analysed yet, which do not count")
+            say(f"{tracks(len(unknown))} not analysed yet, and not used")
             return library
         say(f"{tracks(len(unknown))} not analysed yet: analysing these first")
         with closing(make_tagger(self.config, self.log)) as tagger:

@@ -38,7 +38,7 @@ def lines(learned: Learned) -> Iterator[str]:
     """Yield lines about what was learned, and what would make it better."""
     word, check = learned.word, learned.word.check
     if check is None or learned.advantage is None:
-        yield f"{word.word}, {in_short(word)}: nothing tells how good it is"
+        yield f"{word.word}, {in_short(word)}: no way to tell how good it is"
         yield "what would help: examples from other albums"
         return
     low, high = map(_in_ten, _interval(check.found, word.examples))

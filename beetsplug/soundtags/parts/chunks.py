@@ -65,7 +65,7 @@ def read_dsf(file: BinaryIO, size: int) -> Parts:
     start, total, tag = unpack("<QQQ", read_at(file, 4, 24))
     stop = tag or size
     if not start <= stop <= size or total != size:
-        raise UnknownStructure("its size is not as its header says")
+        raise UnknownStructure("its size does not match its header")
     parts = Parts()
     parts.add_range("audio", file, start, stop)
     if tag:

@@ -98,7 +98,7 @@ def _packets(file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:
     while place < size:
         header = read_at(file, place, PAGE)
         if len(header) < PAGE or not header.startswith(b"OggS"):
-            raise UnknownStructure("there is something between Ogg pages")
+            raise UnknownStructure("there is other data between its Ogg pages")
         serial = header[14:18]
         lacing = file.read(header[26])
         body = file.read(sum(lacing))

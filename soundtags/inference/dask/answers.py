@@ -112,7 +112,9 @@ def _task_error(exc: BaseException) -> SoundtagsError:
     from distributed import KilledWorker
 
     if isinstance(exc, KilledWorker):
-        return CrashedWorker("workers of the cluster crashed on it")
+        return CrashedWorker(
+            "workers of the cluster crashed while analysing it"
+        )
     if isinstance(exc, ImportError):
         return UnfitWorker(
             f"a worker cannot load the plugin: {first_line(exc)}; install on"
@@ -195,7 +197,7 @@ def _arrays(content: Mapping[str, str]) -> dict[str, np.ndarray]:
     for name, text in content.items():
         values = np.frombuffer(base64.b64decode(text, validate=True), FLOATS)
         if not np.isfinite(values).all():
-            raise ValueError(f"{name}: values that are no finite numbers")
+            raise ValueError(f"{name}: values that are not finite")
         arrays[name] = values.astype(np.float32)
     return arrays
 
@@ -236,5 +238,5 @@ def _text(value: Any) -> str:
 
 def _amount(value: Any) -> float:
     if isinstance(value, bool) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{value!r} is no duration or level")
+        raise ValueError(f"{value!r} is not a duration or level")
     return float(value)

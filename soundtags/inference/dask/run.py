@@ -243,7 +243,7 @@ class Run(Generic[K]):
         self._workers.exclude(
             address,
             UnfitWorker(
-                f"worker {address}: asks for models that it has been sent"
+                f"worker {address}: asks again for models that it has been sent"
             ),
         )
         return False
@@ -275,7 +275,9 @@ class Run(Generic[K]):
         if again:
             self._retries.append(again)
         else:
-            error = UnexpectedFailure("workers gave it back again and again")
+            error = UnexpectedFailure(
+                "workers returned it repeatedly without analysing it"
+            )
             yield from (TrackResult(k, error=error) for k, _ in batch.tracks)
 
     def _fail(

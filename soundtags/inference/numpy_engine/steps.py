@@ -227,7 +227,7 @@ class _Compiler:
 
     def _switch(self, name: str, data: Source, condition: Source) -> None:
         if condition not in self.constants:
-            raise UnusableModel(f"{name}: a branch depends on what is fed")
+            raise UnusableModel(f"{name}: a branch depends on the input values")
         alive = int(bool(self.constants[condition]))
         self._same[name, alive] = data
         self._dead.add((name, 1 - alive))

@@ -201,7 +201,7 @@ def test_examples_that_sound_no_different_teach_nothing(library: Beet):
 def test_one_album_tells_nothing_of_others(library: Beet):
     first, second, *_ = teach(library, "-p", "soft", "album:album 0")
     assert first == (
-        "soft, from 5 examples of one album: nothing tells how good it is"
+        "soft, from 5 examples of one album: no way to tell how good it is"
     )
     assert second == "what would help: examples from other albums"
 
@@ -324,7 +324,7 @@ def test_a_file_cannot_take_the_name_of_a_mood(with_word: Beet):
         (["soft", "id:1.."], "60 of 60 analysed tracks are examples"),
         (
             ["soft", "id:1..9", "--not", "id:9..20"],
-            "1 track among the examples and in --not as well: artist",
+            "1 track both among the examples and in --not, such as artist",
         ),
         (["happy", *EXAMPLES], "happy is a mood already"),
         (["a/b", *EXAMPLES], "'a/b' cannot be a word"),
@@ -374,7 +374,7 @@ def test_new_examples_are_analysed_and_files_written(
     assert "any" in tags["mood"]
     assert library("update", "-p", "title:new").stdout == ""
     done = library("soundteach", "--forget", "any")
-    assert re.search("nobody has taught the word of mood_any", done.stderr)
+    assert re.search("the word for mood_any has not been taught", done.stderr)
     tags = mutagen.File(item["path"])
     assert "mood_any" not in tags
     assert "any" not in tags.get("mood", [])

@@ -67,7 +67,7 @@ def test_samples_after_the_end_that_a_header_gives_are_mentioned(
     cut_short(path, 44100 * 6)
     (chunk,) = features(str(path), SPEC)
     assert chunk.seconds == pytest.approx(3)
-    assert "header says 3.0 s, but 264600 bytes follow" in chunk.warning
+    assert "header says 3.0 s, but 264600 more bytes follow" in chunk.warning
 
 
 def test_samples_that_look_like_letters_are_no_chunk(tmp_path, libsndfile):
@@ -79,7 +79,7 @@ def test_samples_that_look_like_letters_are_no_chunk(tmp_path, libsndfile):
         soundfile.write(path, samples, RATE, "PCM_U8")
         cut_short(path, kept)
         (chunk,) = features(str(path), SPEC)
-        assert f"{RATE * 6 - kept} bytes follow" in chunk.warning
+        assert f"{RATE * 6 - kept} more bytes follow" in chunk.warning
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_other_audio_after_the_samples_is_no_chunk(tmp_path, name, libsndfile):
         pytest.skip("FFmpeg does not tell")
     (tmp_path / "a.wav").write_bytes(tagged(name, b"\xf8\xff" * 2**15))
     (found,) = features(str(tmp_path / "a.wav"), SPEC)
-    assert f"{len(name) + 2**16} bytes follow" in found.warning
+    assert f"{len(name) + 2**16} more bytes follow" in found.warning
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_one_recipe_makes_many():
         ({"query": 3}, "query: 3 is not a query"),
         ({"query": "a", "fit": "good"}, "fit: 'good' is not a range"),
         ({"query": "a", "tracks": float("nan")}, "tracks: nan is not a range"),
-        ({"query": "a", "tracks": "0..0"}, "tracks: 0..0 is none at all"),
+        ({"query": "a", "tracks": "0..0"}, "tracks: 0..0 allows no tracks"),
     ],
 )
 def test_what_is_wrong_is_named(data, complaint):

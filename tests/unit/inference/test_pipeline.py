@@ -186,7 +186,7 @@ def test_broken_graphs_are_reported_before_anything_runs(tracks, tmp_path):
         with pytest.raises(BrokenModels) as caught:
             list(predict_all(pairs, made, SessionPool(memory), jobs=1))
         assert set(caught.value.faults) == {"bad", "worse"}
-        assert "remove it and get it again" in str(caught.value)
+        assert "remove it and fetch it again" in str(caught.value)
 
 
 def test_only_a_few_tracks_are_decoded_ahead(tracks):

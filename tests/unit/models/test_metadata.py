@@ -94,8 +94,8 @@ def test_wrong_values_are_read_or_refused(tmp_path, content, place):
     [
         ({}, "not enough values"),
         (10**400, "too large to convert"),
-        (float("nan"), "nan is no figure"),
-        (1e300, "1e.300 is no figure"),
+        (float("nan"), "nan is not a figure"),
+        (1e300, "1e.300 is not a figure"),
         ([], "must be a string or a real number"),
         (None, "must be a string or a real number"),
     ],
@@ -142,7 +142,9 @@ def test_enormous_files_are_not_read(tmp_path):
 
 def test_two_classes_cannot_have_one_name(content):
     content["classes"] = ["red", "red"]
-    with pytest.raises(UnusableModel, match="several classes have one name"):
+    with pytest.raises(
+        UnusableModel, match="several classes have the same name"
+    ):
         metadata.parse(content)
 
 

@@ -147,7 +147,7 @@ def test_unusable_models_are_left_out_with_a_warning(tmp_path):
     made = plan.make_plan(None, tmp_path, Settings(), warnings.append)
     assert [m.id for m in made.models] == ["msd-musicnn-1", "mtt-musicnn-1"]
     expected = [
-        r"b: needs missing-1, which is not here; get it: .*",
+        r"b: needs missing-1, which is not installed; get it: .*",
         r"c\.json: not JSON: .*",
         r"d\.json: not in the form upstream publishes: KeyError.*",
         r"e\.json: too large for metadata",
@@ -176,7 +176,9 @@ def test_a_model_folder_that_is_none_is_named(tmp_path, kind):
     assert len(made.models) == 2
     (line,) = said
     assert line.endswith(f"{printable(kind)} is not a folder")
-    with pytest.raises(UnknownModel, match="openl3 is not here; model_dir: "):
+    with pytest.raises(
+        UnknownModel, match="openl3 is not installed; model_dir: "
+    ):
         installed.find(["openl3"], folder)
 
 
