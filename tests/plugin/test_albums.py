@@ -166,7 +166,7 @@ def test_genres_lost_to_the_album_come_back(beet: Beet, tmp_path: Path):
         tuple(before[0])
     }
     shown = beet("soundtags", "-p").stdout
-    assert "2 tracks would get back the genres of the file" in shown
+    assert "2 tracks would get back the genres in their files" in shown
     assert "2 tracks got back" in beet("soundtags").stdout
     assert [item["genres"] for item in beet.items()] == before
     assert beet("soundtags").stdout.startswith("0 tagged, 3 already")

@@ -251,7 +251,7 @@ def test_a_genre_that_is_the_same_stays_a_number(tmp_path: Path):
 def test_a_genre_that_cannot_be_read_stays(name, complaint, tmp_path: Path):
     path = tmp_path / "track.m4a"
     content = make(path, tags(*ODD[name]))
-    with pytest.raises(UnwritableTags, match=f"^[^\n]* {complaint} is there"):
+    with pytest.raises(UnwritableTags, match=f"^[^\n]* {complaint} tag "):
         write_tags(str(path), {**VALUES, "genres": ["Rock"]}, id3v23=False)
     assert path.read_bytes() == content
 
@@ -259,7 +259,7 @@ def test_a_genre_that_cannot_be_read_stays(name, complaint, tmp_path: Path):
 def test_a_mood_that_cannot_be_read_stays(tmp_path: Path):
     path = tmp_path / "track.m4a"
     content = make(path, tags(free_form(b"Mood", b"sad")))
-    with pytest.raises(UnwritableTags, match="Mood is there"):
+    with pytest.raises(UnwritableTags, match="Mood tag cannot be read"):
         write_tags(str(path), VALUES, id3v23=False)
     assert path.read_bytes() == content
 

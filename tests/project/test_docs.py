@@ -57,7 +57,7 @@ READERS = {
     "zero": ["zero"],
 }
 # What is said where there are too few tracks to teach anything.
-TAUGHT = re.compile("too few|no track matches|no words|has been taught")
+TAUGHT = re.compile("too few|no matching track|no words|has not been taught")
 # By action on models, the one that has to come first.
 FIRST = {"remove": "fetch"}
 

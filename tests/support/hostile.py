@@ -175,10 +175,13 @@ GRAPHS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "big-numbers": (
         by_numbers,
-        "the shape or use of .* depends on the numbers",
+        "the shape of .*, or whether it runs, depends on the input values",
     ),
-    "big-shapes": (by_shapes, "the shape or use of .* depends on the numbers"),
-    "big-branches": (by_branches, "the shape or use of .* depends on the"),
+    "big-shapes": (by_shapes, "the shape of .*, or whether it runs, depends"),
+    "big-branches": (
+        by_branches,
+        "the shape of .*, or whether it runs, depends",
+    ),
     "long-work": (worker, "takes too long"),
     "odd-count": (
         lambda _, scores: scores[:, :1],
@@ -202,7 +205,7 @@ GRAPHS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "odd-integer": (
         lambda _, scores: _tf("cast", scores, "int64"),
-        "model/Sigmoid gives int64, not numbers",
+        "model/Sigmoid gives int64, not floating-point",
     ),
     "odd-nan": (
         lambda _, scores: scores * np.nan,

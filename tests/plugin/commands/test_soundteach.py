@@ -224,13 +224,13 @@ def test_the_users_own_mood_stays(library: Beet):
 def test_what_was_learned_is_no_example(with_word: Beet):
     done = with_word("soundteach", "soft", "mood:=soft", status=1)
     assert done.stdout == (
-        "20 tracks of those that match got soft from this plugin, and will not"
-        " count\n"
+        "20 tracks of those that match have soft from this plugin, and are not"
+        " used as examples\n"
     )
     # What the user says does count.
     with_word("modify", "-yW", "mood=soft", *EXAMPLES)
     lines = teach(with_word, "soft", "mood:=soft")
-    assert "5 tracks of those that match got soft" in lines[0]
+    assert "5 tracks of those that match have soft" in lines[0]
     assert lines[1].startswith("soft, from 15 examples")
 
 
@@ -319,7 +319,7 @@ def test_a_file_cannot_take_the_name_of_a_mood(with_word: Beet):
     [
         ([], "name a word and tracks that are examples of it"),
         (["soft"], "name a word and tracks that are examples of it"),
-        (["soft", "nothing"], "no track matches"),
+        (["soft", "nothing"], "no matching track"),
         (["soft", "id:1..3"], "3 examples are too few; give at least 5"),
         (["soft", "id:1.."], "60 of 60 analysed tracks are examples"),
         (
@@ -330,8 +330,8 @@ def test_a_file_cannot_take_the_name_of_a_mood(with_word: Beet):
         (["a/b", *EXAMPLES], "'a/b' cannot be a word"),
         (["soft", "id:x"], "id:x"),
         (["soft", "id:1..9", "--not", "title:it's"], '--not: "title:it\'s"'),
-        (["--forget", "loud"], "no word 'loud' has been taught; none is"),
-        (["--forget", "../config"], "no word '../config' has been taught"),
+        (["--forget", "loud"], "the word 'loud' has not been taught"),
+        (["--forget", "../config"], "the word '../config' has not been taught"),
     ],
 )
 def test_what_cannot_be_done_is_said(library: Beet, args, complaint):

@@ -438,7 +438,7 @@ def test_what_is_unknown_is_examined_before_it_gets_its_name(
     upstream.serve(PATH, BODY)
     with pytest.raises(errors.NotAModel) as error:
         get(upstream, folder, UNKNOWN, examine=refuse)
-    check_line(error, f"{upstream.url}{PATH}: not a graph; see whether")
+    check_line(error, f"{upstream.url}{PATH}: not a graph; check whether")
     assert names(folder) == set()
     # What is known has been examined.
     check(get(upstream, folder, KNOWN, examine=refuse), folder)

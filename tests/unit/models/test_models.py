@@ -288,7 +288,9 @@ def test_a_model_with_other_classes_for_a_target_is_left_out(tmp_path):
 
 def test_feature_extractors_do_not_run_alone(tmp_path):
     write_model(tmp_path, "x", [], [0, 0])
-    with pytest.raises(UnusableModel, match="no classes of its own; run a h"):
+    with pytest.raises(
+        UnusableModel, match="predicts nothing by itself; use a h"
+    ):
         make(["x"], tmp_path)
     made = make(None, tmp_path)
     assert "x" not in [m.id for m in made.models]
