@@ -2,9 +2,9 @@
 
 Reads a folder with upstream's JSON files and a table of known digests, adds
 what they don't say (the announcement's names, folders and figures, licences)
-and writes ``catalogue.json`` beside this script. Lists in ``operations.json``
-the operations that the graphs at hand use: those that are run, and those that
-lie idle in some files.
+and writes ``catalogue.json`` beside this script. Also writes
+``allowed_operations.json``, which lists the operations that the graphs at hand
+use: those that are run, and those that lie idle in some files.
 
     python models/collect.py [--reference DIR]
 """
@@ -239,7 +239,7 @@ def main() -> None:
     (HERE / "catalogue.json").write_text(text + "\n", encoding="utf-8")
     used = collect_operations([HERE, options.reference])
     text = json.dumps(used, indent=1)
-    (HERE / "operations.json").write_text(text + "\n", encoding="utf-8")
+    (HERE / "allowed_operations.json").write_text(text + "\n", encoding="utf-8")
     print(", ".join(f"{len(used[kind])} operations {kind}" for kind in used))
     known = sum(
         any("sha256" in f for f in e["files"]) for e in entries.values()

@@ -17,8 +17,8 @@ from mediafile import MediaFile
 from beetsplug.soundtags import (
     albums,
     configuration,
+    database,
     fields,
-    queries,
     query_clauses,
 )
 from beetsplug.soundtags.commands import COMMANDS
@@ -215,8 +215,8 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         self, tagger: Tagger, item: Item, outcome: Outcome | None
     ) -> None:
         from beetsplug.soundtags.history import snapshot
+        from beetsplug.soundtags.library_access import store_items
         from beetsplug.soundtags.safe_write import record_file
-        from beetsplug.soundtags.storage import store_items
 
         if isinstance(outcome, SoundtagsError):
             self._warn(item, outcome)
@@ -288,8 +288,8 @@ def _make_printable(record: LogRecord) -> bool:
 
 def _complete(item: Item, pending: Pending) -> None:
     """Write an item's file, and mark the item as up to date in the library."""
+    from beetsplug.soundtags.library_access import store_items
     from beetsplug.soundtags.safe_write import file_mtime, write_item
-    from beetsplug.soundtags.storage import store_items
 
     try:
         # Beets has just put the file there, newer than the item says.
@@ -298,7 +298,7 @@ def _complete(item: Item, pending: Pending) -> None:
         if ui.should_write():
             write_item(item, pending.names)
     except Exception:
-        queries.set_values(item, pending.before)
+        database.set_values(item, pending.before)
         raise
     finally:
         store_items(item)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from beetsplug.soundtags.database import own_value, track_values
 from beetsplug.soundtags.fields import LIST_OF_NAMES, NUMBER
-from beetsplug.soundtags.queries import own_value, track_values
 from soundtags.labelling.scores import DECIMALS
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from beets import config as beets_config
 from beets.util import displayable_path, syspath
 
+from beetsplug.soundtags.database import own_value
 from beetsplug.soundtags.fields import INPUT, PLAN
-from beetsplug.soundtags.queries import own_value
 from soundtags.errors import BrokenModels, UnusableCache, capture_errors
 from soundtags.inference.cache_index import Coverage
 from soundtags.labelling.interpret import interpret

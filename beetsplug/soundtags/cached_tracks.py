@@ -11,7 +11,7 @@ from beets.exceptions import UserError
 
 from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.columns import numbered
-from beetsplug.soundtags.queries import field_values, item_columns
+from beetsplug.soundtags.database import field_values, item_columns
 from soundtags.audio.limits import SILENCE
 from soundtags.collection.teaching import Lesson
 from soundtags.inference.cache import PredictionCache

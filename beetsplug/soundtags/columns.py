@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from beets.library import Item
 
+from beetsplug.soundtags.database import item_columns
 from beetsplug.soundtags.fields import LIST_OF_NAMES
-from beetsplug.soundtags.queries import item_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -10,7 +10,7 @@ from beets.dbcore import types
 from beets.dbcore.query import NumericQuery, SubstringQuery
 from beets.library import Item
 
-from beetsplug.soundtags.queries import own_value
+from beetsplug.soundtags.database import own_value
 from soundtags.labelling.scores import DECIMALS
 from soundtags.models.catalogue import (
     INPUT_FIELD,

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from beetsplug.soundtags.database import own_value, set_values
 from beetsplug.soundtags.fields import INTERNAL, PLAN, UNDO
 from beetsplug.soundtags.provenance import Provenance
-from beetsplug.soundtags.queries import own_value, set_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mutagen.id3 import ID3, Frames
 
 from beetsplug.soundtags import id3v1
-from beetsplug.soundtags.parts import id3
+from beetsplug.soundtags.parts import id3v2
 from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _with_new_header(frame: bytes, unsynchronised: bool) -> bytes:
     content = frame[FRAME_HEADER:]
     size, last = len(content), frame[FRAME_HEADER - 1]
     if unsynchronised and b"\xff\x00" in content:
-        last |= id3.FRAME_UNSYNCHRONISED
+        last |= id3v2.FRAME_UNSYNCHRONISED
     sizes = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
     return frame[:4] + sizes + frame[8:9] + bytes([last]) + content
 
@@ -132,5 +132,5 @@ def _drop(tags: Any, version: int, keys: Collection[str]) -> None:
     tags.unknown_frames = [
         frame
         for frame in tags.unknown_frames
-        if not {tag.name for tag in id3.frames(version, frame)} & {*keys}
+        if not {tag.name for tag in id3v2.frames(version, frame)} & {*keys}
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mutagen.apev2 import APEv2File
 from mutagen.mp3 import MP3
 
-from beetsplug.soundtags.parts import ape
+from beetsplug.soundtags.parts import no_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def set_aside(path: str, file: Any) -> Iterator[None]:
 def _cut(stream: BinaryIO) -> bytes:
     """Cut all ID3v1 tags off the end of a file, and return them."""
     kept, stop = b"", stream.seek(0, 2)
-    while last := ape.id3v1(stream, 0, stop):
+    while last := no_container.id3v1(stream, 0, stop):
         kept, stop = last + kept, stop - len(last)
     stream.truncate(stop)
     return kept

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from beets.util import syspath
 from mediafile import MediaFile, UnreadableFileError
 
+from beetsplug.soundtags.database import field_type, genres_beside
 from beetsplug.soundtags.fields import WRITTEN
+from beetsplug.soundtags.library_access import get_item, store_items
 from beetsplug.soundtags.provenance import Provenance
-from beetsplug.soundtags.queries import field_type, genres_beside
-from beetsplug.soundtags.storage import get_item, store_items
 from soundtags.labelling.estimates import GENRES
 
 if TYPE_CHECKING:

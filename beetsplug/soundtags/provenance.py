@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from beetsplug.soundtags.database import own_value
 from beetsplug.soundtags.fields import WRITTEN
-from beetsplug.soundtags.queries import own_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,12 +9,12 @@ from beets import config as beets_config
 from beets import plugins
 from beets.util import syspath
 
+from beetsplug.soundtags.database import own_value
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
 from beetsplug.soundtags.history import record_tags
+from beetsplug.soundtags.library_access import store_field
 from beetsplug.soundtags.provenance import Provenance, is_blank
-from beetsplug.soundtags.queries import own_value
-from beetsplug.soundtags.storage import store_field
 from soundtags.errors import UnwritableTags
 
 if TYPE_CHECKING:

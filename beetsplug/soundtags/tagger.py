@@ -10,11 +10,11 @@ from beets import config as beets_config
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.albums import ranked
 from beetsplug.soundtags.analyser import Analyser
+from beetsplug.soundtags.database import own_value, set_values
 from beetsplug.soundtags.fields import INPUT, NUMBER, PLAN, item_types
 from beetsplug.soundtags.history import record_changes, snapshot
+from beetsplug.soundtags.library_access import store_album
 from beetsplug.soundtags.provenance import Provenance, is_blank
-from beetsplug.soundtags.queries import own_value, set_values
-from beetsplug.soundtags.storage import store_album
 from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.executor import LocalExecutor

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from beets import config as beets_config
 from beets import ui
 
+from beetsplug.soundtags.database import any_item_has, own_value
 from beetsplug.soundtags.fields import PLAN
-from beetsplug.soundtags.queries import any_item_has, own_value
 from soundtags.errors import capture_errors
 from soundtags.text import printable
 

@@ -20,7 +20,7 @@ from soundtags.models.catalogue import TAGS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from soundtags.inference.layers import Layer
+    from soundtags.inference.latent_features import Layer
     from soundtags.inference.predict import FilePredictor, ModelOutputs
     from soundtags.labelling.interpret import Interpretation
     from soundtags.models.installed import Model

@@ -135,7 +135,7 @@ def _colocated(node: Any) -> list[str]:
 
 @cache
 def _allowed() -> dict[str, set[str]]:
-    path = data_folder() / "operations.json"
+    path = data_folder() / "allowed_operations.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     return {kind: set(names) for kind, names in content.items()}
 

@@ -9,7 +9,7 @@ from beets.dbcore import InvalidQueryError
 from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library
 
-from beetsplug.soundtags.queries import field_values, matching_ids
+from beetsplug.soundtags.database import field_values, matching_ids
 
 QUERIES = [
     [],

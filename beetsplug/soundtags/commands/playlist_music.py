@@ -11,7 +11,7 @@ from beetsplug.soundtags import fields
 from beetsplug.soundtags.columns import columns
 from beetsplug.soundtags.commands.showing import joined_name
 from beetsplug.soundtags.commands.showing import tracks as in_words
-from beetsplug.soundtags.queries import matching_ids
+from beetsplug.soundtags.database import matching_ids
 from soundtags.labelling.estimates import GENRES
 from soundtags.labelling.labels import SPEECH, SPEECH_THRESHOLD
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from beets import ui
 from beets.util import displayable_path
 
+from beetsplug.soundtags.database import own_value
 from beetsplug.soundtags.fields import HIDDEN
-from beetsplug.soundtags.queries import own_value
 from soundtags.labelling.scores import strongest
 from soundtags.text import printable
 

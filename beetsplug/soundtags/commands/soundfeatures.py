@@ -18,7 +18,7 @@ from beetsplug.soundtags.commands.showing import say, tracks
 from soundtags.atomic import writing
 from soundtags.errors import UnreadableAudio
 from soundtags.inference.executor import file_predictor
-from soundtags.inference.layers import find_layer
+from soundtags.inference.latent_features import find_layer
 from soundtags.inference.trial import Candidate
 from soundtags.stderr import silence_stderr
 

@@ -13,9 +13,9 @@ from beets.exceptions import UserError
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.columns import columns, numbered
 from beetsplug.soundtags.commands.showing import item_name, say, tracks
+from beetsplug.soundtags.database import field_values, matching_ids, split_query
 from beetsplug.soundtags.fields import INPUT
-from beetsplug.soundtags.queries import field_values, matching_ids, split_query
-from beetsplug.soundtags.storage import get_items
+from beetsplug.soundtags.library_access import get_items
 from soundtags.collection.similarity import distinct, nearest, path
 from soundtags.inference.cache import PredictionCache
 

@@ -18,8 +18,8 @@ from beetsplug.soundtags.columns import columns, numbered
 from beetsplug.soundtags.commands.playlist_music import read_music
 from beetsplug.soundtags.commands.showing import say
 from beetsplug.soundtags.commands.showing import tracks as in_words
+from beetsplug.soundtags.database import matching_ids
 from beetsplug.soundtags.player_paths import PlayerPaths
-from beetsplug.soundtags.queries import matching_ids
 from beetsplug.soundtags.recipe_files import (
     common,
     own_folder,

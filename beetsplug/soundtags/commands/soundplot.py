@@ -15,13 +15,13 @@ from beets.util import displayable_path, syspath
 
 from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.commands.showing import SEPARATOR, brief_name, say
-from beetsplug.soundtags.queries import matching_ids
-from beetsplug.soundtags.storage import get_item
+from beetsplug.soundtags.database import matching_ids
+from beetsplug.soundtags.library_access import get_item
 from soundtags.collection.histograms import histograms
 from soundtags.collection.profile import profile_track
 from soundtags.errors import BrokenModels, SoundtagsError, capture_errors
 from soundtags.inference.executor import file_predictor
-from soundtags.inference.layers import find_layer
+from soundtags.inference.latent_features import find_layer
 from soundtags.inference.predict import graph_specs
 from soundtags.stderr import silence_stderr
 

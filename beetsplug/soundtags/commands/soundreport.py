@@ -14,14 +14,14 @@ from beets.exceptions import UserError
 from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.commands.showing import say, telling_title, tracks
 from beetsplug.soundtags.commands.soundlists import make_playlists
-from beetsplug.soundtags.player_paths import PlayerPaths
-from beetsplug.soundtags.provenance import Provenance, is_blank
-from beetsplug.soundtags.queries import (
+from beetsplug.soundtags.database import (
     field_type,
     field_values,
     item_columns,
     matching_ids,
 )
+from beetsplug.soundtags.player_paths import PlayerPaths
+from beetsplug.soundtags.provenance import Provenance, is_blank
 from beetsplug.soundtags.taught import taught_words
 from soundtags.atomic import writing
 from soundtags.audio.limits import SILENCE

@@ -18,9 +18,9 @@ from beets.util.units import human_bytes
 
 from beetsplug.soundtags import configuration
 from beetsplug.soundtags.commands.showing import say, tracks
+from beetsplug.soundtags.database import field_values, matching_ids
 from beetsplug.soundtags.fields import INPUT
-from beetsplug.soundtags.queries import field_values, matching_ids
-from beetsplug.soundtags.storage import get_items
+from beetsplug.soundtags.library_access import get_items
 from soundtags.atomic import writing
 from soundtags.inference.cache import PredictionCache
 

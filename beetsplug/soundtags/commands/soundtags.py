@@ -23,17 +23,17 @@ from beetsplug.soundtags.commands.showing import (
 )
 from beetsplug.soundtags.commands.work import Work
 from beetsplug.soundtags.configuration import MANY_JOBS
+from beetsplug.soundtags.database import matching_ids, own_value
 from beetsplug.soundtags.fields import PLAN
 from beetsplug.soundtags.interrupt import postponed_interrupt
-from beetsplug.soundtags.lost_genres import restore_genres
-from beetsplug.soundtags.queries import matching_ids, own_value
-from beetsplug.soundtags.safe_write import write_item
-from beetsplug.soundtags.storage import (
+from beetsplug.soundtags.library_access import (
     get_album,
     get_item,
     get_items,
     store_items,
 )
+from beetsplug.soundtags.lost_genres import restore_genres
+from beetsplug.soundtags.safe_write import write_item
 from beetsplug.soundtags.tagger import make_tagger
 from soundtags.errors import (
     SoundtagsError,

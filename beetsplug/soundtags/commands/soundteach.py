@@ -17,14 +17,14 @@ from beetsplug.soundtags.commands import teaching_report as report
 from beetsplug.soundtags.commands.showing import item_name, say, tracks
 from beetsplug.soundtags.commands.soundtags import Run
 from beetsplug.soundtags.commands.work import Work
-from beetsplug.soundtags.provenance import Provenance
-from beetsplug.soundtags.queries import (
+from beetsplug.soundtags.database import (
     field_values,
     matching_ids,
     queried_fields,
     split_query,
 )
-from beetsplug.soundtags.storage import get_items
+from beetsplug.soundtags.library_access import get_items
+from beetsplug.soundtags.provenance import Provenance
 from beetsplug.soundtags.tagger import make_tagger
 from beetsplug.soundtags.taught import words_dir
 from soundtags.collection.teaching import teach

@@ -11,7 +11,7 @@ from rich.cells import set_cell_size
 
 from beetsplug.soundtags import configuration, fields
 from beetsplug.soundtags.commands.showing import tracks as in_words
-from beetsplug.soundtags.queries import (
+from beetsplug.soundtags.database import (
     count_values,
     field_type,
     field_values,

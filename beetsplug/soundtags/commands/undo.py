@@ -10,17 +10,17 @@ from beets.exceptions import UserError
 from beets.util import displayable_path
 
 from beetsplug.soundtags.commands.showing import describe, say, show_changes
+from beetsplug.soundtags.database import field_values, matching_ids, own_value
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.history import restore_fields
 from beetsplug.soundtags.interrupt import postponed_interrupt
-from beetsplug.soundtags.queries import field_values, matching_ids, own_value
-from beetsplug.soundtags.safe_write import restore_item
-from beetsplug.soundtags.storage import (
+from beetsplug.soundtags.library_access import (
     get_album,
     get_item,
     store_album,
     store_items,
 )
+from beetsplug.soundtags.safe_write import restore_item
 from soundtags.errors import SoundtagsError, UnusableLibrary, capture_errors
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from beetsplug.soundtags.database import field_values, items_without
 from beetsplug.soundtags.fields import INPUT, PLAN, WRITTEN
 from beetsplug.soundtags.provenance import Provenance
-from beetsplug.soundtags.queries import field_values, items_without
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -8,7 +8,7 @@ from beetsplug.soundtags.parts import (
     Parts,
     UnknownStructure,
     decoded,
-    id3,
+    id3v2,
     read_at,
     unpack,
 )
@@ -51,7 +51,7 @@ def read_iff(file: BinaryIO, size: int) -> Parts:
     parts.add("kind", head[8:12])
     for name, first, last in _chunks(file, 12, stop, format_):
         if name in TAGS and read_at(file, first, 3) == b"ID3":
-            parts.tags += id3.tags(read_at(file, first, last - first))
+            parts.tags += id3v2.tags(read_at(file, first, last - first))
         elif name in AUDIO and last == first:
             raise UnknownStructure("the audio has no size")
         else:
@@ -69,7 +69,7 @@ def read_dsf(file: BinaryIO, size: int) -> Parts:
     parts = Parts()
     parts.add_range("audio", file, start, stop)
     if tag:
-        parts.tags += id3.tags(read_at(file, tag, size - tag))
+        parts.tags += id3v2.tags(read_at(file, tag, size - tag))
     return parts
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from beetsplug.soundtags.parts import (
     Parts,
-    ape,
     asf,
     chunks,
-    id3,
+    id3v2,
     mp4,
+    no_container,
     read_at,
     vorbis,
 )
@@ -57,7 +57,7 @@ def _find_reader(file: BinaryIO) -> Read:
     for place, name, read in FORMATS:
         if read_at(file, place, len(name)) == name:
             return read
-    start = id3.tag_size(file, 0)
+    start = id3v2.tag_size(file, 0)
     if read_at(file, start, 4) == b"fLaC":
         return vorbis.read_flac
-    return ape.read
+    return no_container.read  # MP3, Monkey's Audio, Musepack, WavPack

@@ -10,7 +10,7 @@ from beetsplug.soundtags.parts import (
     Tag,
     UnknownStructure,
     decoded,
-    id3,
+    id3v2,
     read_at,
     unpack,
 )
@@ -38,7 +38,7 @@ def read_flac(file: BinaryIO, size: int) -> Parts:
         Its size in bytes.
     """
     parts = Parts()
-    place = id3.tag_size(file, 0)
+    place = id3v2.tag_size(file, 0)
     parts.add("ID3", read_at(file, 0, place))
     place += 4  # "fLaC"
     kind = 0

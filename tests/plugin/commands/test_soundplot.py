@@ -24,7 +24,7 @@ from beetsplug.soundtags.commands.soundplot import file_name
 from soundtags.collection.histograms import histograms
 from soundtags.collection.plots import draw_histograms, draw_track
 from soundtags.collection.profile import PATCHES, TrackProfile, profile_track
-from soundtags.inference.layers import find_layer
+from soundtags.inference.latent_features import find_layer
 from soundtags.inference.pooling import TrackPredictions
 from soundtags.inference.predict import FilePredictor
 from soundtags.labelling.interpret import Interpretation

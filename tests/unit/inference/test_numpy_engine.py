@@ -290,7 +290,9 @@ def test_all_allowed_operations_are_tested(tmp_path):
         path = write(tmp_path / "x.pb", build, *IMAGES[1:])
         graph = GraphDef.FromString(path.read_bytes())
         used |= {node.op for node in graph.node}
-    allowed = json.loads((ROOT / "models" / "operations.json").read_text())
+    allowed = json.loads(
+        (ROOT / "models" / "allowed_operations.json").read_text()
+    )
     assert set(allowed["run"]) - ELSEWHERE <= used
 
 

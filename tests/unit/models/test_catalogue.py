@@ -144,7 +144,7 @@ def test_known_digests_are_in_the_catalogue(shared):
 def test_collecting_again_gives_the_same_files(shared, collect, monkeypatch):
     kept = {
         name: (ROOT / "models" / name).read_bytes()
-        for name in ("catalogue.json", "operations.json")
+        for name in ("catalogue.json", "allowed_operations.json")
     }
     written = {}
     monkeypatch.setattr(

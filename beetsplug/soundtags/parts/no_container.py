@@ -1,4 +1,4 @@
-"""Files without a container, such as MP3 and Monkey's Audio.
+"""Files without a container: MP3, Monkey's Audio, Musepack and WavPack.
 
 Any tags are at the ends: ID3v2 at the start, APEv2 and ID3v1 at the end.
 """
@@ -12,7 +12,7 @@ from beetsplug.soundtags.parts import (
     Tag,
     UnknownStructure,
     decoded,
-    id3,
+    id3v2,
     read_at,
     unpack,
 )
@@ -42,9 +42,9 @@ def read(file: BinaryIO, size: int) -> Parts:
         Its size in bytes.
     """
     parts = Parts()
-    start, stop = id3.tag_size(file, 0), size
+    start, stop = id3v2.tag_size(file, 0), size
     if start:
-        parts.tags += id3.tags(read_at(file, 0, start))
+        parts.tags += id3v2.tags(read_at(file, 0, start))
     last = id3v1(file, start, stop)
     if last:
         parts.add("ID3v1", last)
