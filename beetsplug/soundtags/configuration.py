@@ -12,7 +12,7 @@ from beets import config as beets_config
 from confuse import Filename
 
 from beetsplug.soundtags import taught
-from beetsplug.soundtags.fields import INTERNAL, item_types
+from beetsplug.soundtags.fields import INTERNAL
 from beetsplug.soundtags.option_values import (
     checked,
     choice,
@@ -69,25 +69,6 @@ TRIALS = "soundtags-trials.json"
 MANY_JOBS = 1000  # the most that the option accepts
 SIZE = r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)B?"
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def unknown(config: ConfigView) -> list[str]:
-    """Return a message for each unknown option, and each unknown word."""
-    from difflib import get_close_matches
-
-    found = []
-    for name in config.keys() - DEFAULTS.keys():
-        similar = get_close_matches(name, DEFAULTS, 1)
-        hint = f"; did you mean {similar[0]!r}?" if similar else ""
-        found.append(f"{config[name].name}: unknown option{hint}")
-    view = config["file_tags"]
-    known = item_types(taught.all_targets(model_dir(config)).values())
-    found += [
-        f"{view.name}: {reason}"
-        for name in view.as_str_seq()
-        if (reason := taught.why_unwritten(name, known))
-    ]
-    return sorted(found)
 
 
 def auto(config: ConfigView) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from beets import config as beets_config
 
-from beetsplug.soundtags import configuration
+from beetsplug.soundtags import configuration, unknown_names
 from beetsplug.soundtags.albums import ranked
 from beetsplug.soundtags.analyser import Analyser
 from beetsplug.soundtags.database import own_value, set_values
@@ -164,7 +164,7 @@ def make_tagger(
     SoundtagsError
         If a model that was asked for is not installed or cannot be used.
     """
-    for complaint in configuration.unknown(config):
+    for complaint in unknown_names.complaints(config):
         logger.warning("{}", complaint)
     if twice := installed_twice():
         logger.warning("{}", twice)

@@ -49,8 +49,7 @@ class Target(NamedTuple):
     positive
         The class whose probability a ``score`` is.
     scale
-        For ``numbers``, the values that become 0 and 1; None if they stay as
-        they are.
+        For ``numbers``, the values that become 0 and 1; None for no change.
     outdone
         Ids of models that estimates outdo, judged by listeners' labels.
     taught
@@ -106,8 +105,7 @@ class Estimate(NamedTuple):
     terms
         What speaks for the class or, with negative weights, against it.
     unless
-        Estimate that speaks against the class: one minus its probability is a
-        factor of the result. None if there is no such estimate.
+        Estimate of what rules the class out: one minus it is a factor; or None.
     """
 
     floor: float

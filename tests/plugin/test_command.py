@@ -344,6 +344,42 @@ def test_unknown_options_are_named(library: Beet, option, hint):
     assert "2 tagged" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "name", "hint"),
+    [
+        ("thresholds", {"Hapy": 0.5}, "Hapy", "; did you mean 'happy'?"),
+        (
+            "labels",
+            {"hip hopp": "Rap"},
+            "hip hopp",
+            "; did you mean 'hip hop'?",
+        ),
+        ("labels", {80: None}, "80", "; did you mean '80s'?"),
+        ("never_genres", ["zebra"], "zebra", ""),
+    ],
+)
+def test_unknown_labels_are_named(library: Beet, option, value, name, hint):
+    library.configure(soundtags={option: value})
+    done = library("soundtags")
+    line = f"soundtags.{option}: no mood, genre or tag is called {name!r}{hint}"
+    assert done.stderr.splitlines().count(f"soundtags: {line}") == 1
+    assert "2 tagged" in done.stdout
+
+
+def test_known_labels_are_not_complained_about(library: Beet):
+    names = ["HAPPY", "speech", "hip hop", "Ambient", "female vocals"]
+    # Of models that are not installed.
+    names += ["rhythm and blues", "Punk", "Electronic", "instrumental"]
+    library.configure(
+        soundtags={
+            "thresholds": dict.fromkeys(names, 0.5),
+            "labels": dict.fromkeys(names, "x"),
+            "never_genres": names,
+        }
+    )
+    assert "is called" not in library("soundtags").stderr
+
+
 def test_a_bad_auto_is_named_and_means_no(beet: Beet, track):
     beet.configure(soundtags={"auto": "maybe"})
     done = beet("import", "-A", track)
