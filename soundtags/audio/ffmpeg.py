@@ -32,9 +32,8 @@ SEEKABLE = {
     "flac": ("flac",),
     "ogg": ("vorbis", "opus"),
 }
-# Those that consist of frames, which need not end where the file says. Seconds
-# before that place from which to look, and seconds by which the audio may
-# exceed it.
+# Those that consist of frames, which may not end where the file says. Seconds
+# before that place from which to look, and by which the audio may exceed it.
 FRAMED = ("flac", "ogg")
 BEFORE, AFTER = 2, 0.25
 PRESKIP = slice(10, 12)  # where OpusHead has the number of samples to drop

@@ -198,10 +198,7 @@ def _speech(means: Means) -> dict[str, float]:
 def _of_speech(
     fields: Mapping[str, Any], targets: Mapping[str, Target], words: Vocabulary
 ) -> dict[str, Any]:
-    """Return the fields of a track of speech, without what only music has.
-
-    Its only tag is speech.
-    """
+    """Return a track's fields if it is speech: that is its only tag then."""
     about_music = {
         field
         for name, target in targets.items()

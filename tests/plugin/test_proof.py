@@ -84,6 +84,15 @@ def musepack(path: Path) -> None:
     path.write_bytes(b"MPCK" + header + b"RG\x0c\x01" + bytes(8))
 
 
+def monkeys_audio(path: Path, version: int) -> None:
+    """Make a file of Monkey's Audio that has less audio than it says."""
+    sizes = struct.pack("<7I", 52, 24, 4, 0, 10_000, 0, 0)
+    header = struct.pack("<HHIIIHHI", 2000, 0, 73_728, 9_000, 1, 16, 2, 44_100)
+    seek_table = struct.pack("<I", 80)
+    start = b"MAC " + struct.pack("<HH", version, 0) + sizes + bytes(16)
+    path.write_bytes(start + header + seek_table + bytes(range(256)) * 20)
+
+
 def asf(path: Path) -> None:
     """Make a WMA file whose audio ends further away than files do."""
     MADE["wma"](path)
@@ -129,6 +138,8 @@ REFUSED: dict[str, Callable[[Path], None]] = {
     "outer size.aiff": lambda p: aiff(p, outer=90_000),
     "outer size of a stream.aiff": lambda p: aiff(p, outer=0x7FFFFFFF),
     "cut off after the header.mpc": musepack,
+    "cut off.ape": lambda p: monkeys_audio(p, 3990),
+    "of an old version.ape": lambda p: monkeys_audio(p, 3970),
     # Some readers take such a header for audio, others for that of a tag.
     "impossible version.mp3": lambda p: with_id3(p, 3, 0xFF),
     "impossible revision.mp3": lambda p: with_id3(p, 4, 0xFF),
@@ -185,6 +196,17 @@ def test_tags_never_pass_for_the_end_of_the_audio(
     assert packets(path) == before
     if not missing:
         assert [*mutagen.File(path)["Mood"]] == VALUES["mood"]
+
+
+@pytest.mark.parametrize("missing", [40, 5_000, 400_000])
+def test_incomplete_monkeys_audio_is_refused(missing, ape, tmp_path):
+    path = tmp_path / "track.ape"
+    content = ape.read_bytes()
+    path.write_bytes(content[: content.rindex(b"APETAGEX", 0, -32) - missing])
+    before = path.read_bytes()
+    with pytest.raises(UnwritableTags, match="it is cut off"):
+        change(path)
+    assert path.read_bytes() == before
 
 
 def test_comments_that_the_library_does_not_read_stay(tmp_path: Path):

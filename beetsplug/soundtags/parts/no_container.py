@@ -29,6 +29,11 @@ READ_ONLY = 1  # a flag that says nothing about the value
 # Signatures of formats in which a tag after the audio can end up in a packet:
 # Musepack (two) and WavPack.
 PACKETS = (b"MPCK", b"MP+", b"wvpk")
+# Monkey's Audio: its two signatures, and the first version whose header has
+# the sizes of all that is in the file.
+MONKEYS_AUDIO = (b"MAC ", b"MACF")
+SIZED = 3980
+SLACK = 16  # bytes that may be missing at its end: too few to hold any audio
 
 
 def read(file: BinaryIO, size: int) -> Parts:
@@ -58,9 +63,26 @@ def read(file: BinaryIO, size: int) -> Parts:
         parts.tags += _items(read_at(file, first, length - FOOTER), count)
         stop = first - (FOOTER if flags & HAS_HEADER else 0)
     # In these, whatever follows truncated audio passes for more audio.
-    parts.has_packets = read_at(file, start, 4).startswith(PACKETS)
+    signature = read_at(file, start, 4)
+    parts.has_packets = signature.startswith(PACKETS)
+    if signature in MONKEYS_AUDIO:
+        _check_complete(read_at(file, start, 36), stop - start)
     parts.add_range("audio", file, start, stop)
     return parts
+
+
+def _check_complete(header: bytes, size: int) -> None:
+    """Check that Monkey's Audio has all that its header says.
+
+    Its last packet ends where the file does, so there is no comparing packets.
+    """
+    (version,) = unpack("<H", header, 4)
+    if version < SIZED:
+        raise UnknownStructure("old Monkey's Audio does not say where it ends")
+    # Header, seek table, header of a WAV file, audio (two halves), its trailer.
+    *sizes, low, high, trailer = unpack("<7I", header, 8)
+    if sum(sizes) + low + (high << 32) + trailer > size + SLACK:
+        raise UnknownStructure("it is cut off")
 
 
 def id3v1(file: BinaryIO, start: int, stop: int) -> bytes:
