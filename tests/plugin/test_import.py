@@ -243,7 +243,7 @@ LARGE = 10**400
         ("session_memory", LARGE, "is not a size such as"),
         ("store", "a\0b", "is not a path"),
         ("store", [], "must be a filename"),
-        ("thresholds", {"a": {}}, "is not a number of at least 0"),
+        ("thresholds", {"happy": {}}, "is not a number of at least 0"),
         ("thresholds", None, "None is not a mapping"),
         ("cluster_paths", "x", "'x' is not a mapping"),
         ("genre_sources", [None], "must be a list of strings"),
