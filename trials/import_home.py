@@ -56,7 +56,8 @@ class Home:
             "library": str(self.folder / "library.db"),
             "plugins": [*plugins, *ours] if first else [*ours, *plugins],
             "pluginpath": [str(PLUGINS)],
-            "soundtags": {"patches": 1, "jobs": 1},
+            # NumPy starts soonest; what is written is the same with any engine.
+            "soundtags": {"patches": 1, "jobs": 1, "engine": "numpy"},
             "paths": {"default": "$album/$title", "singleton": "$title"},
             "ui": {"color": False},
             **more,

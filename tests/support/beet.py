@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,9 @@ class Beet:
 
         Use this only where that is the point: it takes seconds. Models run.
         """
+        trials = self.folder / "soundtags-trials.json"
+        if not trials.exists():
+            trials.write_bytes(_trials())
         done = subprocess.run(
             [sys.executable, "-m", "beets", *map(str, args)],
             capture_output=True,
@@ -189,6 +193,26 @@ class Beet:
 
     def ls(self, template: str, *query: str) -> list[str]:
         return self("ls", "-f", template, *query).stdout.splitlines()
+
+
+@cache
+def _trials() -> bytes:
+    """Return the file that says whether TensorFlow loads here.
+
+    Each new library would find that out again, which takes seconds.
+    """
+    # Not at the top, as each process that runs beet imports this module.
+    from soundtags.inference import tensorflow_check as check
+    from soundtags.inference.trial import crash_at_loading
+    from soundtags.inference.verdict_file import save_reasons
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trials.json"
+        found = {}
+        if check.is_likely():
+            found[check.processor()] = crash_at_loading()
+        save_reasons(path, check.PART, check.identity(), found)
+        return path.read_bytes()
 
 
 def _serve(
