@@ -28,8 +28,9 @@ class Program:
         The nodes to compute.
     flags : sequence of str
         Boolean inputs, such as the training flag, which are always False.
-    is_trusted : bool
-        Whether the graph comes with this package.
+    may_optimise : bool
+        Whether the engine may change the graph and take more memory, to be
+        faster. It may not if the graph is from elsewhere, or on trial.
     """
 
     graph: Any
@@ -37,7 +38,7 @@ class Program:
     input: str
     outputs: Sequence[str]
     flags: Sequence[str]
-    is_trusted: bool
+    may_optimise: bool
 
 
 class Session(Protocol):

@@ -107,11 +107,21 @@ class SessionPool:
         closed, least recently used first. A single session may take more.
     choice : EngineChoice, optional
         What runs the graphs; by default, TensorFlow if it loads, else NumPy.
+    is_trial : bool, optional
+        Whether memory is limited, so that engines must not take more of it to
+        be faster.
     """
 
-    def __init__(self, memory: int, choice: EngineChoice | None = None) -> None:
+    def __init__(
+        self,
+        memory: int,
+        choice: EngineChoice | None = None,
+        *,
+        is_trial: bool = False,
+    ) -> None:
         self._memory = memory
         self._choice = choice or EngineChoice()
+        self._is_trial = is_trial
         self._lock = threading.Lock()
         self._entries: OrderedDict[GraphSpec, _Entry] = OrderedDict()
 
@@ -216,7 +226,9 @@ class SessionPool:
         entry.memory = spec.memory
         self._make_room()
         try:
-            entry.loaded = _load(self._choice.load(), spec)
+            entry.loaded = _load(
+                self._choice.load(), spec, is_trial=self._is_trial
+            )
         except BaseException:
             entry.memory = 0
             raise
@@ -234,7 +246,7 @@ class SessionPool:
                     del self._entries[spec]
 
 
-def _load(engine: Engine, spec: GraphSpec) -> _Loaded:
+def _load(engine: Engine, spec: GraphSpec, *, is_trial: bool) -> _Loaded:
     """Open a session for the part of a graph that leads to its outputs."""
     graph, weights = read_graph(spec.graph, spec.outputs)
     try:
@@ -245,7 +257,7 @@ def _load(engine: Engine, spec: GraphSpec) -> _Loaded:
             spec.input,
             spec.outputs,
             flags,
-            installed.is_embedded(spec.graph),
+            installed.is_embedded(spec.graph) and not is_trial,
         )
         session = engine.open(program)
     except UnusableModel as exc:

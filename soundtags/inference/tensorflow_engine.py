@@ -63,7 +63,7 @@ class TensorFlow:
         tensorflow()
 
     def open(self, program: Program) -> Session:
-        if program.is_trusted:  # others are tried with little memory
+        if program.may_optimise:
             _keep_freed_memory()
         try:
             return _Session(program)
@@ -168,7 +168,7 @@ class _Session:
         options.gpu_options.allow_growth = True
         options.intra_op_parallelism_threads = 1
         options.inter_op_parallelism_threads = 1
-        if not program.is_trusted:
+        if not program.may_optimise:
             # The optimiser would compute what it can in advance, for no gain.
             options.graph_options.rewrite_options.disable_meta_optimizer = True
         self._input = _tensor(program.input)
