@@ -20,6 +20,7 @@ from beetsplug.soundtags.option_values import (
     count_or,
     either,
     entries,
+    hint,
     is_amount,
     is_bool,
     is_label,
@@ -238,7 +239,8 @@ def file_tags(config: ConfigView, types: Collection[str]) -> list[str]:
     allowed = [n for n in types if n not in INTERNAL and n.isascii()]
     view = config["file_tags"]
     untaught = [n for n in view.as_str_seq() if taught.is_untaught(n, allowed)]
-    names = _several(view, [*allowed, *untaught])
+    known = [*allowed, *untaught]
+    names = _several(view, known, "a field for file tags, such as mood")
     return [name for name in names if name in allowed]
 
 
@@ -246,14 +248,17 @@ def _genre_sources(config: ConfigView) -> list[str]:
     kinds = (catalogue.TEXT, catalogue.LIST, catalogue.STYLES)
     targets = installed.targets(model_dir(config)).values()
     names = [target.name for target in targets if target.kind in kinds]
-    return _several(config["genre_sources"], [catalogue.TAGS_FIELD, *names])
+    allowed = [catalogue.TAGS_FIELD, *names]
+    return _several(config["genre_sources"], allowed, either(allowed))
 
 
-def _several(view: ConfigView, allowed: Collection[str]) -> list[str]:
+def _several(
+    view: ConfigView, allowed: Collection[str], what: str
+) -> list[str]:
     names = view.as_str_seq()
     for name in names:
         if name not in allowed:
-            raise refused(view, name, either(allowed))
+            raise refused(view, name, f"{what}{hint(name, allowed)}")
     return list(dict.fromkeys(names))
 
 

@@ -46,6 +46,14 @@ def either(allowed: Collection[str]) -> str:
     return f"one of: {', '.join(allowed)}"
 
 
+def hint(name: str, known: Collection[str]) -> str:
+    """Return a question to end a message about a word, if one is similar."""
+    from difflib import get_close_matches
+
+    similar = get_close_matches(name, known, 1, cutoff=0.7)
+    return f"; did you mean {similar[0]!r}?" if similar else ""
+
+
 def count(view: ConfigView) -> int:
     """Return a whole number that is not negative."""
     return int(checked(view, "a whole number of at least 0", is_count))

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from beetsplug.soundtags import configuration, taught
 from beetsplug.soundtags.fields import item_types
-from beetsplug.soundtags.option_values import entries
+from beetsplug.soundtags.option_values import entries, hint
 from soundtags.models import catalogue
 from soundtags.models.catalogue import SPLIT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from confuse import ConfigView
 
@@ -36,7 +36,7 @@ def complaints(config: ConfigView) -> list[str]:
     types = item_types(targets)
     labels = _labels(targets)
     found = [
-        f"{config[name].name}: unknown option{_hint(name, options)}"
+        f"{config[name].name}: unknown option{hint(name, options)}"
         for name in config.keys() - options.keys()
     ]
     found += [
@@ -46,7 +46,7 @@ def complaints(config: ConfigView) -> list[str]:
     ]
     found += [
         f"{config[option].name}: no mood, genre or tag is called {name!r}"
-        + _hint(name.lower(), labels)
+        + hint(name.lower(), labels)
         for option, names in _label_names(config).items()
         for name in names
         if name.lower() not in labels
@@ -72,10 +72,3 @@ def _labels(targets: Iterable[Target]) -> set[str]:
         for name in target.classes.values():
             names.update([name, *name.split(SPLIT)])
     return {name.lower() for name in names}
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    from difflib import get_close_matches
-
-    similar = get_close_matches(name, known, 1, cutoff=0.7)
-    return f"; did you mean {similar[0]!r}?" if similar else ""

@@ -111,7 +111,7 @@ class Run:
         self._announce(work)
         self.carry_out(work)
         if self.failures and not self.done and not self.skipped:
-            raise UserError("no track could be analysed")
+            raise UserError("no track could be tagged")
 
     def carry_out(self, work: Work) -> None:
         """Do what has to be done, and print a summary."""
