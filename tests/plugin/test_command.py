@@ -295,7 +295,11 @@ def test_changes_made_outside_are_still_found_by_update(library: Beet):
             ["moods"],
             "a field for file tags, such as mood; did you mean 'mood'?",
         ),
-        ("file_tags", ["soundtags_undo"], "a field for file tags"),
+        (
+            "file_tags",
+            ["soundtags_undo"],
+            "a field for file tags, such as mood; did you mean 'soundtags'?",
+        ),
         ("engine", "torch", "one of: auto, tensorflow, numpy"),
         ("jobs", 0, "'auto' or a whole number of at least 1"),
         ("session_memory", "much", "a size such as 500MB or 2GB"),
