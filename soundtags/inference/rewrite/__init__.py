@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundtags.inference.graph_bounds import node_of
 from soundtags.inference.graphdef import GraphDef
+from soundtags.inference.rewrite.fourier import multiply_spectra
 from soundtags.inference.rewrite.maxima import (
     move_maximum_up,
     normalise_maximum,
@@ -24,6 +25,7 @@ __all__ = ["fold"]
 RULES = (
     normalise_maximum,
     move_maximum_up,
+    multiply_spectra,
     cut_pooled_convolution,
     cut_convolution,
 )

@@ -37,6 +37,7 @@ INPUTS = {
 CHANNELS = LAYOUT.index(b"C")  # the axis
 # Operations whose last input is a list of sizes: the attribute with its type.
 SIZES = {
+    "Max": "Tidx",
     "Pad": "Tpaddings",
     "Reshape": "Tshape",
     "Slice": "Index",

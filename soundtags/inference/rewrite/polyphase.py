@@ -16,26 +16,32 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundtags.inference.graphdef import attribute
+from soundtags.inference.rewrite.convolutions import (
+    MAX_WEIGHTS,
+    padding,
+    pooled,
+    recognise,
+    sizes,
+    window,
+)
 from soundtags.inference.rewrite.nodes import (
     constant,
     is_plain,
     operation,
     replace,
 )
-from soundtags.inference.rewrite.shapes import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from soundtags.inference.rewrite.convolutions import Convolution
     from soundtags.inference.rewrite.nodes import View
 
 MAX_BLOCK = 64  # values; more than is ever best
-MAX_WEIGHTS = 10**6  # of a kernel: TensorFlow copies it several times
 # What determines the size of blocks. Costs are in products of one value with
 # one weight. Fitted to TensorFlow's times on one core with AVX2, for kernels
 # of 3 to 128 values and 16 to 204 filters.
@@ -46,45 +52,6 @@ READING = 8  # cost of reading a value
 # that are adjacent.
 SCATTERED = 1000
 MOVING = 20  # cost of a result that has to be moved to its place
-
-
-class _Convolution(NamedTuple):
-    """A convolution of one channel, and the maximum that comes after it.
-
-    Attributes
-    ----------
-    node : NodeDef
-        The convolution.
-    pool : NodeDef or None
-        The maximum.
-    kernel : numpy.ndarray
-        Weights: shape (height, width, 1, filters).
-    margins : list of tuple of int
-        Zeros before and after each axis.
-    lengths : list of int
-        Height and width of what the convolution returns.
-    """
-
-    node: Any
-    pool: Any
-    kernel: np.ndarray
-    margins: Sequence[tuple[int, int]]
-    lengths: Sequence[int]
-
-    @property
-    def axis(self) -> int:
-        """The axis to cut: 0 for the height, 1 for the width."""
-        height, width, *_ = self.kernel.shape
-        return 0 if height > width else 1
-
-    @property
-    def keeps_blocks(self) -> bool:
-        """Whether the maximum can be taken before the blocks are undone."""
-        return bool(self.pool) and _window(self.pool, self.axis) == (1, 1)
-
-    def count(self, size: int) -> int:
-        """Return how many blocks of a size the results are cut into."""
-        return -(-self.lengths[self.axis] // size)
 
 
 def cut_pooled_convolution(view: View, node: Any) -> None:
@@ -118,55 +85,47 @@ def cut_convolution(view: View, node: Any) -> None:
 
 
 def _cut(view: View, node: Any, pool: Any = None) -> None:
-    convolution = _recognise(view, node, pool)
-    if convolution:
+    convolution = recognise(view, node, pool)
+    if convolution and _can_pool(convolution):
         size = min(range(1, MAX_BLOCK + 1), key=partial(_cost, convolution))
         if size > 1:
             _convolve_blocks(view, convolution, size)
 
 
-def _recognise(view: View, node: Any, pool: Any) -> _Convolution | None:
-    """Return a convolution that can be cut; None if it cannot."""
-    kernel = view.constant(node.input[1], np.float32)
-    shape = shape_of(view, node.input[0])
-    if kernel is None or shape is None or not kernel.ndim == len(shape) == 4:
-        return None
-    _, height, width, channels = shape
-    steps = [*_sizes(node, "strides"), *_sizes(node, "dilations")]
-    if height is None or width is None or not kernel.size:
-        return None
-    if {channels, kernel.shape[2], *steps} != {1}:
-        return None
-    extra = [length - 1 for length in kernel.shape[:2]]
-    around = [(each // 2, each - each // 2) for each in extra]
-    margins = {b"SAME": around, b"VALID": [(0, 0), (0, 0)]}.get(_padding(node))
-    if margins is None:
-        return None
-    lengths = [
-        length + sum(margin) - each
-        for length, margin, each in zip((height, width), margins, extra)
-    ]
-    found = _Convolution(node, pool, kernel, margins, lengths)
-    return found if min(lengths) > 0 and _can_pool(found) else None
-
-
-def _can_pool(convolution: _Convolution) -> bool:
+def _can_pool(convolution: Convolution) -> bool:
     """Return whether the maximum, if any, is the same with blocks."""
     pool = convolution.pool
     if pool is None:
         return True
-    sizes = [_sizes(pool, "ksize"), _sizes(pool, "strides")]
-    if [each[:1] + each[3:] for each in sizes] != [[1, 1]] * 2:
+    windows = [sizes(pool, "ksize"), sizes(pool, "strides")]
+    if [each[:1] + each[3:] for each in windows] != [[1, 1]] * 2:
         return False
-    if convolution.keeps_blocks:
-        return _padding(pool) in (b"SAME", b"VALID")
+    if _keeps_blocks(convolution):
+        return padding(pool) in (b"SAME", b"VALID")
     # Along the axis, margins would come after what fills up the last block.
-    return _padding(pool) == b"VALID"
+    return padding(pool) == b"VALID"
 
 
-def _cost(convolution: _Convolution, size: int) -> float:
+def _axis(convolution: Convolution) -> int:
+    """Return the axis to cut: 0 for the height, 1 for the width."""
+    height, width, *_ = convolution.kernel.shape
+    return 0 if height > width else 1
+
+
+def _keeps_blocks(convolution: Convolution) -> bool:
+    """Return whether the maximum can be taken before the blocks are undone."""
+    pool = convolution.pool
+    return bool(pool) and window(pool, _axis(convolution)) == (1, 1)
+
+
+def _count(convolution: Convolution, size: int) -> int:
+    """Return how many blocks of a size the results are cut into."""
+    return -(-convolution.lengths[_axis(convolution)] // size)
+
+
+def _cost(convolution: Convolution, size: int) -> float:
     """Return the cost of a convolution that is cut into blocks of a size."""
-    kernel, axis = convolution.kernel, convolution.axis
+    kernel, axis = convolution.kernel, _axis(convolution)
     filters = kernel.shape[3]
     shape = list(kernel.shape[:2])
     shape[axis] = _blocks(shape[axis], size)
@@ -174,11 +133,11 @@ def _cost(convolution: _Convolution, size: int) -> float:
         return math.inf
     columns = TILE * -(-filters * size // TILE)
     scattered = SCATTERED / (shape[1] * size) if size % VECTOR else 0
-    length = convolution.count(size) * size
+    length = _count(convolution, size) * size
     each = columns + READING + scattered
     cost: float = math.prod(shape) * length * each
     ragged = length != convolution.lengths[axis] and not convolution.pool
-    if size > 1 and not convolution.keeps_blocks and (axis == 0 or ragged):
+    if size > 1 and not _keeps_blocks(convolution) and (axis == 0 or ragged):
         cost += MOVING * filters * length
     return cost
 
@@ -216,10 +175,10 @@ def _phases(kernel: np.ndarray, axis: int, size: int) -> np.ndarray:
     return np.moveaxis(cut.swapaxes(1, 2), 0, axis)
 
 
-def _convolve_blocks(view: View, convolution: _Convolution, size: int) -> None:
+def _convolve_blocks(view: View, convolution: Convolution, size: int) -> None:
     """Replace a convolution of values by one of blocks."""
     node, pool, kernel, *_ = convolution
-    axis, keeps_blocks = convolution.axis, convolution.keeps_blocks
+    axis, keeps_blocks = _axis(convolution), _keeps_blocks(convolution)
     last = pool or node
     phases = constant(_phases(kernel, axis, size))
     found = view.add(f"{last.name}/phases", node)
@@ -231,28 +190,26 @@ def _convolve_blocks(view: View, convolution: _Convolution, size: int) -> None:
     wanted = lengths = list(convolution.lengths)
     if keeps_blocks:
         found = _add_pool(view, pool, found)
-        wanted = lengths = _pooled(pool, lengths)
+        wanted = lengths = pooled(pool, lengths)
     lengths = [*lengths]
-    lengths[axis] = convolution.count(size) * size
+    lengths[axis] = _count(convolution, size) * size
     found = _undo_blocks(view, convolution, size, found, lengths)
     if pool and not keeps_blocks:
         found = _add_pool(view, pool, found)
-        wanted, lengths = _pooled(pool, wanted), _pooled(pool, lengths)
+        wanted, lengths = pooled(pool, wanted), pooled(pool, lengths)
     if lengths != wanted:
         begin, end = [0, 0, 0, 0], [-1, *wanted, -1]
         found = view.add_sized(f"{last.name}/whole", "Slice", found, begin, end)
     replace(last, operation("Identity", found))
 
 
-def _cut_input(view: View, convolution: _Convolution, size: int) -> str:
+def _cut_input(view: View, convolution: Convolution, size: int) -> str:
     """Add nodes that cut the input into blocks; return the last one's name."""
-    node, pool, kernel, margins, lengths = convolution
-    axis = convolution.axis
-    name = f"{(pool or node).name}/blocks"
-    padded = [
-        length + each - 1 for length, each in zip(lengths, kernel.shape[:2])
-    ]
-    blocks = convolution.count(size) - 1 + _blocks(kernel.shape[axis], size)
+    node, _, kernel, margins, _ = convolution
+    axis = _axis(convolution)
+    name = f"{convolution.name}/blocks"
+    padded = convolution.padded
+    blocks = _count(convolution, size) - 1 + _blocks(kernel.shape[axis], size)
     rows = [[0, 0], *map(list, margins), [0, 0]]
     rows[axis + 1][1] += blocks * size - padded[axis]
     padded[axis] = blocks * size
@@ -269,7 +226,7 @@ def _cut_input(view: View, convolution: _Convolution, size: int) -> str:
 
 def _undo_blocks(
     view: View,
-    convolution: _Convolution,
+    convolution: Convolution,
     size: int,
     source: str,
     lengths: Sequence[int],
@@ -287,11 +244,10 @@ def _undo_blocks(
     lengths
         Height and width of the result.
     """
-    node, pool, kernel, *_ = convolution
     height, width = lengths
-    filters = kernel.shape[3]
-    name = f"{(pool or node).name}/undone"
-    if convolution.axis == 0:
+    filters = convolution.kernel.shape[3]
+    name = f"{convolution.name}/undone"
+    if _axis(convolution) == 0:
         shape = [-1, height // size, width, size, filters]
         source = view.add_sized(f"{name}/cut", "Reshape", source, shape)
         axes = [0, 1, 3, 2, 4]
@@ -305,29 +261,3 @@ def _add_pool(view: View, pool: Any, source: str) -> str:
     name = view.add(f"{pool.name}/peak", pool)
     view.nodes[name].input[0] = source
     return name
-
-
-def _pooled(pool: Any, lengths: Sequence[int]) -> list[int]:
-    """Return height and width after a maximum, from those before it."""
-    return [
-        -(-length // stride)
-        if _padding(pool) == b"SAME"
-        else (length - window) // stride + 1
-        for axis, length in enumerate(lengths)
-        for window, stride in [_window(pool, axis)]
-    ]
-
-
-def _window(pool: Any, axis: int) -> tuple[int, int]:
-    """Return size and stride of a maximum along the height or the width."""
-    return _sizes(pool, "ksize")[axis + 1], _sizes(pool, "strides")[axis + 1]
-
-
-def _padding(node: Any) -> bytes:
-    padding: bytes = attribute(node, "padding", "s", b"")
-    return padding
-
-
-def _sizes(node: Any, name: str) -> list[int]:
-    """Return an attribute with a size for each axis; by default, all are 1."""
-    return list(node.attr[name].list.i) if name in node.attr else [1] * 4

@@ -178,7 +178,8 @@ def check_model(path: Path) -> None:
     assert_same(plain, folded, outputs, feeds, weights)
     assert late_maxima(plain) == 5
     assert late_maxima(folded) == 0
-    assert folded.ByteSize() < plain.ByteSize() + 1_500_000
+    # Kernels of the two wide convolutions have a place for each bin.
+    assert folded.ByteSize() < plain.ByteSize() + 2_500_000
 
 
 def late_maxima(graph: Any) -> int:
