@@ -19,7 +19,7 @@ import argparse
 import os
 import statistics
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,15 +33,20 @@ import numpy as np
 from soundtags.audio.patches import FRONT_ENDS
 from soundtags.inference.graph import read_graph
 from soundtags.inference.rewrite import fold
-from soundtags.inference.tensorflow_engine import tensorflow
+from soundtags.inference.tensorflow_engine import (
+    keep_freed_memory,
+    tensorflow,
+)
 from soundtags.models import catalogue, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZE = 1024  # of the matrices
-SHOWN = 8  # layers
-MULTIPLYING = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
+SHOWN = 12  # layers
+CONVOLVING = ("Conv2D", "DepthwiseConv2dNative")
+# Matrix products: whether their first matrix is transposed.
+PRODUCTS = {"BatchMatMulV2": "adj_x", "MatMul": "transpose_a"}
 FUSED = ("BiasAdd", "Relu")
 
 
@@ -83,7 +88,9 @@ class Runner:
         config = tf.ConfigProto()
         config.intra_op_parallelism_threads = 1
         config.inter_op_parallelism_threads = 1
-        if not installed.is_embedded(model.graph):  # as the plugin runs it
+        if installed.is_embedded(model.graph):  # as the plugin runs it
+            keep_freed_memory()
+        else:
             config.graph_options.rewrite_options.disable_meta_optimizer = True
         self._session = tf.Session(graph=graph, config=config)
         self._fed = {fed: rows}
@@ -105,32 +112,49 @@ class Runner:
         for _ in range(rounds):
             found = tf.RunMetadata()
             self(options=tf.RunOptions(trace_level=level), run_metadata=found)
-            for device in found.step_stats.dev_stats:
-                for node in device.node_stats:
-                    span = node.op_end_rel_micros - node.op_start_rel_micros
-                    took[node.node_name].append(span / 1e6)
+            for name, seconds in _spans(found).items():
+                took[name].append(seconds)
         fastest = {name: min(each) for name, each in took.items()}
         return dict(sorted(fastest.items(), key=lambda each: -each[1]))
 
-    def operations_of(self, name: str) -> int:
-        """Return how many operations a layer takes as TensorFlow runs it.
+    def layer_operations(self) -> Counter[str]:
+        """Return how many operations each layer takes as TensorFlow runs it.
 
         A convolution has the name of the last operation fused into it.
         """
-        try:
-            operation = self._graph.get_operation_by_name(name)
-        except KeyError:  # added by TensorFlow
-            return 0
-        while operation.type in FUSED:
-            operation = operation.inputs[0].op
-        return 2 * _products(operation)
+        found: Counter[str] = Counter()
+        for operation in self._graph.get_operations():
+            source = operation
+            while source.type in FUSED:
+                source = source.inputs[0].op
+            found[_layer(operation.name)] += 2 * _products(source)
+        return found
+
+
+def _spans(found: Any) -> dict[str, float]:
+    """Return the seconds of each layer in a run."""
+    spans: dict[str, float] = defaultdict(float)
+    for device in found.step_stats.dev_stats:
+        for node in device.node_stats:
+            span = node.op_end_rel_micros - node.op_start_rel_micros
+            spans[_layer(node.node_name)] += span / 1e6
+    return spans
+
+
+def _layer(name: str) -> str:
+    """Return the layer of a node: those of its pieces differ in the end."""
+    return name.rstrip("_")
 
 
 def _products(operation: Any) -> int:
     """Return how many products a node adds up."""
-    if operation.type not in MULTIPLYING:
+    if operation.type in CONVOLVING:
+        *summed, _ = operation.inputs[1].shape
+    elif operation.type in PRODUCTS:
+        is_turned = operation.get_attr(PRODUCTS[operation.type])
+        summed = [operation.inputs[0].shape[-2 if is_turned else -1]]
+    else:
         return 0
-    *summed, _ = operation.inputs[1].shape
     return int(np.prod(operation.outputs[0].shape) * np.prod(summed))
 
 
@@ -203,11 +227,12 @@ def show_layers(runner: Runner, rounds: int, count: int) -> None:
         ms = seconds / count * 1000
         print(f"  {label:32}{ms:7.2f} ms{seconds / total:5.0%}{rate}")
 
-    work = {name: runner.operations_of(name) for name in layers}
+    work = runner.layer_operations()
     for name, seconds in list(layers.items())[:SHOWN]:
         show(name[-32:], seconds, work[name])
-    multiplying = sum(layers[name] for name in work if work[name])
-    show("all that multiply", multiplying, sum(work.values()))
+    multiplying = sum(layers[name] for name in layers if work[name])
+    operations = sum(work[name] for name in layers)
+    show("all that multiply", multiplying, operations)
     show("all others", total - multiplying, 0)
 
 

@@ -64,7 +64,7 @@ class TensorFlow:
 
     def open(self, program: Program) -> Session:
         if program.may_optimise:
-            _keep_freed_memory()
+            keep_freed_memory()
         try:
             return _Session(program)
         except _errors() as exc:
@@ -127,7 +127,7 @@ def _import_tensorflow() -> Any:
     return tf
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Have glibc keep freed memory; other C libraries are left as they are.
 
     Each call of a graph takes the same memory as the call before. Getting it
