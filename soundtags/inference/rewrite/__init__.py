@@ -16,6 +16,7 @@ from soundtags.inference.rewrite.polyphase import (
     cut_convolution,
     cut_pooled_convolution,
 )
+from soundtags.inference.rewrite.reads import read_directly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["fold"]
 
 RULES = (
+    read_directly,
     normalise_maximum,
     move_maximum_up,
     multiply_spectra,
@@ -40,9 +42,10 @@ def fold(graph: Any, outputs: Sequence[str]) -> Any:
     other operations process only a fraction of the values.
 
     Convolutions of a single channel, such as mel bands, are cut into blocks,
-    which fill the vectors of the processor; the length of the axis must be
-    fixed. Layers that are not recognised in full stay as they are; so do those
-    whose constants have been taken out of the graph.
+    which fill the vectors of the processor, or become products of spectra if
+    their kernels are wide; the length of the axis must be fixed. Layers that
+    are not recognised in full stay as they are; so do those whose constants
+    have been taken out of the graph.
 
     Parameters
     ----------

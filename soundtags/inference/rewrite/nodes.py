@@ -83,8 +83,6 @@ class View:
     def constant(self, name: str, *types: type) -> np.ndarray | None:
         """Return the value of a constant; None unless it is of these types."""
         node = self.nodes.get(name)
-        if node and node.op == "Identity" and node.input:
-            node = self.nodes.get(node.input[0])  # a frozen variable
         if node is None or node.op != "Const":
             return None
         try:
