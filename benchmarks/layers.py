@@ -33,10 +33,7 @@ import numpy as np
 from soundtags.audio.patches import FRONT_ENDS
 from soundtags.inference.graph import read_graph
 from soundtags.inference.rewrite import fold
-from soundtags.inference.tensorflow_engine import (
-    keep_freed_memory,
-    tensorflow,
-)
+from soundtags.inference.tensorflow_engine import tensorflow
 from soundtags.models import catalogue, installed
 
 if TYPE_CHECKING:
@@ -88,10 +85,7 @@ class Runner:
         config = tf.ConfigProto()
         config.intra_op_parallelism_threads = 1
         config.inter_op_parallelism_threads = 1
-        if installed.is_embedded(model.graph):  # as the plugin runs it
-            keep_freed_memory()
-        else:
-            config.graph_options.rewrite_options.disable_meta_optimizer = True
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
         self._session = tf.Session(graph=graph, config=config)
         self._fed = {fed: rows}
         self._graph = graph

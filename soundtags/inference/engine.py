@@ -28,9 +28,6 @@ class Program:
         The nodes to compute.
     flags : sequence of str
         Boolean inputs, such as the training flag, which are always False.
-    may_optimise : bool
-        Whether the engine may change the graph and take more memory, to be
-        faster. It may not if the graph is from elsewhere, or on trial.
     """
 
     graph: Any
@@ -38,7 +35,6 @@ class Program:
     input: str
     outputs: Sequence[str]
     flags: Sequence[str]
-    may_optimise: bool
 
 
 class Session(Protocol):

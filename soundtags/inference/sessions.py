@@ -23,7 +23,6 @@ from soundtags.inference.graph import read_graph
 from soundtags.inference.graph_bounds import node_of
 from soundtags.inference.graphdef import BOOL
 from soundtags.inference.rewrite import fold
-from soundtags.models import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -107,21 +106,15 @@ class SessionPool:
         closed, least recently used first. A single session may take more.
     choice : EngineChoice, optional
         What runs the graphs; by default, TensorFlow if it loads, else NumPy.
-    is_trial : bool, optional
-        Whether memory is limited, so that engines must not take more of it to
-        be faster.
     """
 
     def __init__(
         self,
         memory: int,
         choice: EngineChoice | None = None,
-        *,
-        is_trial: bool = False,
     ) -> None:
         self._memory = memory
         self._choice = choice or EngineChoice()
-        self._is_trial = is_trial
         self._lock = threading.Lock()
         self._entries: OrderedDict[GraphSpec, _Entry] = OrderedDict()
 
@@ -226,9 +219,7 @@ class SessionPool:
         entry.memory = spec.memory
         self._make_room()
         try:
-            entry.loaded = _load(
-                self._choice.load(), spec, is_trial=self._is_trial
-            )
+            entry.loaded = _load(self._choice.load(), spec)
         except BaseException:
             entry.memory = 0
             raise
@@ -246,7 +237,7 @@ class SessionPool:
                     del self._entries[spec]
 
 
-def _load(engine: Engine, spec: GraphSpec, *, is_trial: bool) -> _Loaded:
+def _load(engine: Engine, spec: GraphSpec) -> _Loaded:
     """Open a session for the part of a graph that leads to its outputs."""
     graph, weights = read_graph(spec.graph, spec.outputs)
     try:
@@ -257,7 +248,6 @@ def _load(engine: Engine, spec: GraphSpec, *, is_trial: bool) -> _Loaded:
             spec.input,
             spec.outputs,
             flags,
-            installed.is_embedded(spec.graph) and not is_trial,
         )
         session = engine.open(program)
     except UnusableModel as exc:

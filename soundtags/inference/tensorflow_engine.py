@@ -8,11 +8,9 @@ give the same results on any number of cores.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import re
-import sys
 from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -35,9 +33,6 @@ NEEDED = [
     *("convert_to_tensor", "get_variable", "import_graph_def", "placeholder"),
     "errors.OpError",
 ]
-# By glibc's numbers, in bytes: from which size memory is mapped separately,
-# how much may lie idle, and how much is taken at a time.
-MALLOC_OPTIONS = {-3: 2**30, -1: 2**31 - 1, -2: 2**26}
 # In TensorFlow's account of an error: the node, and what went wrong there.
 AT_NODE = re.compile(r"^Node: '(.+)'\n(.+)", re.MULTILINE)
 
@@ -63,8 +58,6 @@ class TensorFlow:
         tensorflow()
 
     def open(self, program: Program) -> Session:
-        if program.may_optimise:
-            keep_freed_memory()
         try:
             return _Session(program)
         except _errors() as exc:
@@ -127,20 +120,6 @@ def _import_tensorflow() -> Any:
     return tf
 
 
-def keep_freed_memory() -> None:
-    """Have glibc keep freed memory; other C libraries are left as they are.
-
-    Each call of a graph takes the same memory as the call before. Getting it
-    from the system again takes up to a tenth of the time.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        for option, value in MALLOC_OPTIONS.items():
-            mallopt(option, value)
-
-
 def _has_avx() -> bool:
     """Return whether the processor has what TensorFlow is compiled for.
 
@@ -168,9 +147,9 @@ class _Session:
         options.gpu_options.allow_growth = True
         options.intra_op_parallelism_threads = 1
         options.inter_op_parallelism_threads = 1
-        if not program.may_optimise:
-            # The optimiser would compute what it can in advance, for no gain.
-            options.graph_options.rewrite_options.disable_meta_optimizer = True
+        # It would compute whatever it can in advance, and gain little: the
+        # graph has been rewritten.
+        options.graph_options.rewrite_options.disable_meta_optimizer = True
         self._input = _tensor(program.input)
         self._outputs = list(map(_tensor, program.outputs))
         self._flags = {_tensor(flag): False for flag in program.flags}

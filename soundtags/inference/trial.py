@@ -293,7 +293,7 @@ def _data_size() -> int:
 def _fault(candidate: Candidate, choice: EngineChoice) -> str | None:
     """Return what is wrong with a model; None if nothing is."""
     model = candidate.model
-    pool = SessionPool(sys.maxsize, choice, is_trial=True)
+    pool = SessionPool(sys.maxsize, choice)
     try:
         _run(candidate, pool)
     except MemoryError:
