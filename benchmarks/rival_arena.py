@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,20 @@ class Arena:
         tell(f"{self._contenders[key].name} FAILED: {exc}")
         self.failed.append(key)
         self._children.pop(key, None)
+
+
+def whole_run(contender: Contender, files: Iterable[Path]) -> float:
+    """Return the seconds from starting a program until all its answers.
+
+    Raises
+    ------
+    RuntimeError
+        If it failed, with the end of its log.
+    """
+    started = time.monotonic()
+    with Child(contender) as child:
+        child.ask(files)
+        return time.monotonic() - started
 
 
 def tell(message: str) -> None:

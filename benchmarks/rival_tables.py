@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rival_contenders import CLASSIFIER, cores
 
@@ -66,6 +66,26 @@ def times_table(
                 f"{median_of(several, 'cpu') / tracks:.2f}",
                 f"{patches / tracks:.0f}" if patches else "\\-",
                 f"{last['peak']:.0f}",
+            )
+        )
+    return table(*rows)
+
+
+def starts_table(
+    contenders: Mapping[str, Contender],
+    starts: Mapping[str, list[float]],
+    tracks: int,
+) -> str:
+    first, *_ = starts
+    name = contenders[first].name
+    rows = [("per track, with start", "seconds", f"{name} / this")]
+    for key, several in starts.items():
+        ratios = (a / b for a, b in zip(starts[first], several))
+        rows.append(
+            (
+                contenders[key].name,
+                summary(seconds / tracks for seconds in several),
+                summary(ratios),
             )
         )
     return table(*rows)
@@ -161,7 +181,7 @@ def stages_table(
     )
 
 
-def rounds_of(answers: Answers) -> int:
+def rounds_of(answers: Mapping[str, list[Any]]) -> int:
     return max(map(len, answers.values()), default=0)
 
 

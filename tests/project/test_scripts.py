@@ -340,6 +340,7 @@ def test_ours_beside_rivals(music, tmp_path):
     assert "share of matrix products" in output
     assert "ours, default plan, NumPy / ours, default plan" in output
     assert "2 tracks, 0.1 minutes, once" in output
+    assert "With start, 1 rounds" in output
     assert re.search("mel and patches .+\n(.+\n)*scores .+\ntogether", output)
 
 
