@@ -299,7 +299,11 @@ def flops(model: Any) -> int:
     definition = tf.graph_util.extract_sub_graph(
         tf.GraphDef.FromString(model.graph.read_bytes()), [facts.predictions]
     )
-    with tf.Graph().as_default() as graph, tf.Session() as session:
+    # The first session decides how many threads all later ones have.
+    one = tf.ConfigProto(
+        intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
+    )
+    with tf.Graph().as_default() as graph, tf.Session(config=one) as session:
         tf.import_graph_def(definition, name="")
         shapes = [
             (tf.shape(op.inputs[1]), tf.shape(op.outputs[0]))
