@@ -50,7 +50,7 @@ MAX_HEIGHT = 16  # of a kernel: its rows are copied one by one
 GAIN = 2
 # Bytes of products that are transformed back together: few enough to stay in
 # the CPU cache, and enough for a matrix product to be fast.
-PIECE = 1_500_000
+PIECE = 2 * 10**6
 MAX_PIECES = 64
 
 
