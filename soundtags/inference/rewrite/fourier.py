@@ -131,7 +131,7 @@ def _matrices(convolution: Convolution) -> dict[str, np.ndarray]:
 
     row = waves(np.arange(length)).conj()
     centred = waves((positions - 1) / 2 + np.arange(width))
-    spectra = np.einsum("hwf,wb->bhf", kernel, centred)
+    spectra = np.tensordot(centred, kernel, (0, 1))  # by bin and row
     back = waves(np.arange(_half(positions)) + (positions - 1) % 2 / 2)
     # Each bin also stands for that of the opposite frequency, if there is one.
     counts = np.where(np.isin(turns, (0, 0.5)), 1, 2) / length
