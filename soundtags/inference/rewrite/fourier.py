@@ -1,7 +1,7 @@
 """Convolutions of wide kernels as products of spectra along the width.
 
-A spectrum has about as many bins as there are mel bands, however wide the
-kernel is, and in each bin a convolution along the width becomes a product. If
+A spectrum has half as many bins as there are mel bands, and one more, however
+wide the kernel is. In each bin, a convolution along the width is a product. If
 a maximum over the whole width follows, only the results that it looks at are
 transformed back. All transforms are matrix products, as they are too short for
 fast algorithms to be faster.
