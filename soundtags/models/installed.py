@@ -79,7 +79,8 @@ def all_graphs(folder: Path) -> list[Path]:
     The embedded ones come first; both groups are sorted by name.
     """
     folders = dict.fromkeys([catalogue.data_folder(), folder])
-    found = [path for each in folders for path in sorted(each.glob("*.pb"))]
+    usable = (each for each in folders if not folder_fault(each))
+    found = [path for each in usable for path in sorted(each.glob("*.pb"))]
     return [g for g in found if os.path.isfile(g) and _has_metadata(g)]
 
 
