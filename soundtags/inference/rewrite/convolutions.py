@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from soundtags.inference.graphdef import attribute
+from soundtags.inference.rewrite.nodes import is_plain
 from soundtags.inference.rewrite.shapes import shape_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,25 @@ class Convolution(NamedTuple):
         return name
 
 
-def recognise(view: View, node: Any, pool: Any) -> Convolution | None:
+def recognise_pooled(view: View, pool: Any) -> Convolution | None:
+    """Return what the convolution right before a maximum does.
+
+    None if it is unknown, or if the node is no maximum.
+
+    Parameters
+    ----------
+    view : View
+        The graph.
+    pool : NodeDef
+        The maximum.
+    """
+    if pool.op != "MaxPool" or not is_plain(pool):
+        return None
+    node = view.source(pool, "Conv2D")
+    return recognise(view, node, pool) if node else None
+
+
+def recognise(view: View, node: Any, pool: Any = None) -> Convolution | None:
     """Return what a convolution of one channel does; None if it is unknown.
 
     Parameters
@@ -64,8 +83,8 @@ def recognise(view: View, node: Any, pool: Any) -> Convolution | None:
         The graph.
     node : NodeDef
         The convolution.
-    pool : NodeDef or None
-        The maximum that comes right after it, if there is one.
+    pool : NodeDef, optional
+        The maximum that comes right after it.
     """
     kernel = view.constant(node.input[1], np.float32)
     shape = shape_of(view, node.input[0])

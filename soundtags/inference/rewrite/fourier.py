@@ -28,12 +28,11 @@ from soundtags.inference.graphdef import INT32
 from soundtags.inference.rewrite.convolutions import (
     MAX_WEIGHTS,
     padding,
-    recognise,
+    recognise_pooled,
     sizes,
 )
 from soundtags.inference.rewrite.nodes import (
     constant,
-    is_plain,
     operation,
     replace,
 )
@@ -64,12 +63,9 @@ def multiply_spectra(view: View, node: Any) -> None:
     node : NodeDef
         The maximum; nodes of other kinds are left as they are.
     """
-    if node.op != "MaxPool" or not is_plain(node):
-        return
-    convolution = view.source(node, "Conv2D")
-    found = recognise(view, convolution, node) if convolution else None
-    if found and _takes_all(found) and _pays(found):
-        _replace(view, found)
+    convolution = recognise_pooled(view, node)
+    if convolution and _takes_all(convolution) and _pays(convolution):
+        _replace(view, convolution)
 
 
 def _takes_all(convolution: Convolution) -> bool:

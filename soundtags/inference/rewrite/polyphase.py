@@ -25,6 +25,7 @@ from soundtags.inference.rewrite.convolutions import (
     padding,
     pooled,
     recognise,
+    recognise_pooled,
     sizes,
     window,
 )
@@ -64,10 +65,7 @@ def cut_pooled_convolution(view: View, node: Any) -> None:
     node : NodeDef
         The maximum; nodes of other kinds are left as they are.
     """
-    if node.op == "MaxPool" and is_plain(node):
-        convolution = view.source(node, "Conv2D")
-        if convolution:
-            _cut(view, convolution, node)
+    _cut(view, recognise_pooled(view, node))
 
 
 def cut_convolution(view: View, node: Any) -> None:
@@ -81,11 +79,10 @@ def cut_convolution(view: View, node: Any) -> None:
         The convolution; nodes of other kinds are left as they are.
     """
     if node.op == "Conv2D" and is_plain(node):
-        _cut(view, node)
+        _cut(view, recognise(view, node))
 
 
-def _cut(view: View, node: Any, pool: Any = None) -> None:
-    convolution = recognise(view, node, pool)
+def _cut(view: View, convolution: Convolution | None) -> None:
     if convolution and _can_pool(convolution):
         size = min(range(1, MAX_BLOCK + 1), key=partial(_cost, convolution))
         if size > 1:
