@@ -11,10 +11,10 @@ from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, islice
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from soundtags.audio.features import features
+from soundtags.child import launch
 from soundtags.errors import (
     CrashedDecoder,
     HangingDecoder,
@@ -194,7 +194,7 @@ class _Decoder:
     def _start(self, checkpoint: Callable[[], None]) -> None:
         self.stop()
         try:
-            self._connection, self._process = _launch(self._reader)
+            self._connection, self._process = launch(_serve, self._reader)
         except OSError as exc:
             raise NoDecoderProcess(
                 f"no decoder process can be started: {_obstacle(exc)}"
@@ -227,22 +227,6 @@ class _Decoder:
             except (HangingDecoder, Stopped):
                 self.stop()
                 raise
-
-
-def _launch(reader: FeatureReader) -> tuple[Connection, Any]:
-    """Start a process; return it and the connection to it."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    with theirs:
-        process = context.Process(
-            target=_serve, args=(theirs, reader), daemon=True
-        )
-        try:
-            process.start()
-        except BaseException:
-            ours.close()
-            raise
-    return ours, process
 
 
 def _obstacle(error: OSError) -> str:

@@ -15,13 +15,13 @@ import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from soundtags.audio.mel import INPUTS
 from soundtags.audio.patches import FRONT_ENDS
+from soundtags.child import launch
 from soundtags.errors import (
     NoTensorFlow,
     SoundtagsError,
@@ -176,13 +176,7 @@ class _Process:
 
     def __init__(self, candidates: list[Candidate], engine: str) -> None:
         self._engine = engine
-        context = get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(other, candidates, engine), daemon=True
-        )
-        self._process.start()
-        other.close()
+        self._connection, self._process = launch(_serve, candidates, engine)
 
     def wait_until_loaded(self) -> None:
         """Wait until the engine has loaded.

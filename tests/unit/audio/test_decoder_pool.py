@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from itertools import count
 from typing import TYPE_CHECKING
@@ -186,6 +188,33 @@ def test_processes_end_with_the_pool():
     child.join(60)
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
+
+
+SCRIPT = """
+import sys
+from soundtags.audio.decoder_pool import DecoderPool
+from soundtags.audio.features import FeatureSpec
+from soundtags.audio.track import no_checkpoint
+
+print("started")
+spec = FeatureSpec(["TensorflowPredictMusiCNN"], 1, "sinc")
+decoders = DecoderPool(1)
+(chunk,) = decoders.features(sys.argv[1], spec, no_checkpoint)
+decoders.close()
+print(len(chunk.patches["TensorflowPredictMusiCNN"]))
+"""
+
+
+def test_processes_do_not_run_the_script_that_starts_them(tmp_path):
+    write_track(tmp_path / "a.flac", title="a", seed=0)
+    script = tmp_path / "script.py"  # without a check of its name
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "a.flac"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["started", "1"], done.stderr
 
 
 def test_a_process_that_cannot_start_is_an_error(tmp_path, monkeypatch):
