@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundtags.blas import single_threaded
 from soundtags.errors import UnusableModel
 from soundtags.inference.engine import Program
 from soundtags.inference.engine_choice import EngineChoice
@@ -242,14 +243,15 @@ def _load(engine: Engine, spec: GraphSpec) -> _Loaded:
     graph, weights = read_graph(spec.graph, spec.outputs)
     try:
         flags, fixed = _flags(spec, graph), _fixed_rows(spec, graph)
-        program = Program(
-            fold(graph, spec.outputs),
-            weights,
-            spec.input,
-            spec.outputs,
-            flags,
-        )
-        session = engine.open(program)
+        with single_threaded():
+            program = Program(
+                fold(graph, spec.outputs),
+                weights,
+                spec.input,
+                spec.outputs,
+                flags,
+            )
+            session = engine.open(program)
     except UnusableModel as exc:
         raise UnusableModel(f"{spec.graph.name}: {exc}") from exc
     return _Loaded(session, fixed or spec.batch)

@@ -29,11 +29,10 @@ class NumPy:
         pass
 
     def open(self, program: Program) -> Session:
-        with single_threaded():
-            try:
-                return _Session(compile_steps(program))
-            except ERRORS as exc:
-                raise UnusableModel(f"damaged: {exc!r}") from exc
+        try:
+            return _Session(compile_steps(program))
+        except ERRORS as exc:
+            raise UnusableModel(f"damaged: {exc!r}") from exc
 
 
 class _Session:
