@@ -106,10 +106,15 @@ def _squeeze(node: Any) -> Function:
 
 
 def _slice(x: np.ndarray, start: np.ndarray, size: np.ndarray) -> np.ndarray:
-    stop = np.where(size < 0, x.shape, start + size)
-    if (start < 0).any() or (stop > x.shape).any():
-        raise ValueError(f"{size.tolist()} values of {x.shape} cannot be taken")
-    found: np.ndarray = x[tuple(map(slice, start.tolist(), stop.tolist()))]
+    places = []  # a list is much faster than an array here
+    for length, begin, count in zip(x.shape, start.tolist(), size.tolist()):
+        end = length if count < 0 else begin + count
+        if not 0 <= begin <= end <= length:
+            raise ValueError(
+                f"{size.tolist()} values of {x.shape} cannot be taken"
+            )
+        places.append(slice(begin, end))
+    found: np.ndarray = x[tuple(places)]
     return found
 
 
