@@ -121,21 +121,23 @@ def _packets(path: str) -> bytes:
     from soundtags.audio.chains import Part
     from soundtags.audio.ffmpeg import open_container
 
-    digest, size = hashlib.sha256(), 0
+    digest, places, size = hashlib.sha256(), [], 0
     try:
         with (
             open(path, "rb") as file,
             open_container(Part(file, 0, os.path.getsize(path))) as container,
         ):
             for packet in container.demux():
-                place = (packet.stream_index, packet.pts, packet.duration)
-                digest.update(repr(place).encode())
                 digest.update(packet)
+                places.append(
+                    (packet.stream_index, packet.pts, packet.duration)
+                )
                 size += packet.size
     except av.error.FFmpegError as exc:  # where the file is damaged
         digest.update(type(exc).__name__.encode())
     if not size:
         raise UnknownStructure("no audio is found in it")
+    digest.update(repr(places).encode())
     return digest.digest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ PADDING, COMMENT = 1, 4  # types of metadata blocks
 LAST = 0x80  # a flag beside the type
 # How a packet with comments begins.
 COMMENTS = (b"\x03vorbis", b"OpusTags", b"Speex   ", b"\x84\0\0")
+HEADERS = 2  # packets before those that are many
 PAGE = 27  # bytes of a page's header, before the table of segments
 WHOLE = 255  # size of a segment after which its packet goes on
 
@@ -64,12 +66,17 @@ def read_flac(file: BinaryIO, size: int) -> Parts:
 def read_ogg(file: BinaryIO, size: int) -> Parts:
     """Read the parts of an Ogg file; parameters as for :func:`read_flac`."""
     parts = Parts(has_packets=True)
-    for stream, number, packet in _packets(file, size):
-        start = next(filter(packet.startswith, COMMENTS), None)
-        if number == 1 and start:
-            parts.tags += comments(packet[len(start) :])
-        else:
-            parts.add(f"packet {number} of stream {stream}", packet)
+    streams: dict[bytes, _Stream] = defaultdict(_Stream)  # by serial number
+    for serial, sizes, content in _pages(file, size):
+        streams[serial].add(sizes, content)
+    for number, stream in enumerate(streams.values()):
+        for place, packet in enumerate(stream.headers):
+            start = next(filter(packet.startswith, COMMENTS), None)
+            if place == 1 and start:
+                parts.tags += comments(packet[len(start) :])
+            else:
+                parts.add(f"packet {place} of stream {number}", packet)
+        parts.rest.append((f"packets of stream {number}", stream.digest()))
     return parts
 
 
@@ -90,26 +97,47 @@ def comments(data: bytes) -> Iterator[Tag]:
         place = stop
 
 
-def _packets(file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield packets, each with the numbers of its stream and of itself."""
-    counts: dict[bytes, int] = {}  # by serial number of the stream
-    begun: dict[bytes, bytes] = defaultdict(bytes)
+def _pages(file: BinaryIO, size: int) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield pages: the number of its stream, sizes of segments, and content."""
     place = 0
     while place < size:
         header = read_at(file, place, PAGE)
         if len(header) < PAGE or not header.startswith(b"OggS"):
             raise UnknownStructure("there is other data between its Ogg pages")
-        serial = header[14:18]
-        lacing = file.read(header[26])
-        body = file.read(sum(lacing))
-        start = 0
-        for length in lacing:
-            begun[serial] += body[start : start + length]
-            start += length
-            if length < WHOLE:
-                number = counts.setdefault(serial, 0)
-                yield [*counts].index(serial), number, begun.pop(serial)
-                counts[serial] += 1
-        place += PAGE + len(lacing) + sum(lacing)
-    for stream, (serial, packet) in enumerate(begun.items()):
-        yield stream, counts.get(serial, 0), packet
+        sizes = file.read(header[26])
+        length = sum(sizes)
+        yield header[14:18], sizes, file.read(length)
+        place += PAGE + len(sizes) + length
+
+
+class _Stream:
+    """The packets of a stream, whichever pages they are on.
+
+    The sizes of segments say where packets end: if these and the content are
+    the same, so are all packets.
+    """
+
+    def __init__(self) -> None:
+        self._packets = [b""]
+        self._sizes, self._content = hashlib.sha256(), hashlib.sha256()
+
+    @property
+    def headers(self) -> list[bytes]:
+        """The first packets, of which the second can have comments."""
+        return self._packets[:HEADERS]
+
+    def add(self, sizes: bytes, content: bytes) -> None:
+        """Add the segments of a page."""
+        taken = start = 0
+        while len(self._packets) <= HEADERS and taken < len(sizes):
+            stop = start + sizes[taken]
+            self._packets[-1] += content[start:stop]
+            if sizes[taken] < WHOLE:
+                self._packets.append(b"")
+            taken, start = taken + 1, stop
+        self._sizes.update(sizes[taken:])
+        self._content.update(content[start:])
+
+    def digest(self) -> bytes:
+        """Return a digest of the packets after the first ones."""
+        return self._sizes.digest() + self._content.digest()
