@@ -23,6 +23,7 @@ from soundtags.errors import UnwritableTags
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PAGE = 27  # bytes of the header of an Ogg page, before sizes of segments
 VALUES = {
     "mood": ["happy", "böse"],
     "danceability": 0.5,
@@ -276,18 +277,61 @@ def test_what_the_library_does_wrong_is_noticed(
     file = mutagen.File(path)
     file["title"] = "there"
     file.save()
-    before = path.read_bytes()
-    save = type(file).save
+    save_badly(monkeypatch, type(file), meddle)
+    refused(path, complaint)
 
-    def save_badly(file, filething=None, **options):
+
+def save_badly(monkeypatch, kind: type, meddle: Callable[[Path], object]):
+    """Have the library that writes tags spoil what it has written."""
+    save = kind.save
+
+    def saved(file, filething=None, **options):
         save(file, filething, **options)
-        (copy,) = tmp_path.glob(".soundtags-*")
-        meddle(copy)
+        meddle(Path(file.filename))
 
-    monkeypatch.setattr(type(file), "save", save_badly)
+    monkeypatch.setattr(kind, "save", saved)
+
+
+def refused(path: Path, complaint: str) -> None:
+    before = path.read_bytes()
     with pytest.raises(UnwritableTags, match=complaint):
         change(path)
     assert path.read_bytes() == before
+
+
+def move_the_end_of_a_packet(path: Path) -> None:
+    """Swap the sizes of two segments on the last page of an Ogg file."""
+    content = bytearray(path.read_bytes())
+    sizes = content.rindex(b"OggS") + PAGE
+    first, second = content[sizes : sizes + 2]
+    assert first != second
+    content[sizes : sizes + 2] = second, first
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("meddle", "complaint"),
+    [
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"),
+            "change its packets of stream 0",
+        ),
+        (move_the_end_of_a_packet, "change its packets of stream 0"),
+        (
+            lambda path: path.write_bytes(
+                path.read_bytes().replace(b"\x01vorbis", b"\x01vorbiz")
+            ),
+            "no audio is found in it",
+        ),
+    ],
+)
+def test_what_the_library_does_wrong_to_ogg_is_noticed(
+    meddle, complaint: str, tmp_path: Path, monkeypatch
+):
+    path = tmp_path / "track.ogg"
+    MADE["ogg"](path)
+    save_badly(monkeypatch, type(mutagen.File(path)), meddle)
+    refused(path, complaint)
 
 
 def test_tags_of_any_length_are_written(tmp_path: Path):
