@@ -14,6 +14,7 @@ import statistics
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import reduce
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -330,7 +331,7 @@ def _downmix(block: np.ndarray) -> np.ndarray:
     if not np.isfinite(block).all():
         block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
     block = np.clip(block, -PEAK, PEAK)
-    mono = block.mean(axis=1, dtype=np.float32)
+    mono = reduce(np.add, block.T) / block.shape[1]  # faster than a mean
     if np.abs(mono).max() < ANTIPHASE * np.abs(block).max():
         mono = block[:, 0]  # the channels cancel each other out
     return np.ascontiguousarray(mono, dtype=np.float32)
