@@ -75,7 +75,7 @@ OUTPUTS = {
 # Operations that depend on their inputs alone, and that graphs not at hand may
 # have: the extractor discogs-effnet is an EfficientNet, converted from ONNX.
 PURE = """
-    AddN AvgPool BatchMatMulV2 Cast ClipByValue DepthwiseConv2dNative Equal
+    Abs AddN AvgPool BatchMatMulV2 Cast ClipByValue DepthwiseConv2dNative Equal
     Erf Exp Fill GatherV2 Greater GreaterEqual IdentityN LeakyRelu Less
     LessEqual Log LogicalAnd LogicalNot LogicalOr Maximum Minimum Neg NoOp
     PadV2 Pow Prod Range Rank Relu6 Round Select SelectV2 Slice Softplus Split

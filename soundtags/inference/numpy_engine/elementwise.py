@@ -54,6 +54,7 @@ def _squared_difference(
 
 
 ELEMENTWISE: dict[str, Callable[..., np.ndarray]] = {
+    "Abs": np.abs,
     "Add": np.add,
     "AddV2": np.add,
     "BiasAdd": np.add,

@@ -9,7 +9,7 @@ fast algorithms to be faster.
 The phase is chosen so that the results lie symmetrically around zero. The part
 of them that is even, and the part that is odd, are then given by real and
 imaginary parts alone, and by half of the positions: y(q) = e(q) + o(q), and
-y(-q) = e(q) - o(q).
+y(-q) = e(q) - o(q). The larger one of these is e(q) + |o(q)|.
 
 References
 ----------
@@ -49,7 +49,7 @@ MAX_HEIGHT = 16  # of a kernel: its rows are copied one by one
 GAIN = 2
 # Bytes of products that are transformed back together: few enough to stay in
 # the CPU cache, and enough for a matrix product to be fast.
-PIECE = 2 * 10**6
+PIECE = 3 * 10**6
 MAX_PIECES = 64
 
 
@@ -233,11 +233,9 @@ def _maxima(
         found = _product(view, f"{name}/bins", windows, factor, adj_x=True)
         flat = view.add_sized(f"{name}/flat", "Reshape", found, shape)
         parts.append(_product(view, f"{name}/back", matrices[back], flat))
-    halves = (
-        view.add(f"{name}/{key}", operation(kind, *parts))
-        for key, kind in (("after", "AddV2"), ("before", "Sub"))
-    )
-    larger = view.add(f"{name}/larger", operation("Maximum", *halves))
+    even, odd = parts
+    absolute = view.add(f"{name}/absolute", operation("Abs", odd))
+    larger = view.add(f"{name}/larger", operation("AddV2", even, absolute))
     peak = view.add_sized(f"{name}/peak", "Max", larger, [1])
     shape = [-1, size, 1, filters]
     return view.add_sized(f"{name}/rows", "Reshape", peak, shape)

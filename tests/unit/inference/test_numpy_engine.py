@@ -220,7 +220,7 @@ GRAPHS: dict[str, Build] = {
             tf.pow(x, 1.5),
             tf.math.squared_difference(x, 1.0),
             tf.raw_ops.ClipByValue(t=x, clip_value_min=0.5, clip_value_max=1.5),
-            tf.negative(x),
+            tf.abs(tf.negative(x)),
         ]
     ),
     "conditions": lambda tf, x: tf.where_v2(
