@@ -87,7 +87,8 @@ class Geometry(NamedTuple):
             margin = max(last + extent - length, 0)
             inner.append(slice(margin // 2, margin // 2 + length))
             shape.append(length + margin)
-        padded = np.full((*shape, images.shape[3]), value, images.dtype)
+        shape.append(images.shape[3])
+        padded = np.full_like(images, value, shape=shape)  # same layout
         padded[tuple(inner)] = images
         return padded
 
@@ -114,6 +115,8 @@ def convolve(
     numpy.ndarray
         Shape (images, rows, columns, filters).
     """
+    if kernel.shape[1] == 1 < kernel.shape[0]:
+        images = _by_columns(images)
     windows = geometry.windows(images, 0)
     if windows.shape[3:] != kernel.shape[:3]:
         raise ValueError(
@@ -136,6 +139,12 @@ def convolve(
     return out
 
 
+def _by_columns(images: np.ndarray) -> np.ndarray:
+    """Lay out images column by column, as windows one column wide need them."""
+    columns = np.ascontiguousarray(images.transpose(0, 2, 1, 3))
+    return columns.transpose(0, 2, 1, 3)
+
+
 def _rows(values: np.ndarray) -> np.ndarray:
     """Return a view of contiguous values, one row per place."""
     return values.reshape(-1, values.shape[-1])
@@ -155,7 +164,8 @@ def _pieces(windows: np.ndarray) -> Iterator[tuple[slice, slice]]:
 def _copy(windows: np.ndarray, to: np.ndarray) -> None:
     """Copy windows, which may overlap, to memory of their own."""
     *_, height, width, channels = windows.shape
-    if width * channels >= SHORT:
+    adjacent = channels * (height if width == 1 else width)
+    if adjacent >= SHORT:
         np.copyto(to, windows)
         return
     for row in range(height):
