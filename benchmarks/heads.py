@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from support.standins import write_standin
-
 from soundtags.audio.features import features
 from soundtags.inference.pooling import pool_outputs
 from soundtags.inference.predict import plan_nodes, predict
@@ -46,6 +44,8 @@ def provide(name: str, folder: Path, models: Path | None) -> bool:
     if real and real.exists():
         graph.symlink_to(real)
         return True
+    from support.standins import write_standin  # loads pytest
+
     facts = catalogue.published()[name].metadata
     write_standin(
         graph,
