@@ -141,8 +141,9 @@ def convolve(
 
 def _by_columns(images: np.ndarray) -> np.ndarray:
     """Lay out images column by column, as windows one column wide need them."""
-    columns = np.ascontiguousarray(images.transpose(0, 2, 1, 3))
-    return columns.transpose(0, 2, 1, 3)
+    columns = np.ascontiguousarray(images.swapaxes(1, 2))
+    laid_out: np.ndarray = columns.swapaxes(1, 2)
+    return laid_out
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
