@@ -259,7 +259,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
 
         def make() -> Tagger | ConfigError:
             try:
-                return make_tagger(self.config, self._log)
+                return make_tagger(self.config, self._log, brief=True)
             except ConfigError as exc:
                 return exc
 

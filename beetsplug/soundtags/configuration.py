@@ -150,9 +150,27 @@ def engine(config: ConfigView) -> str:
     return choice(config["engine"], ENGINES)
 
 
-def engine_choice(config: ConfigView, logger: Logger) -> EngineChoice:
-    """Return the engine that runs models; the same one for all of a run."""
-    return _engine_choice(engine(config), logger, _trials(config))
+def engine_choice(
+    config: ConfigView, logger: Logger, brief: bool = False
+) -> EngineChoice:
+    """Return the engine that runs models; the same one for all of a run.
+
+    Parameters
+    ----------
+    config
+        The plugin's part of the configuration.
+    logger
+        Receives a line that says why TensorFlow does not run models.
+    brief
+        Whether `auto` stands for NumPy, as loading TensorFlow does not pay.
+    """
+    from soundtags.inference.engine_choice import AUTO
+    from soundtags.inference.numpy_engine import NumPy
+
+    name = engine(config)
+    if brief and name == AUTO:
+        name = NumPy.name
+    return _engine_choice(name, logger, _trials(config))
 
 
 @cache

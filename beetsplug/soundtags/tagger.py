@@ -19,6 +19,7 @@ from soundtags.errors import UnusableCache
 from soundtags.inference.cache import PredictionCache
 from soundtags.inference.executor import LocalExecutor
 from soundtags.labelling.estimates import GENRES
+from soundtags.models import installed
 from soundtags.models.catalogue import MOOD_FIELD
 from soundtags.version import installed_twice
 
@@ -145,6 +146,7 @@ def make_tagger(
     jobs: int | None = None,
     force: bool = False,
     cluster: str | None = None,
+    brief: bool = False,
 ) -> Tagger:
     """Return a tagger as the configuration and the command line describe it.
 
@@ -156,6 +158,9 @@ def make_tagger(
         Receives the messages of the run.
     names, jobs, force, cluster
         What the command line says instead of the configuration.
+    brief
+        Whether few tracks are expected. Loading TensorFlow then takes longer
+        than it saves, unless there are models that NumPy may run slowly.
 
     Raises
     ------
@@ -174,7 +179,9 @@ def make_tagger(
         return configuration.plan(config, logger, names, without)
 
     plan = replan()
-    executor = make_executor(config, logger, jobs, cluster)
+    models = {*plan.models, *plan.fed}
+    brief = brief and all(installed.is_embedded(m.graph) for m in models)
+    executor = make_executor(config, logger, jobs, cluster, brief)
     try:
         cache = PredictionCache(configuration.store(config))
     except UnusableCache as exc:
@@ -200,6 +207,7 @@ def make_executor(
     logger: Logger,
     jobs: int | None = None,
     cluster: str | None = None,
+    brief: bool = False,
 ) -> Executor:
     """Return the executor that the configuration or the command line names.
 
@@ -211,6 +219,8 @@ def make_executor(
         Receives the messages of the run.
     jobs, cluster
         What the command line says instead of the configuration.
+    brief
+        See :func:`configuration.engine_choice`.
 
     Raises
     ------
@@ -220,7 +230,7 @@ def make_executor(
     memory = configuration.session_memory(config)
     address = cluster or configuration.cluster(config)
     if address is None:
-        choice = configuration.engine_choice(config, logger)
+        choice = configuration.engine_choice(config, logger, brief)
         return LocalExecutor(jobs or configuration.jobs(config), memory, choice)
 
     from soundtags.inference.dask.client import Cluster

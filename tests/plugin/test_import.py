@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ import mutagen
 import pytest
 from support.audio import write_track
 from support.beet import Beet
+from support.models import write_model
+from support.needs import needs_tensorflow
 from support.paths import PLUGINS
 
+# TensorFlow is the engine that writes to standard error.
+ENGINE = "tensorflow" if find_spec("tensorflow") else "auto"
 ANSWERS = {"plugins": ["soundtags", "answers"], "pluginpath": [str(PLUGINS)]}
 
 
@@ -69,11 +74,40 @@ def test_values_land_in_library_and_file(
 
 @pytest.mark.slow
 def test_nothing_of_tensorflow_is_said(beet: Beet, track: Path):
-    beet.configure(**ANSWERS)
+    beet.configure(soundtags={"engine": ENGINE}, **ANSWERS)
     done = beet.fresh("import", track.parent)
     for word in ("oneDNN", "absl", "I0000", "Traceback"):
         assert word not in done.stderr
     check_library_and_file(beet)
+
+
+@needs_tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("engine", "foreign", "loaded"),
+    [
+        ("auto", False, "False"),
+        ("auto", True, "True"),
+        ("tensorflow", False, "True"),
+    ],
+)
+def test_own_models_do_without_tensorflow(
+    beet: Beet, track: Path, engine: str, foreign: bool, loaded: str
+):
+    if foreign:
+        folder = beet.folder / "soundtags-models"
+        folder.mkdir()
+        write_model(folder, "good-1", ["red", "green"], [0, 1])
+    beet.configure(
+        soundtags={"engine": engine},
+        plugins=["soundtags", "loaded"],
+        pluginpath=[str(PLUGINS)],
+    )
+    done = beet.fresh("import", "-A", track.parent)
+    assert done.stdout.splitlines()[-1] == loaded
+    (item,) = beet.items()
+    assert item["danceability"] is not None
+    assert item.get("soundtags_good") == ("green" if foreign else None)
 
 
 @pytest.mark.parametrize("way", ["link", "hardlink", "reflink"])
