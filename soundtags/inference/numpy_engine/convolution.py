@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Bytes of windows that are copied for one matrix product: few enough to stay in
 # the CPU cache, and enough for a product to be fast.
-PIECE = 2**19
+PIECE = 2**20
 # From this many adjacent values in a window, it pays to copy window by window.
 SHORT = 16
 

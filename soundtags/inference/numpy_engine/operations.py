@@ -159,13 +159,13 @@ def _gather(node: Any) -> Function:
 
 def _pad(x: np.ndarray, margins: np.ndarray, value: Any = 0) -> np.ndarray:
     """Pad an array, and keep the order of its axes in memory."""
-    if (margins < 0).any():
-        raise ValueError(f"cannot be padded by {margins.tolist()}")
-    shape = (x.shape + margins.sum(axis=1)).tolist()
-    padded = np.empty_like(x, shape=shape)
-    padded[...] = value
-    inner = zip(margins[:, 0].tolist(), x.shape)
-    padded[tuple(slice(start, start + size) for start, size in inner)] = x
+    pairs = margins.tolist()
+    if any(each < 0 for pair in pairs for each in pair):
+        raise ValueError(f"cannot be padded by {pairs}")
+    shape = [size + sum(pair) for size, pair in zip(x.shape, pairs)]
+    padded = np.full_like(x, value, shape=shape)
+    inner = zip(x.shape, pairs)
+    padded[tuple(slice(start, start + size) for size, (start, _) in inner)] = x
     return padded
 
 
