@@ -2,8 +2,9 @@
 
     python benchmarks/layers.py [GRAPH ...] [--rounds 60] [--threads 1]
 
-Runs each graph (default: the embedded auto-taggers), as it is and folded, on
-as many patches at a time as the plugin does, in turn with a matrix product.
+Runs each graph (default: the embedded auto-taggers) in TensorFlow, as it is and
+folded, and in NumPy, on as many patches at a time as the plugin does, in turn
+with a matrix product.
 With --threads 2, two threads do so side by side, each on a core. Times are
 processor times per patch: medians, but minima for single layers, so that other
 programs matter little. Prints times, rates, their ratios to the rate of the
@@ -21,6 +22,7 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from soundtags.audio.patches import FRONT_ENDS
+from soundtags.inference.engine_choice import EngineChoice
 from soundtags.inference.graph import read_graph
+from soundtags.inference.numpy_engine import NumPy
 from soundtags.inference.rewrite import fold
+from soundtags.inference.sessions import GraphSpec, SessionPool
 from soundtags.inference.tensorflow_engine import tensorflow
 from soundtags.models import catalogue, installed
 
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZE = 1024  # of the matrices
+MEMORY = 2 * 10**9  # for NumPy's graphs, which are no larger
 SHOWN = 12  # layers
 CONVOLVING = ("Conv2D", "DepthwiseConv2dNative")
 # Matrix products: whether their first matrix is transposed.
@@ -172,10 +178,13 @@ def measure(graph: Path, rounds: int, threads: int) -> None:
         Runner(each, weights, model, output, rows)
         for each in (plain, fold(plain, [output]))
     )
+    pool = SessionPool(MEMORY, EngineChoice(NumPy.name))
+    spec = GraphSpec(graph, model.metadata.input, (output,), len(rows))
     matrix = np.random.default_rng(0).random((SIZE, SIZE), np.float32)
     runs: dict[str, Callable[[], Any]] = {
         "as it is": original,
         "folded": folded,
+        "in NumPy": partial(pool.run, spec, rows),
         "product": lambda: matrix @ matrix,
     }
     seconds = times(runs, rounds, threads)
@@ -186,7 +195,7 @@ def measure(graph: Path, rounds: int, threads: int) -> None:
         f"{model.id}: {work / count / 1e9:.2f} GFLOP per patch, {count} at a"
         f" time; {threads} threads; matrix product {best / 1e9:.0f} GFLOP/s"
     )
-    for name in ("as it is", "folded"):
+    for name in ("as it is", "folded", "in NumPy"):
         rate = work / seconds[name]
         print(
             f"  {name:9}{seconds[name] / count * 1000:7.2f} ms per patch,"
