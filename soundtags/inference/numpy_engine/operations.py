@@ -107,7 +107,8 @@ def _squeeze(node: Any) -> Function:
 
 def _slice(x: np.ndarray, start: np.ndarray, size: np.ndarray) -> np.ndarray:
     places = []  # a list is much faster than an array here
-    for length, begin, count in zip(x.shape, start.tolist(), size.tolist()):
+    bounds = zip(x.shape, start.tolist(), size.tolist(), strict=True)
+    for length, begin, count in bounds:
         end = length if count < 0 else begin + count
         if not 0 <= begin <= end <= length:
             raise ValueError(
@@ -162,10 +163,10 @@ def _pad(x: np.ndarray, margins: np.ndarray, value: Any = 0) -> np.ndarray:
     pairs = margins.tolist()
     if any(each < 0 for pair in pairs for each in pair):
         raise ValueError(f"cannot be padded by {pairs}")
-    shape = [size + sum(pair) for size, pair in zip(x.shape, pairs)]
+    axes = list(zip(x.shape, pairs, strict=True))
+    shape = [size + sum(pair) for size, pair in axes]
     padded = np.full_like(x, value, shape=shape)
-    inner = zip(x.shape, pairs)
-    padded[tuple(slice(start, start + size) for size, (start, _) in inner)] = x
+    padded[tuple(slice(start, start + size) for size, (start, _) in axes)] = x
     return padded
 
 
