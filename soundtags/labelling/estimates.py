@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundtags.labelling.scores import Means
+    from soundtags.models.catalogue import Estimates
 
 UMBRELLA = "Electronic"
 ELECTRONIC = {UMBRELLA, "Ambient", "Chillout", "House", "Techno"}
@@ -114,7 +115,7 @@ def _probabilities(targets: tuple[str, ...], means: Means) -> Means:
 
     Empty where an auto-tagger that one of them needs did not run.
     """
-    heads = _heads(targets)
+    heads = _heads(catalogue.estimates(), targets)
     if not {vocabulary for vocabulary, _ in heads.tags} <= means.keys():
         return {}
     activations = np.array([means[words][tag] for words, tag in heads.tags]).T
@@ -130,11 +131,11 @@ def _probabilities(targets: tuple[str, ...], means: Means) -> Means:
 
 
 @cache
-def _heads(targets: tuple[str, ...]) -> _Heads:
+def _heads(given: Estimates, targets: tuple[str, ...]) -> _Heads:
     chosen = {
         (target, name): estimate
         for target in targets
-        for name, estimate in catalogue.estimates()[target].items()
+        for name, estimate in given[target].items()
     }
     doubts = {n: e.unless for n, e in enumerate(chosen.values()) if e.unless}
     columns = [*chosen.values(), *doubts.values()]

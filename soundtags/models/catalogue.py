@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import UserDict, defaultdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -112,6 +112,16 @@ class Estimate(NamedTuple):
     bias: float
     terms: tuple[Term, ...]
     unless: Estimate | None = None
+
+
+class Estimates(UserDict[str, dict[str, Estimate]]):
+    """The estimates of classes, by target or ``genres``.
+
+    They have a hash, so that what is made of them can be cached.
+    """
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
 class File(NamedTuple):
@@ -280,14 +290,14 @@ def readable(name: str) -> str:
 
 
 @cache
-def estimates() -> dict[str, dict[str, Estimate]]:
+def estimates() -> Estimates:
     """Return the estimates of classes, by target or ``genres``."""
     return parse_estimates(_data("estimates.json"))
 
 
 def parse_estimates(
     entries: Mapping[str, Mapping[str, Any]],
-) -> dict[str, dict[str, Estimate]]:
+) -> Estimates:
     """Return estimates from the content of their file.
 
     Parameters
@@ -295,10 +305,10 @@ def parse_estimates(
     entries
         Target to class to the fields of estimates; tags as ``vocabulary:name``.
     """
-    return {
-        target: {name: _estimate(entry) for name, entry in classes.items()}
+    return Estimates(
+        (target, {name: _estimate(entry) for name, entry in classes.items()})
         for target, classes in entries.items()
-    }
+    )
 
 
 def _estimate(entry: Mapping[str, Any]) -> Estimate:
