@@ -88,6 +88,7 @@ EMOTIONS = {
         least=0.33,
         no=("orchestral", "ambient", "folk", "classical", "world", "jazz"),
         yes=("metal",),
+        unless="plain ambient",
     ),
     "mood_party": Emotions(
         {"joyful_activation": 1, "power": 1, "calmness": -1},

@@ -271,6 +271,14 @@ def test_plain_metal_is_aggressive_and_no_party():
     assert metal["mood_party"] < rock["mood_party"]
 
 
+def test_what_is_plainly_ambient_is_not_aggressive():
+    noise = {"mtt_rock": 0.7, "mtt_loud": 0.4, "mtt_fast": 0.3}
+    noise |= {"msd_metal": 0.7, "mtt_metal": 0.5, "msd_heavy_metal": 0.2}
+    assert "aggressive" in label(tags(**noise))["mood"]
+    drone = tags(**noise, msd_ambient=0.6, mtt_ambient=0.6)
+    assert "aggressive" not in label(drone)["mood"]
+
+
 def test_a_classifier_comes_before_the_estimate():
     means = tags(msd_dance=0.9)
     means["danceability"] = {"danceable": 0.1, "not_danceable": 0.9}
