@@ -3,13 +3,14 @@
     python benchmarks/long_run.py MUSIC [--tracks 1000] [--plot FILE.png]
 
 A throw-away library is filled with links to the tracks in MUSIC, over and over
-until there are --tracks of them. While `beet soundtags -W` analyses them in
-that order, the time of each line of its output and the memory of all its
-processes are recorded. For each tenth of the run, prints the time per track and
-per minute of audio, and the memory at its end; then totals, and how the last
-tenth compares with the second (the first includes start-up). In long runs,
-tenths are whole rounds of the tracks, so that each has the same mix. The plot,
-which needs Matplotlib, shows the same, and the time of each round.
+until there are --tracks of them. While `beet soundtags -f -W` analyses them in
+that order (all of them anew, although most are copies), the time of each line
+of its output and the memory of all its processes are recorded. For each tenth
+of the run, prints the time per track and per minute of audio, and the memory at
+its end; then totals, and how the last tenth compares with the second (the first
+includes start-up). In long runs, tenths are whole rounds of the tracks, so that
+each has the same mix. The plot, which needs Matplotlib, shows the same, and the
+time of each round.
 """
 
 from __future__ import annotations
@@ -148,14 +149,16 @@ def linked(source: Item, folder: Path, number: int) -> Item:
     link = folder / f"{number:06}{original.suffix}"
     link.symlink_to(original)
     item = source.copy()
-    item.update({"path": str(link), "title": source.title or original.stem})
+    name = original.stem  # without both, the output would name the link
+    title, artist = source.title or name, source.artist or name
+    item.update({"path": str(link), "title": title, "artist": artist})
     return item
 
 
 def watch(folder: Path, run: Run) -> None:
     """Run the command and record when each track is done."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "beets", "soundtags", "-W", "id+"],
+        [sys.executable, "-m", "beets", "soundtags", "-f", "-W", "id+"],
         env={
             **os.environ,
             "BEETSDIR": str(folder),
