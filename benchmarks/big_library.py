@@ -7,7 +7,8 @@ by the current default plan, in albums of twelve. Prints how long `beet
 soundtags` takes there as a whole process, beside `beet version` and a query of
 beets' own that matches nothing, run in turn, and what `beet soundtags --stats`
 takes; whether TensorFlow was loaded; how long queries for our fields, `beet
-soundlike` and `beet soundteach` take; the same for a library of which one item
+soundlike` and `beet soundteach` take, and the queries once more in beets
+without the plugin; the same for a library of which one item
 is stale (and its file missing); and, with predictions of all tracks in the
 cache, how long it takes to derive all fields again after a threshold has
 changed. The exit status is 1 if the command did anything but what it should, or
@@ -69,6 +70,8 @@ QUERIES = {
         *("ls", "-f", "", "danceability:0.99..", "danceability-"),
     ],
     "beet ls -a mood:nothing": ["ls", "-a", "-f", "", "mood:nothing"],
+}
+OURS = {
     "beet soundlike": ["soundlike", "id:1"],
     "beet soundteach -p": [
         *("soundteach", "-p", "word", "id:1..6 ,", "id:13..18"),
@@ -251,6 +254,18 @@ def measure(
     return medians
 
 
+def without_plugin(folder: Path) -> Path:
+    """Return a folder for beets where the same library has no plugin of ours.
+
+    Ranges of numbers need their type.
+    """
+    other = make_library(folder.parent / "without", "types")
+    (other / "library.db").symlink_to(folder / "library.db")
+    with (other / "config.yaml").open("a") as config:
+        config.write("types: {danceability: float}\n")
+    return other
+
+
 def inspect(folder: Path, *args: str) -> tuple[str, bool]:
     """Return the output of beet, and whether it loads TensorFlow."""
     done = subprocess.run(
@@ -301,7 +316,9 @@ def check(folder: Path, count: int, runs: int) -> bool:
     output, loaded = inspect(folder, "soundtags")
     good = f"0 tagged, {count} already up to date, 0 failed" in output
     counted, loaded_to_count = inspect(folder, "soundtags", "--stats")
-    measure(folder, QUERIES, runs)
+    measure(folder, QUERIES | OURS, runs)
+    print("in beets without the plugin, once:")
+    measure(without_plugin(folder), QUERIES, runs=1)
     derived = derive(folder, count, runs)
     make_stale(folder)
     measure(folder, ONE_STALE, runs)
