@@ -8,11 +8,11 @@ soundtags` takes there as a whole process, beside `beet version` and a query of
 beets' own that matches nothing, run in turn, and what `beet soundtags --stats`
 takes; whether TensorFlow was loaded; how long queries for our fields, `beet
 soundlike` and `beet soundteach` take, and the queries once more in beets
-without the plugin; the same for a library of which one item
-is stale (and its file missing); and, with predictions of all tracks in the
-cache, how long it takes to derive all fields again after a threshold has
-changed. The exit status is 1 if the command did anything but what it should, or
-loaded TensorFlow where nothing was to do.
+without the plugin; with predictions of all tracks in the cache, how long it
+takes to derive all fields again after a threshold has changed; and what `beet
+soundtags` takes if one item is stale (and its file missing). The exit status is
+1 if the command did anything but what it should, or loaded TensorFlow where
+nothing was to do.
 """
 
 from __future__ import annotations

@@ -117,7 +117,8 @@ class Estimate(NamedTuple):
 class Estimates(UserDict[str, dict[str, Estimate]]):
     """The estimates of classes, by target or ``genres``.
 
-    They have a hash, so that what is made of them can be cached.
+    Two of them are never taken for each other, so that what is made of them can
+    be cached.
     """
 
     def __hash__(self) -> int:

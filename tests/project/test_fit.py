@@ -91,7 +91,7 @@ def check(folder: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("artist", [0, 1])
-def test_no_artist_is_judged_by_what_was_said_of_him(tmp_path, artist):
+def test_artists_are_judged_by_estimates_that_never_saw_them(tmp_path, artist):
     write_labels(tmp_path)
     usual = check(tmp_path)
     write_labels(tmp_path, artist)
