@@ -143,6 +143,30 @@ def reimport(tagging: str) -> Scenario:
     return scenario
 
 
+def reimport_without_tags(home: Home) -> Faults:
+    home.configure(**{"import": {"write": False}})
+    home.beet("import", str(home.source))
+    before = values(home)
+    for again in (str(home.music), "-L"):
+        home.beet("import", again)
+        if values(home) != before:
+            yield f"values were lost after {again}"
+        yield from agree(home, written=False)
+    home.beet("soundtags", "--undo")
+    for item in home.items():
+        if item["genres"] or "mood_sad" in item:
+            yield f"{item['title']} still has {item['genres']}"
+
+
+def values(home: Home) -> list[dict[str, Any]]:
+    """Return the fields of all items that a reimport must not change."""
+    changing = {"id", "album_id", "mtime", "soundtags_undo"}
+    return [
+        {name: item[name] for name in item.keys() - changing}
+        for item in home.items()
+    ]
+
+
 def afterwards(home: Home) -> Faults:
     """Run the other commands that write files or fields."""
     home.beet("import", str(home.source))
@@ -257,6 +281,7 @@ def scenarios() -> Iterator[tuple[str, Scenario]]:
         yield name, duplicates(action, tagging)
     for tagging in TAGGING[:2]:
         yield f"reimport, {tagging}", reimport(tagging)
+    yield "reimport of files without our tags", reimport_without_tags
     yield "modify, write, update, move", afterwards
     groups = [(name,) for name in COMBINED] + [tuple(COMBINED)]
     for names, first, autotag in product(groups, (False, True), (False, True)):

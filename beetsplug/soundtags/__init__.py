@@ -195,7 +195,7 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
         tagger = self._import_tagger
         if tagger is None:
             return
-        for step in (self._analyse, _update_album):
+        for step in (_mend, self._analyse, _update_album):
             failure = capture_errors(step, tagger, task)
             if failure:
                 self._go_on_without(failure)
@@ -272,6 +272,12 @@ class SoundtagsPlugin(plugins.BeetsPlugin):
     def _warn(self, item: Item, error: SoundtagsError) -> None:
         self._log.warning("{}: {}", displayable_path(item.path), error)
         self._log.debug("{}", getattr(error, "trace", ""))
+
+
+def _mend(_tagger: Tagger, task: ImportTask) -> None:
+    from beetsplug.soundtags.imported_again import mend
+
+    mend(task.imported_items())
 
 
 def _update_album(tagger: Tagger, task: ImportTask) -> None:

@@ -348,6 +348,32 @@ def test_what_is_up_to_date_is_not_analysed_again(beet: Beet, track: Path):
     assert beet.ls("$soundtags_input") != ["no"]
 
 
+@pytest.mark.parametrize("singletons", [True, False])
+@pytest.mark.parametrize("again", ["query", "folder"])
+def test_nothing_is_lost_where_no_file_has_it(
+    beet: Beet, track: Path, again: str, singletons: bool
+):
+    quiet = {"quiet": True, "autotag": False, "singletons": singletons}
+    beet.configure(**{"import": {**quiet, "write": False}})
+
+    def values() -> tuple[dict[str, Any], list[str]]:
+        (item,) = beet.items()
+        assert item["genres"]
+        changing = {"id", "album_id", "mtime", "soundtags_undo"}
+        own = {name: item[name] for name in item.keys() - changing}
+        return own, beet.ls("-a", "$genres")
+
+    beet("import", track.parent)
+    before = values()
+    folder = [str(beet.folder / "music")]
+    beet("import", *(["-L", "title:Title"] if again == "query" else folder))
+    assert values() == before
+    beet("soundtags", "--undo")
+    (item,) = beet.items()
+    assert item["genres"] == []
+    assert "danceability" not in item
+
+
 def test_foreign_moods_survive_the_import(beet: Beet, track: Path):
     file = mutagen.File(track)
     file["mood"] = ["wistful"]

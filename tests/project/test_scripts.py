@@ -133,6 +133,7 @@ def test_imports():
         "killed and resumed, not threaded",
         "duplicates, merge, as-is",
         "reimport, autotag",
+        "reimport of files without our tags",
         "modify, write, update, move",
         "plugins, smartplaylist after ours, as-is",
     ]
