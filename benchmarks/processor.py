@@ -6,6 +6,10 @@ import os
 import platform
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SETS = ("AVX", "AVX2", "FMA3", "AVX512F", "NEON", "SVE")  # as NumPy names them
 CPU_INFO = Path("/proc/cpuinfo")
@@ -27,10 +31,16 @@ def instruction_sets() -> list[str]:
     return [name for name in SETS if found.get(name)]
 
 
-def describe() -> str:
-    """Return a line about the processor, to go above a table."""
+def describe(variables: Mapping[str, str] = os.environ) -> str:
+    """Return a line about the processor, to go above a table.
+
+    Parameters
+    ----------
+    variables
+        The environment of what is measured, which may limit it.
+    """
     sets = ", ".join(instruction_sets()) or "none of them"
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    limit = variables.get("ONEDNN_MAX_CPU_ISA")
     limited = f"; oneDNN limited to {limit}" if limit else ""
     cores = os.cpu_count()
     return f"{processor_name()}, {cores} cores; {sets}{limited}"

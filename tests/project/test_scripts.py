@@ -233,7 +233,7 @@ def test_layers_of_one_model():
 
 def test_figures_go_to_a_folder_with_the_name_of_the_processor(tmp_path):
     script = "benchmarks/figures.py"
-    assert "accuracy.py: 0." in run_script(script, tmp_path, tmp_path, "accura")
+    assert "accuracy: 0." in run_script(script, tmp_path, tmp_path, "accura")
     (file,) = tmp_path.iterdir()
     name, blank, *table = file.read_text(encoding="utf-8").splitlines()
     assert re.search(r"\d cores", name)
