@@ -7,7 +7,7 @@ track, and all its tracks those of the album. The files keep their own.
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from beets.util import syspath
@@ -15,7 +15,7 @@ from mediafile import MediaFile, UnreadableFileError
 
 from beetsplug.soundtags.database import field_type, genres_beside
 from beetsplug.soundtags.fields import WRITTEN
-from beetsplug.soundtags.library_access import get_item, store_items
+from beetsplug.soundtags.library_access import get_album, get_item, store_items
 from beetsplug.soundtags.provenance import Provenance
 from soundtags.labelling.estimates import GENRES
 
@@ -31,6 +31,9 @@ def restore_genres(
     lib: Library, ids: Sequence[int], pretend: bool = False
 ) -> int:
     """Give tracks the genres that we wrote and their files still have.
+
+    Tracks whose genres have been changed in the library alone keep them: they
+    are not those that ``beet update`` takes from the first track of the album.
 
     Parameters
     ----------
@@ -52,10 +55,15 @@ def restore_genres(
         If another program keeps the library locked.
     """
     count = 0
+    first_genres = cache(partial(_first_genres, lib))
     for item in _suspects(lib, ids):
         provenance = Provenance.from_field(item)
         genres = _file_genres(item)
-        if provenance and provenance.wrote(GENRES, genres):
+        if (
+            provenance
+            and provenance.wrote(GENRES, genres)
+            and item.genres == first_genres(item.album_id)
+        ):
             count += 1
             if not pretend:
                 item.genres = genres
@@ -82,8 +90,21 @@ def _differ(genres: str, entry: str) -> bool:
     )
 
 
-def _file_genres(item: Item) -> list[str] | None:
+def _first_genres(lib: Library, album_id: int) -> list[str] | None:
+    """Return the genres that ``beet update`` gives to an album's tracks.
+
+    None if the file of the first track has others, so that they are not from
+    there.
+    """
+    album = get_album(lib, album_id)
+    first = None if album is None else album.items().get()
+    if first is None or _file_genres(first) != first.genres:
+        return None
+    genres: list[str] = first.genres
+    return genres
+
+
+def _file_genres(item: Item) -> list[str]:
     with suppress(UnreadableFileError):
-        genres: list[str] | None = MediaFile(syspath(item.path)).genres
-        return genres
-    return None
+        return MediaFile(syspath(item.path)).genres or []
+    return []

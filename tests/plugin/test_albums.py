@@ -143,18 +143,36 @@ def found_genres(beet: Beet) -> list[str]:
     return beet("ls", "-a", "-f", "$genres").stdout.splitlines()
 
 
-def test_genres_lost_to_the_album_come_back(beet: Beet, tmp_path: Path):
-    (tmp_path / "in").mkdir()
+def import_three_genres(beet: Beet, folder: Path) -> list[list[str]]:
+    """Import an album, and return the genres of its tracks."""
+    folder.mkdir()
     time_ = np.arange(4 * 44100) / 44100
     for title, pitch in {"a": 110, "b": 990, "c": 6600}.items():
-        path = write_track(tmp_path / "in" / f"{title}.flac", title)
+        path = write_track(folder / f"{title}.flac", title)
         tags = mediafile.MediaFile(path).as_dict()
         soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * time_), 44100)
         file = mediafile.MediaFile(path)
         file.update(tags)
         file.save()
-    beet("import", "-A", tmp_path / "in")
-    before = [item["genres"] for item in beet.items()]
+    beet("import", "-A", folder)
+    return [item["genres"] for item in beet.items()]
+
+
+@pytest.mark.parametrize(
+    "changed", [["-a"], ["title:=a"], ["title:=b"], ["title:=c"], []]
+)
+def test_genres_that_the_user_keeps_out_of_files_stay(
+    beet: Beet, tmp_path: Path, changed: list[str]
+):
+    import_three_genres(beet, tmp_path / "in")
+    beet("modify", "-yW", "genres=Polka", *changed)
+    before = beet.items()
+    assert beet("soundtags").stdout.startswith("0 tagged, 3 already")
+    assert beet.items() == before
+
+
+def test_genres_lost_to_the_album_come_back(beet: Beet, tmp_path: Path):
+    before = import_three_genres(beet, tmp_path / "in")
     assert before[1] != before[0] != before[2]
     file = mutagen.File(beet.items()[2]["path"])
     file["title"] = "changed"
