@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from beetsplug.soundtags.albums import FIELDS
 from beetsplug.soundtags.database import own_value, set_values
 from beetsplug.soundtags.fields import PLAN, UNDO, WRITTEN
-from beetsplug.soundtags.library_access import store_field
+from beetsplug.soundtags.library_access import store_fields
 from beetsplug.soundtags.provenance import Provenance, is_blank
 from soundtags.labelling.estimates import GENRES
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from beets.library import Item
 
-WITH_ALBUMS = (UNDO, WRITTEN)  # fields that we give to tracks and to albums
+WITH_ALBUMS = (*FIELDS, UNDO, WRITTEN)  # what tracks and albums can have
 
 
 def mend(items: Iterable[Item]) -> None:
@@ -43,8 +44,7 @@ def mend(items: Iterable[Item]) -> None:
         provenance = Provenance.from_field(item)
         if provenance is None:  # it has never been analysed
             continue
-        for name in WITH_ALBUMS:
-            if own_value(item, name) is not None:
-                store_field(item, name)
+        own = (n for n in WITH_ALBUMS if own_value(item, n) is not None)
+        store_fields(item, *own)
         if provenance.gave(GENRES) and is_blank(item.genres):
             set_values(item, {PLAN: None})

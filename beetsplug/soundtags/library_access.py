@@ -79,8 +79,8 @@ def store_album(album: Album) -> None:
     _write(album.db, partial(album.store, inherit=False))
 
 
-def store_field(item: Item, name: str) -> None:
-    """Store one field of an item now, and none of its other changes.
+def store_fields(item: Item, *names: str) -> None:
+    """Store some fields of an item now, and none of its other changes.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def store_field(item: Item, name: str) -> None:
     """
     same = get_item(item.db, cast("int", item.id))
     if same:
-        same[name] = item[name]
+        same.update({name: item[name] for name in names})
         store_items(same)
 
 

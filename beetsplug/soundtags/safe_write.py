@@ -13,7 +13,7 @@ from beetsplug.soundtags.database import own_value
 from beetsplug.soundtags.fields import UNDO
 from beetsplug.soundtags.file_tags import read_tags, restore_tags, write_tags
 from beetsplug.soundtags.history import record_tags
-from beetsplug.soundtags.library_access import store_field
+from beetsplug.soundtags.library_access import store_fields
 from beetsplug.soundtags.provenance import Provenance, is_blank
 from soundtags.errors import UnwritableTags
 
@@ -38,7 +38,7 @@ def write_item(item: Item, names: Iterable[str]) -> None:
     """
     tags = {name: own_value(item, name) for name in names}
     record_file(item, tags)
-    store_field(item, UNDO)
+    store_fields(item, UNDO)
     sent = dict(tags)
     plugins.send("write", item=item, path=item.path, tags=sent)
     _leave_emptied(item, tags)

@@ -356,12 +356,12 @@ def test_nothing_is_lost_where_no_file_has_it(
     quiet = {"quiet": True, "autotag": False, "singletons": singletons}
     beet.configure(**{"import": {**quiet, "write": False}})
 
-    def values() -> tuple[dict[str, Any], list[str]]:
+    def values() -> tuple[dict[str, Any], str]:
         (item,) = beet.items()
         assert item["genres"]
         changing = {"id", "album_id", "mtime", "soundtags_undo"}
         own = {name: item[name] for name in item.keys() - changing}
-        return own, beet.ls("-a", "$genres")
+        return own, beet("ls", "-a", "-f", "$genres").stdout
 
     beet("import", track.parent)
     before = values()
@@ -372,6 +372,15 @@ def test_nothing_is_lost_where_no_file_has_it(
     (item,) = beet.items()
     assert item["genres"] == []
     assert "danceability" not in item
+
+
+def test_moods_of_tracks_are_not_those_of_the_album(beet: Beet, track: Path):
+    beet("import", "-A", track.parent)
+    beet("modify", "-ay", "mood=grave")
+    beet("modify", "-y", "mood=wistful")
+    beet("import", "-A", "-L", "title:Title")
+    assert beet("ls", "-a", "-f", "$mood").stdout == "grave\n"
+    assert beet.ls("$mood") == ["wistful"]
 
 
 def test_foreign_moods_survive_the_import(beet: Beet, track: Path):
