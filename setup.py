@@ -122,6 +122,7 @@ setup(
             "distributed>=2024.1",
             "hypothesis>=6.100",
             "matplotlib>=3.9",
+            "pyacoustid>=1.3.1",
             "pyarrow>=16.1",
             "pylast>=5.2",
             "pytest>=8",

@@ -74,6 +74,7 @@ FIGURES: dict[str, list[str]] = {
     "fuzz": ["trials/fuzz.py"],
     "fuzz_tags": ["trials/fuzz_tags.py", FORMATS],
     "imports": ["trials/imports.py"],
+    "edits": ["trials/edits.py"],
     "power_cut": ["trials/power_cut.py"],
     "sharing": ["trials/sharing.py"],
     "hostile_models": ["trials/hostile_models.py"],

@@ -102,11 +102,14 @@ class Home:
         self.beet("modify", "-yW", f"mood_happy={MARK}")
 
 
-def write(path: Path, title: str, seed: int, album: str = "Album") -> None:
+def write(
+    path: Path, title: str, seed: int, album: str = "Album", hertz: float = 240
+) -> None:
     path.parent.mkdir(exist_ok=True)
     times = np.arange(SECONDS * RATE) / RATE
     hiss = np.random.default_rng(seed).standard_normal(len(times))
-    soundfile.write(path, 0.3 * np.sin(1500 * times) + 0.05 * hiss, RATE)
+    tone = np.sin(2 * np.pi * hertz * times)
+    soundfile.write(path, 0.3 * tone + 0.05 * hiss, RATE)
     file = MediaFile(path)
     values = (title, "Someone", album, 2001, 1 + seed, "by hand")
     file.update(dict(zip(OTHERS, values)))

@@ -7,7 +7,7 @@ folder of its own. Afterwards, library and files must agree, tags of other
 programs must be unchanged, and neither `beet update` nor `beet soundtags` may
 have anything left to do. Prints a line for each way (of those whose names match
 PATTERN); the exit status is 1 if any was not as it should be.
-Needs POSIX; some plugins need pylast, pyacoustid and ffmpeg.
+Needs POSIX, ffmpeg and what the plugins need, which the extra [test] installs.
 """
 
 from __future__ import annotations

@@ -139,9 +139,16 @@ def test_imports():
     ]
     if find_spec("pylast"):
         ways.append("plugins, lastgenre before ours, autotag")
+    if find_spec("acoustid"):
+        ways.append("plugins, chroma after ours, as-is")
     output = run_script("trials/imports.py", f"^({'|'.join(ways)})$")
     count = f"{len(ways)} ways, 0 of them not as they should be"
     assert output.endswith(f"{count}\n")
+
+
+def test_edits():
+    output = run_script("trials/edits.py", "--runs=1", "--steps=6")
+    assert output.endswith("1 runs of 6 steps, 0 with losses\n")
 
 
 @pytest.mark.parametrize(
