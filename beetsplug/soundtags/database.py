@@ -51,6 +51,11 @@ WHERE other.key = ?2 AND NOT EXISTS (
     AND own.key = name.value AND own.value <> ''
 )
 """
+ITEMS_WITHOUT_GENRES = """\
+SELECT items.id, item_attributes.value FROM items
+JOIN item_attributes ON entity_id = items.id AND key = ?1
+WHERE genres IS NULL OR genres = ''
+"""
 TRACKS_OF_ALBUMS = """\
 SELECT items.id, genres, item_attributes.value FROM items
 JOIN item_attributes ON entity_id = items.id AND key = ?1
@@ -193,6 +198,26 @@ def items_without(
             ITEMS_WITHOUT, (json.dumps(list(names)), beside)
         )
     return [(item_id, name, value) for item_id, name, value in rows]
+
+
+def items_without_genres(lib: Library, beside: str) -> list[tuple[int, str]]:
+    """Return the items that have one flexible field, but no genres.
+
+    Parameters
+    ----------
+    lib
+        The library.
+    beside
+        Name of the field that the items have.
+
+    Returns
+    -------
+    list
+        Ids, and values of the field.
+    """
+    with lib.transaction() as transaction:
+        rows = transaction.query(ITEMS_WITHOUT_GENRES, (beside,))
+    return [(item_id, value) for item_id, value in rows]
 
 
 def count_values(

@@ -83,7 +83,7 @@ class Tagger(Analyser):
         item.update({PLAN: fields[PLAN], INPUT: fields[INPUT]})
         written = {name: item[name] for name in ours}
         Provenance.of(written, owned=names - ours).to_field(item)
-        record_changes(item, before)
+        record_changes(item, {**before, **_lost(before, written, provenance)})
         file_tags = [*self.file_tags, *forgotten]
         genres = fields.get(GENRES)
         # Also true if a run that was killed had already set them.
@@ -137,6 +137,24 @@ class Tagger(Analyser):
             Provenance.of({GENRES: genres}).to_field(album)
             record_changes(album, before)
             store_album(album)
+
+
+def _lost(
+    before: Mapping[str, Any],
+    written: Mapping[str, Any],
+    provenance: Provenance | None,
+) -> dict[str, Any]:
+    """Return values of ours that have been emptied, and are set once more.
+
+    For undo, they have not changed.
+    """
+    if provenance is None:
+        return {}
+    return {
+        name: value
+        for name, value in written.items()
+        if is_blank(before[name]) and provenance.wrote(name, value)
+    }
 
 
 def make_tagger(

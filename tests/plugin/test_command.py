@@ -219,6 +219,26 @@ def test_values_that_update_empties_come_back(library: Beet):
     assert library("update").stdout == ""
 
 
+def test_what_was_lost_comes_back_and_can_still_be_undone(library: Beet):
+    before = library.items()
+    library("soundtags", "-W")
+    tagged = library.items()
+    library("modify", "-yW", "genres=", "danceability=")
+    done = library("soundtags", "-W")
+    assert "2 tracks will get back values" in done.stdout
+    assert library.items() == tagged
+    library("soundtags", "-W", "--undo")
+    assert library.items() == before
+
+
+def test_genres_that_are_not_ours_to_set_stay_empty(library: Beet):
+    library("soundtags", "-W")
+    library("modify", "-yW", "genres=")
+    library.configure(soundtags={"patches": 2, "genre": "never"})
+    done = library("soundtags", "-W")
+    assert done.stdout.startswith("0 tagged, 2 already up to date")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pipes are other ones there")
 @pytest.mark.parametrize("option", ["-v", "-p", "--undo"])
 def test_nobody_reading_on_ends_a_run_quietly(library: Beet, option: str):

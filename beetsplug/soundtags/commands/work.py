@@ -6,12 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from beetsplug.soundtags.database import field_values, items_without
+from beetsplug.soundtags.database import (
+    field_values,
+    items_without,
+    items_without_genres,
+)
 from beetsplug.soundtags.fields import INPUT, PLAN, WRITTEN
 from beetsplug.soundtags.provenance import Provenance
+from soundtags.labelling.estimates import GENRES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from beets.library import Library
 
@@ -55,7 +60,7 @@ class Work:
             return cls(analyse=[*ids])
         plans, inputs = field_values(lib, PLAN), field_values(lib, INPUT)
         stale = [each for each in ids if plans.get(each) != tagger.plan.digest]
-        emptied = _emptied(lib, tagger.file_tags).difference(stale)
+        emptied = _emptied(lib, tagger).difference(stale)
         lost = [each for each in ids if each in emptied]
         work = cls(
             again=sum(each in plans for each in stale),
@@ -83,13 +88,17 @@ class Work:
         return len(self.analyse) + len(self.derive) + partly
 
 
-def _emptied(lib: Library, names: Collection[str]) -> set[int]:
+def _emptied(lib: Library, tagger: Tagger) -> set[int]:
     """Return the items that have lost a value that we had given them.
 
     `beet update` empties fields that a file could contain, but does not.
     """
+    rows = items_without(lib, tagger.file_tags, WRITTEN)
+    if tagger.genre != "never":
+        without = items_without_genres(lib, WRITTEN)
+        rows += [(each, GENRES, written) for each, written in without]
     return {
         item_id
-        for item_id, name, written in items_without(lib, names, WRITTEN)
+        for item_id, name, written in rows
         if Provenance.parse(written).gave(name)
     }
