@@ -71,7 +71,7 @@ FIGURES: dict[str, list[str]] = {
     "everything": ["trials/everything.py", FORMATS, BAD, "--table"],
     "harmless": ["trials/harmless.py", CASES, BAD, FORMATS],
     "kills": ["trials/kills.py", FORMATS],
-    "fuzz": ["trials/fuzz.py"],
+    "fuzz": ["trials/fuzz.py", f"--formats={FORMATS}"],
     "fuzz_tags": ["trials/fuzz_tags.py", FORMATS],
     "imports": ["trials/imports.py"],
     "edits": ["trials/edits.py"],
