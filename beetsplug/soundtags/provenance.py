@@ -84,6 +84,10 @@ class Provenance:
             name, digest
         )
 
+    def knows(self, name: str) -> bool:
+        """Return whether it says where the value of a field comes from."""
+        return name in self.digests or name in self.owned
+
     def wrote(self, name: str, value: Any) -> bool:
         """Return whether we wrote this value to a field."""
         return self.digests.get(name) == _digest(value)

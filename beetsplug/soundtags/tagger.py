@@ -103,7 +103,7 @@ class Tagger(Analyser):
         value = own_value(item, name)
         if is_blank(value) or (name == GENRES and self._is_placeholder(value)):
             return True
-        if provenance is None:
+        if provenance is None or not provenance.knows(name):
             # Not ours yet: scores come from other programs, words from people.
             return name not in (GENRES, "mood")
         return provenance.is_ours(name, value)

@@ -185,6 +185,17 @@ def test_what_the_user_said_meanwhile_stays(library: Beet):
     assert 0 <= item["danceability"] <= 1
 
 
+def test_what_the_user_says_after_undo_stays(library: Beet):
+    library("soundtags")
+    library("modify", "-yW", "danceability=0.5")
+    assert undo(library).startswith("1 restored")  # but not what is the user's
+    library("modify", "-yW", "mood=wistful")
+    library("soundtags")
+    (item,) = library.items()
+    assert (item["danceability"], item["mood"]) == (0.5, ["wistful"])
+    assert "mood_sad" in item
+
+
 def test_undo_goes_back_one_step_also_after_an_import(library: Beet):
     before = library.items()[0]["danceability"]
     library("modify", "-y", "mood=calm", "danceability=0.1")
