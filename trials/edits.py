@@ -8,8 +8,9 @@ are analysed with other settings, updated, written, imported again and moved,
 and analyses are undone. After each step, what was set by hand must still be
 there, with all other tags of the files, and `beet soundtags` must have nothing
 left to do. Prints a line for each run; the exit status is 1 if something was
-lost. (What is not in files is lost to `beet update`, and its genres to those of
-the first track of an album, with or without this plugin.)
+lost. (With or without this plugin, `beet update` replaces what is in the
+library alone by what is in files, and gives all tracks of an album the genres
+of the first one. Such edits are not expected to last.)
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "labels": ({}, {"Rock": "Guitars", "Electronic": "Machines"}),
 }
 Edit = tuple[str, str]  # title of a track, and field
+
+
+class LostError(Exception):
+    """Something has been lost."""
 
 
 class Edits:
@@ -160,7 +165,7 @@ class Edits:
         self.home.beet("soundtags", "--undo", f"title:={title}")
 
     def check(self) -> None:
-        """Raise a fault if something has been lost."""
+        """Raise LostError if something has been lost."""
         items = {item["title"]: item for item in self.home.items()}
         if items.keys() != self.home.known.keys():
             raise LostError(f"tracks are {sorted(items)}")
@@ -175,10 +180,6 @@ class Edits:
         for title, item in items.items():
             if state(item["path"]) != self.home.known[title]:
                 raise LostError(f"other tags or audio of {title}")
-
-
-class LostError(Exception):
-    """Something has been lost."""
 
 
 # Step to how often it comes.

@@ -52,7 +52,7 @@ WHERE other.key = ?2 AND NOT EXISTS (
 )
 """
 ITEMS_WITHOUT_GENRES = """\
-SELECT items.id, item_attributes.value FROM items
+SELECT items.id, 'genres', item_attributes.value FROM items
 JOIN item_attributes ON entity_id = items.id AND key = ?1
 WHERE genres IS NULL OR genres = ''
 """
@@ -184,7 +184,8 @@ def items_without(
     lib
         The library.
     names
-        Names of the fields that they may lack, or have no value for.
+        Names of the fields that they may lack, or have no value for;
+        ``genres`` is looked at as well.
     beside
         Name of the field that the items have.
 
@@ -193,31 +194,13 @@ def items_without(
     list
         Ids, names of the missing fields, and values of the other field.
     """
+    of_names = json.dumps(list(names))
     with lib.transaction() as transaction:
-        rows = transaction.query(
-            ITEMS_WITHOUT, (json.dumps(list(names)), beside)
-        )
+        rows = [
+            *transaction.query(ITEMS_WITHOUT, (of_names, beside)),
+            *transaction.query(ITEMS_WITHOUT_GENRES, (beside,)),
+        ]
     return [(item_id, name, value) for item_id, name, value in rows]
-
-
-def items_without_genres(lib: Library, beside: str) -> list[tuple[int, str]]:
-    """Return the items that have one flexible field, but no genres.
-
-    Parameters
-    ----------
-    lib
-        The library.
-    beside
-        Name of the field that the items have.
-
-    Returns
-    -------
-    list
-        Ids, and values of the field.
-    """
-    with lib.transaction() as transaction:
-        rows = transaction.query(ITEMS_WITHOUT_GENRES, (beside,))
-    return [(item_id, value) for item_id, value in rows]
 
 
 def count_values(

@@ -65,7 +65,7 @@ class Tagger(Analyser):
         list of str
             The fields to write to its file.
         """
-        provenance = Provenance.from_field(item)
+        provenance = Provenance.from_field(item) or Provenance()
         forgotten = self._forgotten(item, provenance)
         before = snapshot(item, [*fields, *forgotten])
         names = fields.keys() - {PLAN, INPUT}
@@ -73,7 +73,6 @@ class Tagger(Analyser):
         taken_back = (
             fields.get(GENRES) == []
             and not is_blank(item.genres)
-            and provenance is not None
             and provenance.wrote(GENRES, item.genres)
         )
         for name in ours:
@@ -93,7 +92,7 @@ class Tagger(Analyser):
         return file_tags
 
     def _may_set(
-        self, item: Item | Album, name: str, provenance: Provenance | None
+        self, item: Item | Album, name: str, provenance: Provenance
     ) -> bool:
         """Return whether a field may be set: it is ours, or may be replaced."""
         if name == GENRES and self.genre != "fill":
@@ -103,17 +102,13 @@ class Tagger(Analyser):
         value = own_value(item, name)
         if is_blank(value) or (name == GENRES and self._is_placeholder(value)):
             return True
-        if provenance is None or not provenance.knows(name):
+        if not provenance.knows(name):
             # Not ours yet: scores come from other programs, words from people.
             return name not in (GENRES, "mood")
         return provenance.is_ours(name, value)
 
-    def _forgotten(
-        self, item: Item, provenance: Provenance | None
-    ) -> list[str]:
+    def _forgotten(self, item: Item, provenance: Provenance) -> list[str]:
         """Return fields with scores of words that have been forgotten."""
-        if provenance is None:
-            return []
         return [
             name
             for name in sorted(provenance.digests)
@@ -130,7 +125,7 @@ class Tagger(Analyser):
         votes = ranked(item.genres for item in album.items())
         genres = votes[: self.plan.settings.max_genres]
         new = genres and genres != album.genres
-        provenance = Provenance.from_field(album)
+        provenance = Provenance.from_field(album) or Provenance()
         if new and self._may_set(album, GENRES, provenance):
             before = snapshot(album, [GENRES])
             album.genres = genres
@@ -142,14 +137,12 @@ class Tagger(Analyser):
 def _lost(
     before: Mapping[str, Any],
     written: Mapping[str, Any],
-    provenance: Provenance | None,
+    provenance: Provenance,
 ) -> dict[str, Any]:
     """Return values of ours that have been emptied, and are set once more.
 
     For undo, they have not changed.
     """
-    if provenance is None:
-        return {}
     return {
         name: value
         for name, value in written.items()

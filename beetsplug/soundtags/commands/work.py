@@ -6,11 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from beetsplug.soundtags.database import (
-    field_values,
-    items_without,
-    items_without_genres,
-)
+from beetsplug.soundtags.database import field_values, items_without
 from beetsplug.soundtags.fields import INPUT, PLAN, WRITTEN
 from beetsplug.soundtags.provenance import Provenance
 from soundtags.labelling.estimates import GENRES
@@ -93,12 +89,11 @@ def _emptied(lib: Library, tagger: Tagger) -> set[int]:
 
     `beet update` empties fields that a file could contain, but does not.
     """
-    rows = items_without(lib, tagger.file_tags, WRITTEN)
-    if tagger.genre != "never":
-        without = items_without_genres(lib, WRITTEN)
-        rows += [(each, GENRES, written) for each, written in without]
     return {
         item_id
-        for item_id, name, written in rows
-        if Provenance.parse(written).gave(name)
+        for item_id, name, written in items_without(
+            lib, tagger.file_tags, WRITTEN
+        )
+        if (name != GENRES or tagger.genre != "never")
+        and Provenance.parse(written).gave(name)
     }
