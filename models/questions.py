@@ -132,7 +132,7 @@ MUSIC = {
     "mood_electronic": Music(
         (*BEATS, "chiptune", "electronic", "emotify electronic"),
         (*SCORED, "jazz", "metal", "pop/rock", "folk", "emotify rock"),
-        favour=0.4,
+        favour=0.3,
     ),
     "speech": Music(("speech", "spoken"), ("music",), favour=0.3),
 }
