@@ -285,7 +285,9 @@ def scenarios() -> Iterator[tuple[str, Scenario]]:
     yield "modify, write, update, move", afterwards
     groups = [(name,) for name in COMBINED] + [tuple(COMBINED)]
     for names, first, autotag in product(groups, (False, True), (False, True)):
-        if first:  # then `zero` does not know what a mood is
+        # Loaded first, `zero` does not know what a mood is. `scrub` can leave
+        # files newer than the library: updates clear what `zero` keeps out.
+        if first or "scrub" in names:
             names = tuple(name for name in names if name != "zero")
         if not names:
             continue

@@ -13,13 +13,14 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from unicodedata import is_normalized
 
 from beets import config, plugins
 from beets.dbcore.query import ParsingError
 from beets.library import Album, Item, Library
 from beets.library.queries import parse_query_parts
-from hypothesis import example, given, reject, settings
+from hypothesis import assume, example, given, reject, settings
 from hypothesis import strategies as st
 
 LISTS = ["mood", "soundtags"]
@@ -137,6 +138,15 @@ def replace_attributes(library: Library, rows: dict, albums: dict) -> None:
             )
 
 
+def normalized(values: Iterable) -> bool:
+    """Return whether regular expressions find the same in the database.
+
+    Beets normalises what it matches in Python (to NFC), but not what it has
+    the database match, such as titles.
+    """
+    return all(is_normalized("NFC", str(value)) for value in values)
+
+
 def matching(library: Library, model: type, parts: list[str]) -> list[int]:
     query, _ = parse_query_parts(parts, model)
     fetch = library.items if model is Item else library.albums
@@ -163,6 +173,8 @@ def with_traps(test: Callable) -> Callable:
 @given(case=cases(), model=st.sampled_from([Item, Item, Album]))
 def check(library, case, model):
     rows, albums, parts = case
+    if any("::" in part for part in parts):
+        assume(normalized([*rows.values(), *albums.values()]))
     replace_attributes(library, rows, albums)
     try:
         expected = matching(library, model, parts)
