@@ -28,6 +28,7 @@ KINDS = ("flac", "mp3", "ogg")
 RATE = 44100
 SECONDS = 4
 SEPARATOR = "\\\u2400"  # between the values of a list in the database
+WRITTEN = ("mood", "danceability", "voice_instrumental")  # to files
 MARK = "0.9876"  # far from what models predict for noise
 
 
@@ -139,14 +140,19 @@ def agree(
     written: bool = True,
     absent: tuple[str, ...] = (),
     changed: bool = False,
+    newer: bool = False,
 ) -> Faults:
-    """Compare the library with the tags of the files."""
+    """Compare the library with the tags of the files.
+
+    Files may be newer than the library knows. If so, `beet update` takes over
+    that they lack what is absent, and `beet soundtags` gives it back.
+    """
     items = home.items()
     if len(items) != count:
         yield f"{len(items)} items, not {count}"
     for item in items:
         where = item["path"]
-        for name in ("mood", "danceability", "voice_instrumental"):
+        for name in WRITTEN:
             values = values_of(item.get(name, ""))
             expected = values if written and name not in absent else []
             found = read_tag(where, name)
@@ -161,14 +167,22 @@ def agree(
             yield f"{where.name} is not what it was: {state(where)[1]}"
         if not changed and len(MediaFile(where).images) != 1:
             yield f"{where.name}: {len(MediaFile(where).images)} images"
-    before = home.items()
-    if output := home.beet("update"):
-        yield f"update: {output}"
-    if home.items() != before:
-        yield "update changed something"
+    before, described_before = home.items(), described(home)
+    output = home.beet("update")
+    if not newer and (output or home.items() != before):
+        yield f"update changed something: {output}"
     done = home.beet("soundtags", "-W")
-    if not done.startswith(f"0 tagged, {count} already"):
+    if not (output or done.startswith(f"0 tagged, {count} already")):
         yield f"soundtags: {done}"
+    if described(home) != described_before:
+        yield f"not given back after an update: {output}"
+
+
+def described(home: Home) -> list[list[Any]]:
+    """Return what tracks are in the library: their genres and our fields."""
+    return [
+        [i.get(name) for name in ("genres", *WRITTEN)] for i in home.items()
+    ]
 
 
 def marked(home: Home, count: int) -> Faults:

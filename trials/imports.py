@@ -195,7 +195,8 @@ COMBINED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lastgenre": ({"force": True, "keep_existing": False}, POLKA),
     "replaygain": ({"backend": "ffmpeg", "overwrite": True}, {}),
     "chroma": ({"auto": True}, {}),
-    "scrub": ({}, {"changed": True}),
+    # Beets 2.14 does not store when it has changed the files.
+    "scrub": ({}, {"changed": True, "newer": True}),
     "convert": (CONVERT, {"changed": True}),
     "zero": ({"fields": ["mood", "comments"]}, {"absent": ("mood",)}),
     "types": ({"mood_happy": "float", "rating": "int"}, {}),
@@ -285,9 +286,7 @@ def scenarios() -> Iterator[tuple[str, Scenario]]:
     yield "modify, write, update, move", afterwards
     groups = [(name,) for name in COMBINED] + [tuple(COMBINED)]
     for names, first, autotag in product(groups, (False, True), (False, True)):
-        # Loaded first, `zero` does not know what a mood is. `scrub` can leave
-        # files newer than the library: updates clear what `zero` keeps out.
-        if first or "scrub" in names:
+        if first:  # then `zero` does not know what a mood is
             names = tuple(name for name in names if name != "zero")
         if not names:
             continue

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from functools import cache, partial
+from functools import cache, partial, partialmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unicodedata import normalize
 
 from beets.dbcore.query import (
     MatchQuery,
@@ -19,7 +20,7 @@ from beets.dbcore.query import (
     StringQuery,
     SubstringQuery,
 )
-from beets.library import Album, Item
+from beets.library import Album, Item, Library
 
 from beetsplug.soundtags.albums import album_value
 from beetsplug.soundtags.fields import (
@@ -32,6 +33,7 @@ from beetsplug.soundtags.fields import (
 )
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
@@ -76,6 +78,10 @@ TEXT = "CASE WHEN stored LIKE ? THEN {} ELSE 0 END"
 LIST = "CASE WHEN stored <> '' AND stored LIKE ? THEN {} ELSE 0 END"
 HINT = 100  # characters
 
+# Beets normalises the text that it matches in Python, but not in its database.
+# There, this comment asks for it, and is harmless where nobody understands it.
+NORMALIZED = "(?#NFC)"
+
 CASED = 0x20000  # no character from here on has upper and lower case
 # What lower() makes of a capital sigma depends on its neighbours. Of a dotted
 # capital I, it makes two characters, of which the second is U+0307.
@@ -108,6 +114,9 @@ def answer_from_database() -> None:
         if getattr(made_by_beets, "func", None) is not _field_query:
             ours = partial(_field_query, made_by_beets, model)
             setattr(model, "field_query", staticmethod(ours))  # noqa: B010
+    if not isinstance(vars(Library).get("add_functions"), partialmethod):
+        with_ours = partialmethod(_add_functions, Library.add_functions)
+        setattr(Library, "add_functions", with_ours)  # noqa: B010
 
 
 def _field_query(
@@ -125,6 +134,24 @@ def _field_query(
     if clause:
         setattr(query, "clause", lambda: clause)  # noqa: B010
     return query
+
+
+def _add_functions(
+    library: Library,
+    add_those_of_beets: Callable[[Library, sqlite3.Connection], None],
+    connection: sqlite3.Connection,
+) -> None:
+    """Give a connection to the database all functions that clauses call."""
+    add_those_of_beets(library, connection)
+    connection.create_function("regexp", 2, _found, deterministic=True)
+
+
+def _found(value: Any, pattern: str) -> bool:
+    """Search as beets does, or in text as beets normalises it in Python."""
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    if pattern.endswith(NORMALIZED):
+        text = normalize("NFC", text)
+    return re.search(pattern, text) is not None
 
 
 def _clause(model: type[LibModel], query: FieldQuery) -> Condition | None:
@@ -215,7 +242,7 @@ def _of_any_name(query: FieldQuery) -> Condition | None:
 def _search(query: FieldQuery) -> Search | None:
     """Return how to search texts; None for what only Python can do."""
     if isinstance(query, RegexpQuery):
-        return _made("regexp({}, ?)", query.pattern.pattern, "")
+        return _made("regexp({}, ?)", query.pattern.pattern + NORMALIZED, "")
     pattern = query.pattern
     if not isinstance(pattern, str):
         return None

@@ -84,6 +84,10 @@ def test_queries_find_what_they_match(beet: Beet, settings: dict):
     run(beet, "same")
 
 
+def test_a_library_may_have_been_opened_before_the_plugin(beet: Beet):
+    run(beet, "opened")
+
+
 def test_a_query_can_be_about_tracks_and_albums_at_once(beet: Beet, track):
     beet("import", "-A", track.parent)
     beet("modify", "-yW", "mood_happy=0.8", "voice_instrumental=voice")
