@@ -167,22 +167,30 @@ def agree(
             yield f"{where.name} is not what it was: {state(where)[1]}"
         if not changed and len(MediaFile(where).images) != 1:
             yield f"{where.name}: {len(MediaFile(where).images)} images"
-    before, described_before = home.items(), described(home)
+    before = home.items()
     output = home.beet("update")
-    if not newer and (output or home.items() != before):
+    updated = home.items()
+    if not newer and (output or updated != before):
         yield f"update changed something: {output}"
+    cleared = differing(before, updated)
+    if not cleared <= set(absent):
+        yield f"update changed {cleared}: {output}"
     done = home.beet("soundtags", "-W")
-    if not (output or done.startswith(f"0 tagged, {count} already")):
+    if not (cleared or done.startswith(f"0 tagged, {count} already")):
         yield f"soundtags: {done}"
-    if described(home) != described_before:
-        yield f"not given back after an update: {output}"
+    if lost := differing(before, home.items()):
+        yield f"{lost} not given back: {done}"
 
 
-def described(home: Home) -> list[list[Any]]:
-    """Return what tracks are in the library: their genres and our fields."""
-    return [
-        [i.get(name) for name in ("genres", *WRITTEN)] for i in home.items()
-    ]
+def differing(
+    before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> set[str]:
+    """Return which fields differ between tracks, of those in files."""
+    return {
+        name
+        for name in ("genres", *WRITTEN)
+        if [i.get(name) for i in before] != [i.get(name) for i in after]
+    }
 
 
 def marked(home: Home, count: int) -> Faults:
